@@ -1,0 +1,7 @@
+"""Agents that optimise a learned reward: Stable-Baselines3's PPO and SAC as an `Agent`.
+
+The folder stands beside `prefrl/`, but the package is `prefrl.agents`: others own the bare name.
+"""
+
+if __name__ == "agents":
+    raise ImportError("this package is imported as `prefrl.agents`, never as `agents`")

@@ -1,0 +1,87 @@
+"""Builds an SB3 model from settings written as plain values."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import Logger, configure
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from prefrl.agents.base import SB3Agent
+from prefrl.agents.normalization import NormalizedObservations
+from prefrl.agents.ppo import OnPolicyAgent
+from prefrl.agents.sac import OffPolicyAgent
+from prefrl.envs.reward_vec_env import RewardVecEnv
+from prefrl.errors import ConfigError
+
+_ALGORITHMS: dict[str, Callable[..., BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
+
+
+def make_model(
+    name: str, venv: RewardVecEnv, settings: dict[str, Any], *, seed: int, device: str
+) -> BaseAlgorithm:
+    """A fresh SB3 model.
+
+    Args:
+        name: ppo or sac.
+        venv: what it learns in.
+        settings: named as SB3 names them; `policy_kwargs.activation_fn` by its name in torch.nn.
+            `normalize_observations` puts running statistics into the policy; `normalize_reward` (PPO)
+            divides rewards by the running spread of discounted returns, in both arms alike.
+        seed: of the initial weights.
+        device: torch's.
+
+    Raises:
+        ConfigError: SB3 does not know a setting, or the agent cannot handle the action space.
+    """
+    settings = dict(settings)
+    policy = dict(settings.pop("policy_kwargs", {}))
+    activation = policy.get("activation_fn")
+    if isinstance(activation, str):
+        if not hasattr(torch.nn, activation):
+            raise ConfigError(f"activation_fn is {activation!r}; expected a name in torch.nn, such as ReLU")
+        policy["activation_fn"] = getattr(torch.nn, activation)
+    if name == "sac" and not isinstance(venv.action_space, spaces.Box):
+        raise ConfigError(
+            f"sac needs continuous actions, {venv.env_id} has {type(venv.action_space).__name__}; "
+            "use --agent ppo"
+        )
+    if settings.pop("normalize_observations", False):
+        policy["features_extractor_class"] = NormalizedObservations
+    env: VecEnv = venv
+    if settings.pop("normalize_reward", False):
+        env = VecNormalize(
+            venv, norm_obs=False, norm_reward=True, gamma=settings.get("gamma", 0.99)
+        )
+    try:
+        return _ALGORITHMS[name](
+            "MlpPolicy", env, seed=seed, device=device, policy_kwargs=policy, **settings
+        )
+    except TypeError as error:
+        raise ConfigError(f"agent_settings do not fit {name}: {error}") from None
+
+
+def make_agent(
+    model: BaseAlgorithm, *, on_step: Callable[[int], None] | None = None
+) -> SB3Agent:
+    """The agent that fits the kind of model.
+
+    Raises:
+        ConfigError: the model is neither on-policy nor off-policy.
+    """
+    if isinstance(model, OnPolicyAlgorithm):
+        return OnPolicyAgent(model, on_step=on_step)
+    if isinstance(model, OffPolicyAlgorithm):
+        return OffPolicyAgent(model, on_step=on_step)
+    raise ConfigError(f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model")
+
+
+def tensorboard_logger(folder: Path) -> Logger:
+    """SB3's logger, writing TensorBoard events into `folder`."""
+    return configure(str(folder), ["tensorboard"])

@@ -1,0 +1,130 @@
+"""SAC, or any off-policy algorithm of SB3, behind the `Agent` protocol, the PEBBLE way."""
+
+from collections.abc import Callable
+
+import numpy as np
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from torch import nn
+
+from prefrl.agents.base import SB3Agent
+from prefrl.agents.exploration import StateEntropyReward, no_reward
+from prefrl.agents.relabel_buffer import relabel
+from prefrl.errors import ConfigError
+from prefrl.types import RewardFunction, State
+
+# PEBBLE explores at random before its state-entropy reward has anything to compare with.
+RANDOM_STEPS = 1_000
+# The states that exploration is measured against are gathered anew this often.
+REFERENCE_EVERY = 1_000
+# Gradient steps that let a new critic catch up with the first learned reward (B-Pref).
+CATCH_UP_UPDATES = 100
+
+_BUFFER_COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+class OffPolicyAgent(SB3Agent):
+    """Keeps all experience and relabels the whole replay buffer after each reward update.
+
+    Explores by state entropy before the first session; the critic that learned to explore is then
+    replaced by a fresh one (PEBBLE, Lee et al. 2021, section 4).
+
+    Args:
+        model: built on a stack that contains a `RewardVecEnv`; trains every so many steps.
+        on_step: called with the number of steps taken.
+    """
+
+    model: OffPolicyAlgorithm
+
+    def __init__(
+        self, model: OffPolicyAlgorithm, *, on_step: Callable[[int], None] | None = None
+    ) -> None:
+        super().__init__(model, on_step=on_step)
+        if model.get_vec_normalize_env() is not None:
+            raise ConfigError(
+                "an off-policy model must not stand on VecNormalize: its replay buffer is relabelled"
+            )
+        self._has_explored_only = False
+
+    def explore(self, num_steps: int) -> None:
+        """Seeks states far from those visited, after 1,000 random steps."""
+        self._has_explored_only = True
+        self.model.learning_starts = RANDOM_STEPS
+        end = self.num_steps + num_steps
+        self._refresh_exploration()
+        while self.num_steps < end:
+            until_next = REFERENCE_EVERY - self.num_steps % REFERENCE_EVERY
+            self._learn(min(until_next, end - self.num_steps))
+            self._refresh_exploration()
+
+    def _refresh_exploration(self) -> None:
+        buffer = self.model.replay_buffer
+        assert buffer is not None
+        if buffer.size() * buffer.n_envs < 2:
+            self.venv.set_reward(no_reward)
+            return
+        visited = buffer.observations[: buffer.size()].reshape(buffer.size() * buffer.n_envs, -1)
+        # Which states stand for the rest follows from how many there are: no stream to keep.
+        reward = StateEntropyReward(visited, rng=np.random.default_rng(len(visited)))
+        self.venv.set_reward(reward)
+        relabel(buffer, reward, self.venv)
+
+    def train(self, num_steps: int) -> None:
+        """Steps and updates over exactly `num_steps` steps."""
+        self._learn(num_steps)
+
+    def relabel(self, reward_function: RewardFunction) -> None:
+        """Rewrites the whole replay buffer; after exploration, with a fresh critic."""
+        buffer = self.model.replay_buffer
+        assert buffer is not None
+        relabel(buffer, reward_function, self.venv)
+        if self._has_explored_only:
+            self._has_explored_only = False
+            self._reset_critic()
+            self.model.learning_starts = 0
+            if buffer.size():
+                self._quiet_updates(CATCH_UP_UPDATES)
+
+    def _quiet_updates(self, num_updates: int) -> None:
+        if not hasattr(self.model, "_logger"):
+            from stable_baselines3.common.logger import Logger
+
+            self.model.set_logger(Logger(folder=None, output_formats=[]))
+        self.model.train(gradient_steps=num_updates, batch_size=self.model.batch_size)
+
+    def _reset_critic(self) -> None:
+        """Fresh critic, target and optimiser moments; the actor keeps what exploring taught it."""
+        critic, target = self.model.critic, self.model.critic_target  # type: ignore[attr-defined]
+        for module in critic.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
+        target.load_state_dict(critic.state_dict())
+        critic.optimizer.state.clear()
+
+    def state(self) -> State:
+        """Weights, optimisers, step counts, and the filled part of the replay buffer."""
+        state = super().state()
+        buffer = self.model.replay_buffer
+        assert buffer is not None
+        filled = buffer.size()
+        columns = {name: getattr(buffer, name)[:filled] for name in self._columns()}
+        return {
+            **state,
+            "buffer": {"columns": columns, "pos": buffer.pos, "full": buffer.full},
+            "has_explored_only": self._has_explored_only,
+            "learning_starts": self.model.learning_starts,
+        }
+
+    def restore(self, state: State) -> None:
+        """Puts back what `state` returned."""
+        super().restore(state)
+        buffer = self.model.replay_buffer
+        assert buffer is not None
+        for name, column in state["buffer"]["columns"].items():
+            getattr(buffer, name)[: len(column)] = column
+        buffer.pos, buffer.full = int(state["buffer"]["pos"]), bool(state["buffer"]["full"])
+        self._has_explored_only = bool(state["has_explored_only"])
+        self.model.learning_starts = int(state["learning_starts"])
+
+    def _columns(self) -> list[str]:
+        buffer = self.model.replay_buffer
+        return [name for name in _BUFFER_COLUMNS if hasattr(buffer, name)]

@@ -1,0 +1,125 @@
+"""`Recorder`: keeps every episode of a vector environment, with the state to render it from.
+
+Axes: N environments, L steps of an episode, Q simulator-state dims.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+from prefrl.envs.encoding import action_dim, action_encoder, flat_observations, observation_dim
+from prefrl.envs.sim_state import state_reader
+from prefrl.errors import EnvironmentFault, PrefrlError
+from prefrl.segments import Episode, EpisodeStore
+
+_BLOCK_STEPS = 1024
+
+
+class Recorder(VecEnvWrapper):
+    """Writes what passes through a vector environment into an `EpisodeStore`.
+
+    Steps go into preallocated blocks, one row for all environments, and are cut into episodes when
+    these end, so that recording costs a few array copies a step.
+
+    Args:
+        venv: vector environment in this process (its simulators are read), not wrapped by anything
+            that changes observations or rewards.
+        store: receives the episodes.
+        env_id: named in errors.
+    """
+
+    def __init__(self, venv: VecEnv, store: EpisodeStore, *, env_id: str) -> None:
+        super().__init__(venv)
+        self.store = store
+        self.env_id = env_id
+        self._encode_action = action_encoder(venv.action_space, env_id)
+        self._readers = [state_reader(env) for env in getattr(venv, "envs", [])]
+        state_dim = self._readers[0].dim if self._readers and self._readers[0] else 0
+        self._columns: dict[str, NDArray[Any]] = {
+            "observations": self._block(observation_dim(venv.observation_space), np.float32),
+            "actions": self._block(action_dim(venv.action_space), np.float32),
+            "true_rewards": np.empty((_BLOCK_STEPS, venv.num_envs), dtype=np.float32),
+            "sim_states": self._block(state_dim, np.float64),
+        }
+        self._row = 0
+        self._start = np.zeros(venv.num_envs, dtype=np.int64)
+
+    def _block(self, dims: int, dtype: Any) -> NDArray[Any]:
+        return np.empty((_BLOCK_STEPS, self.venv.num_envs, dims), dtype=dtype)
+
+    def _make_room(self) -> None:
+        """Moves unfinished episodes to the front, and doubles the blocks where they fill them."""
+        first = int(self._start.min())
+        for name, block in self._columns.items():
+            kept = block[first : self._row]
+            if 2 * len(kept) > len(block):
+                block = np.empty((2 * len(block), *block.shape[1:]), dtype=block.dtype)
+            block[: len(kept)] = kept.copy()
+            self._columns[name] = block
+        self._row -= first
+        self._start -= first
+
+    def reset(self) -> VecEnvObs:
+        """Resets all environments; what their unfinished episodes hold is kept for queries."""
+        for i in range(self.num_envs):
+            self._close_episode(i, self._row, is_complete=False)
+        self._row = 0
+        self._start[:] = 0
+        try:
+            observations = self.venv.reset()
+        except PrefrlError:
+            raise
+        except Exception as error:
+            raise EnvironmentFault(f"{self.env_id} failed to reset: {_reason(error)}") from error
+        self._obs = self._checked(observations)
+        return observations
+
+    def step_async(self, actions: Any) -> None:
+        """Notes what is known before the step: observation, action, simulator state."""
+        if self._row == len(self._columns["true_rewards"]):
+            self._make_room()
+        self._columns["observations"][self._row] = self._obs
+        self._columns["actions"][self._row] = self._encode_action(actions)
+        states = self._columns["sim_states"][self._row]
+        for row, reader in zip(states, self._readers):
+            if reader is not None:
+                reader(row)
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Notes the true reward, and cuts out the episodes that ended."""
+        try:
+            observations, rewards, dones, infos = self.venv.step_wait()
+        except PrefrlError:
+            raise
+        except Exception as error:
+            raise EnvironmentFault(f"{self.env_id} failed in a step: {_reason(error)}") from error
+        if not np.isfinite(rewards).all():
+            raise EnvironmentFault(f"{self.env_id} returned a reward that is not finite")
+        self._obs = self._checked(observations)
+        self._columns["true_rewards"][self._row] = rewards
+        self._row += 1
+        if dones.any():
+            for i in np.flatnonzero(dones).tolist():
+                self._close_episode(i, self._row, is_complete=True)
+        return observations, rewards, dones, infos
+
+    def _checked(self, observations: VecEnvObs) -> Any:
+        flat = flat_observations(self.venv.observation_space, observations)
+        if not np.isfinite(flat).all():
+            raise EnvironmentFault(f"{self.env_id} returned an observation that is not finite")
+        return flat
+
+    def _close_episode(self, env: int, end: int, *, is_complete: bool) -> None:
+        start = int(self._start[env])
+        self._start[env] = end
+        if end > start:
+            cut = {name: block[start:end, env].copy() for name, block in self._columns.items()}
+            self.store.add(Episode(**cut, is_complete=is_complete))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

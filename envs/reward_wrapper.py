@@ -1,0 +1,146 @@
+"""`RewardWrapper`: a learned reward in place of a Gymnasium environment's own."""
+
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from prefrl.envs.encoding import action_dim, action_encoder, check_observation_space, observation_dim
+from prefrl.errors import SpaceError
+from prefrl.segments import FloatArray
+from prefrl.types import RewardFunction
+
+
+@runtime_checkable
+class HasRewardFunction(Protocol):
+    """A reward model that gives a frozen reward function of itself."""
+
+    def reward_function(self) -> RewardFunction:
+        """The present reward."""
+        ...
+
+
+@runtime_checkable
+class EnsembleReward(Protocol):
+    """A reward function that also knows how unsure it is."""
+
+    def with_uncertainty(self, obs: FloatArray, action: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N,) rewards and (N,) uncertainties."""
+        ...
+
+
+def as_reward_function(reward: RewardFunction | HasRewardFunction) -> RewardFunction:
+    """The reward function itself, or the frozen present one of a reward model."""
+    if isinstance(reward, HasRewardFunction):
+        return reward.reward_function()
+    if not callable(reward):
+        raise TypeError(
+            f"expected a reward function or a reward model, got {type(reward).__name__}"
+        )
+    return reward
+
+
+def check_fits(
+    reward: object,
+    observation_space: spaces.Space[Any],
+    action_space: spaces.Space[Any],
+    env_id: str | None,
+    *,
+    check_env_id: bool = True,
+) -> None:
+    """Refuses an environment that is not the one a reward model was trained on.
+
+    Args:
+        reward: what carries a reward model's `config` is checked; a plain function knows no spaces.
+        observation_space: the environment's.
+        action_space: the environment's.
+        env_id: the environment's Gymnasium id, where it has one.
+        check_env_id: False accepts another environment whose spaces have the same sizes.
+
+    Raises:
+        SpaceError: sizes or names differ; both are named.
+    """
+    config = getattr(reward, "config", None)
+    if config is None or getattr(config, "observation_dim", None) is None:
+        return
+    name = env_id or "this environment"
+    sizes = observation_dim(observation_space), action_dim(action_space)
+    known = config.observation_dim, config.input_dim - config.observation_dim
+    trained_on = f"the reward model was trained on {config.env_id or 'an environment'}"
+    if sizes != known:
+        raise SpaceError(
+            f"{name} has {sizes[0]} observation and {sizes[1]} action dims; "
+            f"{trained_on} with {known[0]} and {known[1]}"
+        )
+    if check_env_id and config.env_id and env_id and config.env_id != env_id:
+        raise SpaceError(
+            f"{trained_on}, this is {env_id}; pass check_env_id=False if its rows mean the same"
+        )
+
+
+class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
+    """Replaces an environment's reward; everything else reaches the agent untouched.
+
+    `info["true_reward"]` keeps the environment's own reward and, for an ensemble,
+    `info["reward_uncertainty"]` the heads' spread. The reward function sees observations and actions
+    flattened (discrete ones one-hot), before any normalisation you wrap around this.
+
+    Args:
+        env: any Gymnasium environment whose spaces flatten to numbers.
+        reward: a reward function, or a reward model (a frozen copy of its present reward is used).
+        check_env_id: see `check_fits`.
+
+    Raises:
+        SpaceError: the spaces do not flatten, or are not those the reward model was trained on.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        reward: RewardFunction | HasRewardFunction,
+        *,
+        check_env_id: bool = True,
+    ) -> None:
+        super().__init__(env)
+        self.reward_function = as_reward_function(reward)
+        env_id = env.spec.id if env.spec else None
+        check_observation_space(env.observation_space, env_id or "this environment")
+        check_fits(
+            self.reward_function,
+            env.observation_space,
+            env.action_space,
+            env_id,
+            check_env_id=check_env_id,
+        )
+        self._encode_action = action_encoder(env.action_space, env_id or "this environment")
+        self._obs: FloatArray | None = None
+
+    def _flat(self, observation: Any) -> FloatArray:
+        flat = spaces.utils.flatten(self.env.observation_space, observation)
+        # A copy: environments may hand out the very array they overwrite in the next step.
+        return np.array(flat, dtype=np.float32).reshape(1, -1)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Resets the environment."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._obs = self._flat(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """One step, rewarded by the reward function."""
+        if self._obs is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        observation, true_reward, terminated, truncated, info = self.env.step(action)
+        obs, next_obs = self._obs, self._flat(observation)
+        row = self._encode_action(np.asarray(action)[None])
+        if isinstance(self.reward_function, EnsembleReward):
+            rewards, uncertainty = self.reward_function.with_uncertainty(obs, row)
+            info["reward_uncertainty"] = float(uncertainty[0])
+        else:
+            rewards = self.reward_function(obs, row, next_obs, np.array([terminated or truncated]))
+        info["true_reward"] = float(true_reward)
+        self._obs = next_obs
+        return observation, float(rewards[0]), terminated, truncated, info

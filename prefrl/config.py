@@ -1,0 +1,225 @@
+"""The settings of a run: frozen dataclasses, and their strict YAML form.
+
+A field that is None is decided by the environment's preset when the run starts; the `config.yaml`
+of a run holds what was decided, so it reruns exactly even after presets change.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from prefrl.errors import ConfigError
+
+AgentName = Literal["ppo", "sac"]
+ScheduleName = Literal["constant", "decreasing", "increasing"]
+PositiveInt = Annotated[int, Field(gt=0)]
+CountInt = Annotated[int, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+# Unknown keys are refused by name, everywhere.
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherConfig:
+    """Who answers, and how reliably.
+
+    Args:
+        name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers).
+        beta: rationality per standard deviation of segment returns; inf never errs.
+        gamma: myopia, the weight lost per step into the segment's past; 1 forgets nothing.
+        p_mistake: share of decisive answers that are flipped.
+        skip_fraction: how large the skip threshold is; 0 never skips.
+        equal_fraction: how large the tie threshold is; 0 ties only exact equals.
+    """
+
+    name: str = "oracle"
+    beta: PositiveFloat | None = None
+    gamma: Probability | None = None
+    p_mistake: Probability | None = None
+    skip_fraction: Annotated[float, Field(ge=0.0)] | None = None
+    equal_fraction: Annotated[float, Field(ge=0.0)] | None = None
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryConfig:
+    """When and about what the teacher is asked.
+
+    Args:
+        schedule: how the rate of questions changes over the run: constant, decreasing in proportion
+            to 2e6 / (T + 2e6) at step T (Christiano et al. 2017), or increasing (its inverse).
+        initial_fraction: share of the budget asked in the first session, before any training.
+        num_sessions: rounds of queries in all; None lets the preset decide.
+        last_session_at: share of the run's steps after which nothing is asked any more.
+        candidate_factor: size of the candidate pool, in segments per query.
+        min_candidates: smallest candidate pool, in segments.
+        newest_steps: candidates come from the newest episodes that together hold this many steps;
+            None lets the preset decide.
+        validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
+    """
+
+    schedule: ScheduleName = "decreasing"
+    initial_fraction: Probability = 0.2
+    num_sessions: PositiveInt | None = None
+    last_session_at: Probability = 0.9
+    candidate_factor: PositiveInt = 10
+    min_candidates: PositiveInt = 200
+    newest_steps: PositiveInt | None = None
+    validation_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.15
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardConfig:
+    """The reward model and how it is fitted.
+
+    Args:
+        hidden_dim: width of trunk and heads.
+        num_layers: hidden layers of the trunk.
+        num_reward_heads: K.
+        shared_trunk: False fits K fully independent members.
+        bank_size: capacity of the feature bank; recorded with the model, used once it has a bank.
+        dropout: drop probability after each hidden layer while fitting.
+        learning_rate: AdamW's, after warm-up.
+        weight_decay: AdamW's.
+        batch_size: comparisons a gradient step sees.
+        max_updates: gradient steps per session, at most.
+        warmup_updates: gradient steps over which the learning rate rises linearly.
+        max_grad_norm: the gradient's norm is clipped here.
+        patience: checks of the held-out loss without a new best before fitting stops.
+        restart: False goes on from the last session's weights, True fits anew every session.
+    """
+
+    hidden_dim: PositiveInt = 64
+    num_layers: PositiveInt = 2
+    num_reward_heads: PositiveInt = 3
+    shared_trunk: bool = True
+    bank_size: CountInt = 0
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    batch_size: PositiveInt = 64
+    max_updates: PositiveInt = 150
+    warmup_updates: CountInt = 10
+    max_grad_norm: PositiveFloat = 1.0
+    patience: PositiveInt = 5
+    restart: bool = False
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """One run of preference-based reinforcement learning.
+
+    Args:
+        env: any Gymnasium id.
+        agent: ppo or sac; None lets the environment's preset decide.
+        steps: environment steps in all, exploration included; None lets the preset decide.
+        budget: answered queries in all (ties count, skips do not, held-out answers do).
+        segment_length: steps of a segment; None lets the preset decide.
+        strategy: how queries are chosen.
+        teacher: who answers.
+        reward: learned trains on preferences; true trains the same agent on the environment's own
+            reward, the arm to compare with.
+        num_envs: environments stepped side by side; None lets the preset decide.
+        explore_steps: steps before the first session; None lets the preset decide.
+        seed: everything random follows from it; 0 is a seed.
+        device: where torch works (cpu, cuda, cuda:1, auto).
+        threads: torch threads; results repeat exactly for the same number only.
+        fixed_horizon: run environments that may end early at a fixed length where they allow it.
+        max_episode_steps: the episode's time limit; None keeps the environment's own.
+        eval_episodes: episodes of the final evaluation on the true reward.
+        checkpoint_every: most steps between checkpoints; None lets the preset decide.
+        store_transitions: most steps kept for queries.
+        env_kwargs: handed to gymnasium.make.
+        agent_settings: overrides of the agent's preset, named as Stable-Baselines3 names them.
+        queries: when and about what the teacher is asked.
+        reward_model: the reward model and its fitting.
+    """
+
+    env: str = "HalfCheetah-v4"
+    agent: AgentName | None = None
+    steps: PositiveInt | None = None
+    budget: PositiveInt = 700
+    segment_length: PositiveInt | None = None
+    strategy: str = "disagreement"
+    teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
+    reward: Literal["learned", "true"] = "learned"
+    num_envs: PositiveInt | None = None
+    explore_steps: CountInt | None = None
+    seed: CountInt = 0
+    device: str = "cpu"
+    threads: PositiveInt = 1
+    fixed_horizon: bool = True
+    max_episode_steps: PositiveInt | None = None
+    eval_episodes: PositiveInt = 10
+    checkpoint_every: PositiveInt | None = None
+    store_transitions: PositiveInt = 200_000
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    agent_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
+    reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
+
+    __pydantic_config__ = _STRICT
+
+    def fingerprint(self) -> str:
+        """A short name for these settings; a checkpoint belongs to exactly one."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_ADAPTER = TypeAdapter(RunConfig)
+
+
+def checked(config: RunConfig) -> RunConfig:
+    """The same settings, every type and range checked.
+
+    Raises:
+        ConfigError: one line naming each setting that is wrong and what it may be.
+    """
+    return _validate(dataclasses.asdict(config), source="")
+
+
+def _validate(tree: Any, *, source: str) -> RunConfig:
+    try:
+        return _ADAPTER.validate_python(tree)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"]) or "the file"
+            if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+                problems.append(f"unknown setting '{where}'")
+            else:
+                problems.append(f"{where} is {problem['input']!r}: {problem['msg']}")
+        raise ConfigError(source + "; ".join(problems)) from None
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The settings as YAML, in the order they are declared."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
+
+
+def from_yaml(path: Path) -> RunConfig:
+    """Reads settings strictly: an unknown key or a value out of range is an error.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or does not hold a run's settings.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"could not read {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds no settings; expected a mapping such as a run's config.yaml")
+    return _validate(tree, source=f"{path}: ")

@@ -1,0 +1,25 @@
+"""What prefrl raises: each error is one line a person can act on."""
+
+
+class PrefrlError(Exception):
+    """Something the user can put right; the command line prints it as one line and exits with 2."""
+
+
+class ConfigError(PrefrlError):
+    """A setting is unknown, out of range, or does not fit the others."""
+
+
+class SpaceError(PrefrlError):
+    """An observation or action space cannot be used, or is not the one a reward model knows."""
+
+
+class EnvironmentFault(PrefrlError):
+    """The environment raised, or returned numbers that are not finite, in the middle of a run."""
+
+
+class StorageError(PrefrlError):
+    """A file could not be written, or what was read is damaged or belongs to something else."""
+
+
+class DataError(PrefrlError):
+    """Segments, queries or answers have the wrong shape, range or number."""

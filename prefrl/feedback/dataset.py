@@ -1,0 +1,220 @@
+"""Comparisons: queries with their answers, in memory and on disk.
+
+Axes: B comparisons, T steps, O observation dims, A action dims, D = O + A.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefrl.checkpoint import write_atomically
+from prefrl.errors import DataError, StorageError
+from prefrl.segments import FloatArray, SegmentBatch
+
+_ANSWERS = (0.0, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """B queries, each with what the teacher said.
+
+    Args:
+        left: (B, T, D) observations and actions of the left segments.
+        right: (B, T, D) of the right segments.
+        p_left: (B,) 1 left, 0 right, 0.5 tie; never NaN.
+    """
+
+    left: FloatArray
+    right: FloatArray
+    p_left: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.left.ndim != 3 or self.left.shape != self.right.shape:
+            raise DataError(
+                f"left has shape {self.left.shape} and right {self.right.shape}; "
+                "expected the same (comparisons, steps, dims)"
+            )
+        if self.p_left.shape != self.left.shape[:1]:
+            raise DataError(f"p_left has shape {self.p_left.shape}; expected {self.left.shape[:1]}")
+        if not ((self.p_left >= 0) & (self.p_left <= 1)).all():
+            raise DataError("p_left must lie in [0, 1]; leave skipped queries out")
+
+    def __len__(self) -> int:
+        return len(self.p_left)
+
+
+@dataclass
+class PreferenceDataset:
+    """Every query a run has asked, skipped ones included, in the order they were asked.
+
+    Answers are assigned to training or validation when they arrive, once and for all, before any
+    bootstrap sample is drawn.
+
+    Args:
+        validation_fraction: share of the answers that is held out.
+    """
+
+    validation_fraction: float = 0.15
+    left: list[SegmentBatch] = field(default_factory=list)
+    right: list[SegmentBatch] = field(default_factory=list)
+    p_left: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    is_validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    session: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.p_left)
+
+    @property
+    def num_answers(self) -> int:
+        """Answered queries: ties count, skips do not, held-out ones do."""
+        return int((~np.isnan(self.p_left)).sum())
+
+    @property
+    def num_skips(self) -> int:
+        """Queries the teacher would not answer."""
+        return int(np.isnan(self.p_left).sum())
+
+    def add(
+        self,
+        left: SegmentBatch,
+        right: SegmentBatch,
+        p_left: NDArray[np.float64],
+        *,
+        session: int,
+        rng: np.random.Generator,
+    ) -> None:
+        """Appends queries and their answers.
+
+        Args:
+            left: (B, T, ...) left segments.
+            right: (B, T, ...) right segments.
+            p_left: (B,) 1, 0, 0.5 or NaN (skipped).
+            session: the round of queries they belong to.
+            rng: draws which of the answers are held out.
+        """
+        p_left = np.asarray(p_left, dtype=np.float64)
+        if p_left.shape != (len(left),) or len(left) != len(right):
+            raise DataError(
+                f"{len(left)} left and {len(right)} right segments with answers of shape {p_left.shape}"
+            )
+        answered = ~np.isnan(p_left)
+        if not np.isin(p_left[answered], _ANSWERS).all():
+            wrong = p_left[answered][~np.isin(p_left[answered], _ANSWERS)][0]
+            raise DataError(
+                f"an answer is {wrong}; expected 1 (left), 0 (right), 0.5 (tie) or NaN (skip)"
+            )
+        # The held-out share is kept over the whole run, so small sessions round neither way.
+        wanted = int((self.num_answers + answered.sum()) * self.validation_fraction)
+        num_held = min(max(wanted - int(self.is_validation.sum()), 0), int(answered.sum()))
+        held = np.zeros(len(p_left), dtype=bool)
+        held[rng.choice(np.flatnonzero(answered), size=num_held, replace=False)] = True
+        self.left.append(left)
+        self.right.append(right)
+        self.p_left = np.concatenate([self.p_left, p_left])
+        self.is_validation = np.concatenate([self.is_validation, held])
+        self.session = np.concatenate([self.session, np.full(len(p_left), session, dtype=np.int64)])
+
+    def split(self) -> tuple[Comparisons, Comparisons]:
+        """The answered comparisons: those to train on, and those held out."""
+        left = np.concatenate([batch.inputs() for batch in self.left])
+        right = np.concatenate([batch.inputs() for batch in self.right])
+        answered = ~np.isnan(self.p_left)
+        return tuple(  # type: ignore[return-value]
+            Comparisons(left[rows], right[rows], self.p_left[rows].astype(np.float32))
+            for rows in (answered & ~self.is_validation, answered & self.is_validation)
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes every comparison in the interchange layout, atomically.
+
+        Raises:
+            StorageError: the file could not be written; what was there before is untouched.
+        """
+        arrays = self._arrays()
+        write_atomically(path, lambda file: np.savez(file, **arrays))
+
+    def _arrays(self) -> dict[str, Any]:
+        if not self.left:
+            raise DataError("there are no comparisons to save")
+        left, right = SegmentBatch.concatenate(self.left), SegmentBatch.concatenate(self.right)
+        both = SegmentBatch.concatenate([left, right])
+        length = both.segment_length
+        starts = np.arange(2 * len(left), dtype=np.int64) * length
+
+        def rows(array: NDArray[Any]) -> NDArray[Any]:
+            return array.reshape(-1, *array.shape[2:])
+
+        return {
+            "observations": rows(both.observations),
+            "actions": rows(both.actions),
+            "true_reward": rows(both.true_rewards),
+            "sim_states": rows(both.sim_states),
+            "episode": np.repeat(both.episode, length),
+            "episode_step": (both.start[:, None] + np.arange(length)).reshape(-1),
+            "left_start": starts[: len(left)],
+            "right_start": starts[len(left) :],
+            "segment_length": np.int64(length),
+            "p_left": self.p_left,
+            "split": np.where(self.is_validation, "test", "train"),
+            "session": self.session,
+        }
+
+    @staticmethod
+    def load(path: Path, *, validation_fraction: float = 0.15) -> "PreferenceDataset":
+        """Reads what `save` wrote.
+
+        Raises:
+            StorageError: the file is missing, damaged or of another layout; it is named.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            length = int(arrays["segment_length"])
+            batches = []
+            for side in ("left_start", "right_start"):
+                rows = arrays[side][:, None] + np.arange(length)
+                batches.append(
+                    SegmentBatch(
+                        observations=arrays["observations"][rows],
+                        actions=arrays["actions"][rows],
+                        true_rewards=arrays["true_reward"][rows],
+                        sim_states=arrays["sim_states"][rows],
+                        episode=arrays["episode"][rows[:, 0]],
+                        start=arrays["episode_step"][rows[:, 0]],
+                    )
+                )
+            return PreferenceDataset(
+                validation_fraction=validation_fraction,
+                left=[batches[0]],
+                right=[batches[1]],
+                p_left=arrays["p_left"],
+                is_validation=arrays["split"] == "test",
+                session=arrays["session"],
+            )
+        except FileNotFoundError:
+            raise StorageError(f"there is no file {path}") from None
+        except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
+            raise StorageError(
+                f"{path} is damaged or holds no run's comparisons: {error}"
+            ) from None
+        except Exception as error:
+            if type(error).__name__ == "BadZipFile":
+                raise StorageError(f"{path} is damaged: {error}") from None
+            raise
+
+    def first(self, count: int) -> "PreferenceDataset":
+        """The first `count` queries, as a dataset of its own."""
+        if count == 0:
+            return PreferenceDataset(self.validation_fraction)
+        keep = slice(0, count)
+        return PreferenceDataset(
+            validation_fraction=self.validation_fraction,
+            left=[SegmentBatch.concatenate(self.left)[keep]],
+            right=[SegmentBatch.concatenate(self.right)[keep]],
+            p_left=self.p_left[keep],
+            is_validation=self.is_validation[keep],
+            session=self.session[keep],
+        )

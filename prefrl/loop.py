@@ -1,0 +1,290 @@
+"""The loop: explore, ask, learn, relabel, train. It knows protocols only."""
+
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from prefrl.checkpoint import Checkpoints
+from prefrl.errors import DataError
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.metrics import JsonLinesSink, Metrics
+from prefrl.plan import Leg
+from prefrl.queries.base import Uniform
+from prefrl.seeding import Streams
+from prefrl.segments import EpisodeStore, SegmentBatch
+from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
+
+TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")
+# A teacher that skips is asked again, about other segments, until so many times the wanted answers
+# were put to it; what is still missing then is asked for in the next session.
+MAX_QUERIES_PER_ANSWER = 20
+# All pairs of the pool are candidates, so its cost grows with the square of this.
+MAX_CANDIDATES = 1_000
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How candidates are drawn in a session.
+
+    Args:
+        segment_length: T.
+        candidate_factor: segments in the pool per query, up to 1,000 in all.
+        min_candidates: smallest pool.
+        newest_steps: candidates come from the newest episodes holding this many steps; None: all.
+    """
+
+    segment_length: int
+    candidate_factor: int = 10
+    min_candidates: int = 200
+    newest_steps: int | None = None
+
+    def pool_size(self, num_queries: int) -> int:
+        """Segments drawn for a batch of queries; at least two a query."""
+        wanted = max(self.min_candidates, self.candidate_factor * num_queries)
+        return max(min(wanted, MAX_CANDIDATES), 2 * num_queries)
+
+
+@dataclass
+class Feedback:
+    """Everything that turns segments into a reward.
+
+    Args:
+        teacher: who answers.
+        strategy: chooses the queries, from the second session on; the first is uniform.
+        learner: the reward model with the way it is fitted.
+        settings: how candidates are drawn.
+        dataset: all queries so far.
+        path: the answers are written here before they are used; None keeps them in memory only.
+    """
+
+    teacher: Teacher
+    strategy: QueryStrategy
+    learner: RewardLearner
+    settings: SessionSettings
+    dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
+    path: Path | None = None
+
+
+@dataclass
+class Records:
+    """Where a run is written down.
+
+    Args:
+        metrics: receives figures.
+        checkpoints: receives the state at the end of every leg; None keeps none.
+        log: cut back to the last checkpoint on resume.
+    """
+
+    metrics: Metrics = field(default_factory=lambda: Metrics([]))
+    checkpoints: Checkpoints | None = None
+    log: JsonLinesSink | None = None
+
+
+class PreferenceLoop:
+    """Preference-based reinforcement learning over a plan of legs (Christiano et al. 2017).
+
+    A leg begins with fresh environments and fresh random streams that depend on the seed and the
+    leg's number alone; so the state saved at its end is all that a resumed run needs to go on
+    exactly as the uninterrupted one would.
+
+    Args:
+        plan: the legs of the run.
+        agent: the reinforcement learner.
+        store: where the agent's episodes arrive.
+        streams: the run's random streams.
+        feedback: turns segments into a reward; None trains on whatever reward the agent has.
+        records: where the run is written down.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Sequence[Leg],
+        agent: Agent,
+        store: EpisodeStore,
+        streams: Streams,
+        feedback: Feedback | None,
+        records: Records | None = None,
+    ) -> None:
+        self.plan = tuple(plan)
+        self.agent = agent
+        self.store = store
+        self.streams = streams
+        self.feedback = feedback
+        self.records = records or Records()
+        self.next_leg = 0
+        self.seconds = dict.fromkeys(TIMED, 0.0)
+        self.last_figures: dict[str, float] = {}
+        self._has_warned = False
+
+    def run(self) -> None:
+        """Works through the rest of the plan."""
+        while self.next_leg < len(self.plan):
+            self._run_leg(self.next_leg)
+            self.next_leg += 1
+            with self._timed("checkpoint_s"):
+                self._save()
+
+    def _run_leg(self, index: int) -> None:
+        leg = self.plan[index]
+        if self.agent.num_steps != leg.start_step:
+            raise DataError(
+                f"leg {index} starts at step {leg.start_step}, the agent is at {self.agent.num_steps}"
+            )
+        self.agent.begin_leg(self.streams.integer("agent", index))
+        if leg.num_queries:
+            self._hold_session(index)
+        with self._timed("rl_s"):
+            if leg.is_exploration:
+                self.agent.explore(leg.num_steps)
+            else:
+                self.agent.train(leg.num_steps)
+        figures = return_figures(self.agent.pop_finished(), is_exploration=leg.is_exploration)
+        if self.feedback is not None:
+            self._warn_of_early_ends(figures)
+            figures |= self._answer_counts()
+        self._write(figures)
+
+    def _hold_session(self, index: int) -> None:
+        feedback = self.feedback
+        if feedback is None:
+            raise DataError(f"leg {index} asks {self.plan[index].num_queries} queries of no teacher")
+        with self._timed("query_s"):
+            figures = self._ask(feedback, index)
+        if feedback.dataset.num_answers == 0:
+            raise DataError("the teacher has answered no query so far; nothing can be learned from skips")
+        with self._timed("reward_fit_s"):
+            figures |= feedback.learner.fit(feedback.dataset, session=index)
+        with self._timed("relabel_s"):
+            reward_function = feedback.learner.reward_function()
+            self.agent.set_reward(reward_function)
+            self.agent.relabel(reward_function)
+        self._write({**figures, **self._answer_counts()})
+
+    def _ask(self, feedback: Feedback, index: int) -> dict[str, float]:
+        """Asks until the plan's answers are there; those on disk from before a kill count."""
+        dataset, settings = feedback.dataset, feedback.settings
+        figures = feedback.teacher.observe(self._sample("observe", index, settings.min_candidates))
+        is_first = not (dataset.session < index).any()
+        strategy = Uniform() if is_first else feedback.strategy
+        planned = sum(leg.num_queries for leg in self.plan[: index + 1])
+        patience = len(dataset) + MAX_QUERIES_PER_ANSWER * max(planned - dataset.num_answers, 0)
+        while (missing := planned - dataset.num_answers) > 0 and len(dataset) < patience:
+            # Streams count in queries, so they go on after a kill as if nothing had happened.
+            asked = len(dataset)
+            pool = self._sample("candidates", asked, settings.pool_size(missing))
+            pairs = strategy.select(
+                pool, missing, feedback.learner, rng=self.streams.generator("strategy", asked)
+            )
+            left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
+            p_left = feedback.teacher.answer(
+                left, right, rng=self.streams.generator("teacher", asked)
+            )
+            dataset.add(
+                left, right, p_left, session=index, rng=self.streams.generator("split", asked)
+            )
+            if feedback.path is not None:
+                dataset.save(feedback.path)
+        return figures
+
+    def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
+        assert self.feedback is not None
+        settings = self.feedback.settings
+        return self.store.sample(
+            num_segments,
+            settings.segment_length,
+            rng=self.streams.generator(stream, index),
+            max_newest=settings.newest_steps,
+        )
+
+    def _answer_counts(self) -> dict[str, float]:
+        assert self.feedback is not None
+        dataset = self.feedback.dataset
+        return {"num_answers": dataset.num_answers, "num_skips": dataset.num_skips}
+
+    def _warn_of_early_ends(self, figures: dict[str, float]) -> None:
+        if self._has_warned or not figures["terminated_share"] > 0:
+            return
+        self._has_warned = True
+        warnings.warn(
+            "episodes end early in this environment, which tells the agent about the reward it is "
+            "to learn: a reward below zero teaches it to end them. Give the environment a fixed "
+            "horizon if you can (a setting such as terminate_when_unhealthy=False)",
+            stacklevel=2,
+        )
+
+    def _write(self, figures: dict[str, float]) -> None:
+        self.last_figures |= {k: v for k, v in figures.items() if not math.isnan(v)}
+        self.records.metrics.write(self.agent.num_steps, figures)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        began_s = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - began_s
+
+    def _save(self) -> None:
+        if self.records.checkpoints is not None:
+            self.records.checkpoints.save(self.agent.num_steps, self.state())
+
+    def state(self) -> State:
+        """Everything needed to go on at the next leg; answers have a file of their own."""
+        feedback, log = self.feedback, self.records.log
+        return {
+            "next_leg": self.next_leg,
+            "agent": self.agent.state(),
+            "store": self.store.state(),
+            "learner": feedback.learner.state() if feedback else None,
+            "num_queries": len(feedback.dataset) if feedback else 0,
+            "seconds": dict(self.seconds),
+            "wall_s": self.records.metrics.wall_s,
+            "last_figures": dict(self.last_figures),
+            "log_position": log.position() if log else 0,
+        }
+
+    def restore(self, state: State) -> None:
+        """Puts back what `state` returned; the dataset must hold its answers already.
+
+        Raises:
+            DataError: answers that the checkpoint knows of are missing.
+        """
+        feedback = self.feedback
+        self.next_leg = int(state["next_leg"])
+        self.agent.restore(state["agent"])
+        self.store.restore(state["store"])
+        if feedback is not None:
+            if len(feedback.dataset) < state["num_queries"]:
+                raise DataError(
+                    f"the run has {len(feedback.dataset)} recorded queries, its checkpoint knows of "
+                    f"{state['num_queries']}: comparisons.npz is not the one it was made with"
+                )
+            feedback.learner.restore(state["learner"])
+            if feedback.dataset.num_answers and state["num_queries"]:
+                self.agent.set_reward(feedback.learner.reward_function())
+        self.seconds = dict(state["seconds"])
+        self.last_figures = dict(state["last_figures"])
+        if self.records.log is not None:
+            self.records.log.truncate(int(state["log_position"]))
+
+
+def return_figures(
+    episodes: Sequence[EpisodeReturns], *, is_exploration: bool = False
+) -> dict[str, float]:
+    """Mean returns of the episodes that ended in a leg; NaN where none did."""
+    true = np.array([episode.true_return for episode in episodes])
+    learned = np.array([episode.learned_return for episode in episodes])
+    some = len(episodes) > 0
+    return {
+        "true_return": float(true.mean()) if some else math.nan,
+        "true_return_std": float(true.std()) if some else math.nan,
+        # While exploring there is no learned reward to sum.
+        "learned_return": float(learned.mean()) if some and not is_exploration else math.nan,
+        "num_episodes": float(len(episodes)),
+        "terminated_share": float(np.mean([e.is_terminated for e in episodes])) if some else 0.0,
+    }

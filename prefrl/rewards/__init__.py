@@ -1,0 +1,6 @@
+"""The reward model and how it is fitted."""
+
+from prefrl.rewards.model import EnhancedRewardModel, ModelReward, RewardModelConfig
+from prefrl.rewards.trainer import RewardTrainer
+
+__all__ = ["EnhancedRewardModel", "ModelReward", "RewardModelConfig", "RewardTrainer"]

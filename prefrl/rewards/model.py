@@ -1,0 +1,295 @@
+"""The Enhanced Reward Model: a shared trunk and K heads computed as one batched product.
+
+Axes: B sequences, T steps, N rows, D input dims, F features, K heads.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from prefrl.checkpoint import write_atomically, write_text_atomically
+from prefrl.errors import DataError, StorageError
+from prefrl.segments import FloatArray
+
+FORMAT_VERSION = 1
+# Rows scored at once: large enough to fill a matrix product, small enough to stay in cache.
+CHUNK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class RewardModelConfig:
+    """The shape of a reward model.
+
+    Args:
+        input_dim: D, observation and action dims of a row (or a feature vector's length).
+        hidden_dim: F, width of the trunk, of the features and of each head's hidden layer.
+        num_reward_heads: K.
+        bank_size: capacity of the feature bank; recorded, used once the model has a bank.
+        dropout: drop probability after each trunk layer while fitting.
+        num_layers: hidden layers of the trunk.
+        shared_trunk: False gives each head a trunk of its own.
+        observation_dim: how many of the D inputs are observations; None where rows are features.
+        env_id: the environment it was trained in; None where there is none.
+    """
+
+    input_dim: int
+    hidden_dim: int = 256
+    num_reward_heads: int = 3
+    bank_size: int = 0
+    dropout: float = 0.0
+    num_layers: int = 2
+    shared_trunk: bool = True
+    observation_dim: int | None = None
+    env_id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_dim", "hidden_dim", "num_reward_heads", "num_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.bank_size < 0:
+            raise ValueError(f"bank_size is {self.bank_size}; expected 0 or more")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}; expected 0 or more and less than 1")
+        if self.observation_dim is not None and not 0 < self.observation_dim <= self.input_dim:
+            raise ValueError(
+                f"observation_dim is {self.observation_dim}; expected 1 to input_dim ({self.input_dim})"
+            )
+
+
+class HeadwiseLinear(nn.Module):
+    """K linear maps in one product: (..., D) or (..., K, D) -> (..., K, out)."""
+
+    def __init__(self, num_heads: int, in_dim: int, out_dim: int, *, takes_heads: bool) -> None:
+        super().__init__()
+        self.takes_heads = takes_heads
+        self.weight = nn.Parameter(torch.empty(num_heads, out_dim, in_dim))
+        self.bias = nn.Parameter(torch.zeros(num_heads, out_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies head k's map to the shared rows, or to the rows of head k."""
+        if self.takes_heads:
+            return torch.einsum("...ki,koi->...ko", x, self.weight) + self.bias
+        heads, out_dim, in_dim = self.weight.shape
+        flat = F.linear(x, self.weight.view(heads * out_dim, in_dim), self.bias.view(-1))
+        return flat.view(*x.shape[:-1], heads, out_dim)
+
+
+class EnhancedRewardModel(nn.Module):
+    """A reward ensemble: features from a trunk, K rewards from K heads.
+
+    Each head is Linear, LayerNorm, ReLU, Linear. Heads are normalised to zero mean and unit spread
+    over the fitted transitions before they are averaged (Christiano et al. 2017, section 2.2.1), so
+    that no head outweighs the others. Scoring never changes the model.
+
+    Args:
+        input_dim: D.
+        generator: draws the initial weights; None takes a fixed stream.
+        **settings: the further fields of `RewardModelConfig`.
+    """
+
+    input_mean: Tensor
+    input_std: Tensor
+    reward_mean: Tensor
+    reward_std: Tensor
+
+    def __init__(
+        self, input_dim: int, *, generator: torch.Generator | None = None, **settings: Any
+    ) -> None:
+        super().__init__()
+        self.config = RewardModelConfig(input_dim, **settings)
+        width, heads = self.config.hidden_dim, self.config.num_reward_heads
+        layers: list[nn.Module] = []
+        for layer in range(self.config.num_layers):
+            in_dim = input_dim if layer == 0 else width
+            if self.config.shared_trunk:
+                layers.append(nn.Linear(in_dim, width))
+            else:
+                layers.append(HeadwiseLinear(heads, in_dim, width, takes_heads=layer > 0))
+            layers += [nn.ReLU(), nn.Dropout(self.config.dropout)]
+        self.trunk = nn.Sequential(*layers)
+        self.head_in = HeadwiseLinear(heads, width, width, takes_heads=not self.config.shared_trunk)
+        self.head_scale = nn.Parameter(torch.ones(heads, width))
+        self.head_shift = nn.Parameter(torch.zeros(heads, width))
+        self.head_out = nn.Parameter(torch.empty(heads, width))
+        self.head_bias = nn.Parameter(torch.zeros(heads))
+        self.register_buffer("input_mean", torch.zeros(input_dim))
+        self.register_buffer("input_std", torch.ones(input_dim))
+        self.register_buffer("reward_mean", torch.zeros(heads))
+        self.register_buffer("reward_std", torch.ones(heads))
+        self.reset(generator or torch.Generator().manual_seed(0))
+        self.eval()
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draws all weights anew; every head starts from its own."""
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, HeadwiseLinear)):
+                bound = module.weight.shape[-1] ** -0.5  # uniform within 1/sqrt(in), as torch's Linear
+                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        bound = self.config.hidden_dim**-0.5
+        with torch.no_grad():
+            self.head_out.uniform_(-bound, bound, generator=generator)
+            self.head_scale.fill_(1.0)
+            self.head_shift.zero_()
+            self.head_bias.zero_()
+
+    def _head_features(self, inputs: Tensor) -> Tensor:
+        """(..., D) -> (..., F), or (..., K, F) with independent trunks."""
+        return self.trunk((inputs - self.input_mean) / self.input_std)
+
+    def head_rewards(self, inputs: Tensor) -> Tensor:
+        """(..., D) -> (..., K) rewards in nats, before normalisation: what fitting works on."""
+        return self._rewards_of(self._head_features(inputs))
+
+    def _rewards_of(self, features: Tensor) -> Tensor:
+        hidden = F.layer_norm(self.head_in(features), (self.config.hidden_dim,))
+        hidden = torch.relu(torch.addcmul(self.head_shift, hidden, self.head_scale))
+        return (hidden * self.head_out).sum(-1) + self.head_bias
+
+    def forward(self, inputs: Tensor, attention_mask: Tensor | None = None) -> dict[str, Tensor]:
+        """Rewards, their uncertainty and the features behind them.
+
+        Args:
+            inputs: (N, D) rows or (B, T, D) sequences.
+            attention_mask: (B, T) 1 for real steps, 0 for padding; masked steps give zero reward.
+
+        Returns:
+            `rewards` (..., 1), mean over heads; `uncertainty` (..., 1), population standard deviation
+            over heads; `features` (..., F) (their mean over heads with independent trunks);
+            `raw_rewards` (..., K), each head's normalised reward.
+
+        Raises:
+            DataError: the last axis is not D, or the mask does not fit.
+        """
+        if inputs.shape[-1] != self.config.input_dim:
+            raise DataError(
+                f"inputs have {inputs.shape[-1]} dims a row; this model takes {self.config.input_dim}"
+            )
+        features = self._head_features(inputs)
+        raw = (self._rewards_of(features) - self.reward_mean) / self.reward_std
+        if not self.config.shared_trunk:
+            features = features.mean(-2)
+        if attention_mask is not None:
+            if attention_mask.shape != inputs.shape[:-1]:
+                raise DataError(
+                    f"attention_mask has shape {tuple(attention_mask.shape)}; "
+                    f"expected {tuple(inputs.shape[:-1])}"
+                )
+            raw = raw * attention_mask.to(raw.dtype)[..., None]
+        return {
+            "rewards": raw.mean(-1, keepdim=True),
+            "uncertainty": raw.std(-1, correction=0, keepdim=True),
+            "features": features,
+            "raw_rewards": raw,
+        }
+
+    def set_input_statistics(self, rows: Tensor) -> None:
+        """Freezes the normalisation of inputs at the mean and spread of (N, D) rows."""
+        self.input_mean.copy_(rows.mean(0))
+        spread = rows.std(0, correction=0)
+        # An input that never moves carries nothing; dividing by its zero spread would.
+        self.input_std.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+
+    @torch.no_grad()
+    def set_reward_statistics(self, rows: Tensor) -> None:
+        """Freezes each head's normalisation at its mean and spread over (N, D) rows."""
+        rewards = torch.cat([self.head_rewards(chunk) for chunk in rows.split(CHUNK_ROWS)])
+        self.reward_mean.copy_(rewards.mean(0))
+        self.reward_std.copy_(rewards.std(0, correction=0).clamp(min=1e-6))
+
+    @torch.inference_mode()
+    def score(self, sequences: FloatArray) -> FloatArray:
+        """(S, T, D) -> (S, K) each head's reward summed over T, in nats."""
+        num, steps, dims = sequences.shape
+        rows = torch.from_numpy(np.ascontiguousarray(sequences)).view(-1, dims)
+        rows = rows.to(self.input_mean.device)
+        rewards = torch.cat([self.head_rewards(chunk) for chunk in rows.split(CHUNK_ROWS)])
+        return rewards.view(num, steps, -1).sum(1).cpu().numpy()
+
+    def reward_function(self) -> "ModelReward":
+        """A frozen copy of the present reward, to be put into environments."""
+        return ModelReward(self)
+
+    def save(self, folder: Path | str) -> None:
+        """Writes `config.json` and `model.safetensors` into `folder`, each atomically."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        write_atomically(folder / "model.safetensors", lambda file: file.write(save(tensors)))
+        tree = {"format_version": FORMAT_VERSION, **asdict(self.config)}
+        write_text_atomically(folder / "config.json", json.dumps(tree, indent=2) + "\n")
+
+    @staticmethod
+    def load(folder: Path | str) -> "EnhancedRewardModel":
+        """Reads what `save` wrote; no code from the files is run.
+
+        Raises:
+            StorageError: a file is missing, damaged or of another version; it is named.
+        """
+        config_path, weights_path = Path(folder) / "config.json", Path(folder) / "model.safetensors"
+        try:
+            tree = json.loads(config_path.read_text())
+            version = tree.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise StorageError(f"{config_path} is of format {version}; this is {FORMAT_VERSION}")
+            model = EnhancedRewardModel(**tree)
+        except FileNotFoundError:
+            raise StorageError(f"{folder} holds no reward model: there is no {config_path}") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StorageError(f"{config_path} describes no reward model: {error}") from None
+        try:
+            model.load_state_dict(load_file(weights_path))
+        except FileNotFoundError:
+            raise StorageError(f"{folder} holds no reward model: there is no {weights_path}") from None
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise StorageError(f"{weights_path} is damaged or of another model: {reason}") from None
+        return model
+
+
+class ModelReward:
+    """A frozen reward model as a reward function: NumPy in, NumPy out, no gradient.
+
+    Args:
+        model: copied, so later fitting does not reach into running environments.
+    """
+
+    def __init__(self, model: EnhancedRewardModel) -> None:
+        self.config = model.config
+        device = model.input_mean.device
+        self._model = EnhancedRewardModel(**asdict(model.config)).to(device)
+        self._model.load_state_dict(model.state_dict())
+        self._model.requires_grad_(False)
+        self._device = device
+
+    def __call__(
+        self, obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
+    ) -> FloatArray:
+        """(N, O), (N, A) -> (N,) float32; the next observation and the end are not looked at."""
+        return self.with_uncertainty(obs, action)[0]
+
+    @torch.inference_mode()
+    def with_uncertainty(self, obs: FloatArray, action: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N,) mean reward and (N,) population standard deviation over heads."""
+        rows = np.concatenate([obs, action], axis=1, dtype=np.float32)
+        if len(rows) <= CHUNK_ROWS:
+            return self._chunk(rows)
+        chunks = [self._chunk(rows[i : i + CHUNK_ROWS]) for i in range(0, len(rows), CHUNK_ROWS)]
+        rewards, uncertainty = zip(*chunks, strict=True)
+        return np.concatenate(rewards), np.concatenate(uncertainty)
+
+    def _chunk(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        model = self._model
+        raw = model.head_rewards(torch.from_numpy(rows).to(self._device))
+        raw = (raw - model.reward_mean) / model.reward_std
+        std, mean = torch.std_mean(raw, dim=-1, correction=0)
+        return mean.cpu().numpy(), std.cpu().numpy()

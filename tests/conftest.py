@@ -1,0 +1,18 @@
+"""Settings every test shares; set before the libraries that read them are imported."""
+
+import os
+
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import torch
+
+# Two test processes share two cores: more threads only make them wait for each other.
+torch.set_num_threads(1)
+
+hypothesis.settings.register_profile("prefrl", deadline=None, max_examples=25)
+hypothesis.settings.register_profile(
+    "prefrl-ci", hypothesis.settings.get_profile("prefrl"), derandomize=True
+)
+hypothesis.settings.load_profile("prefrl-ci" if os.environ.get("CI") else "prefrl")

@@ -1,0 +1,322 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prefrl.errors import DataError
+from prefrl.segments import Episode, EpisodeStore, SegmentBatch
+
+
+def episode(number: int, length: int, *, is_complete: bool = True) -> Episode:
+    """An episode in which every number tells the episode and the step it belongs to."""
+    step = np.arange(length, dtype=np.float32)
+    which = np.full(length, number, dtype=np.float32)
+    return Episode(
+        observations=np.stack([which, step, which * 1000 + step], axis=1),
+        actions=np.stack([-which, -step], axis=1),
+        true_rewards=(which + step / 1024).astype(np.float32),
+        sim_states=np.stack([which, step, which, step], axis=1).astype(np.float64) / 8,
+        is_complete=is_complete,
+    )
+
+
+def store_of(lengths: Sequence[int], max_transitions: int = 1_000_000) -> EpisodeStore:
+    """A store to which episodes of these lengths were added, numbered from 0."""
+    store = EpisodeStore(max_transitions)
+    for number, length in enumerate(lengths):
+        store.add(episode(number, length, is_complete=number % 2 == 0))
+    return store
+
+
+def assert_is_cut_from_its_episode(batch: SegmentBatch, lengths: Sequence[int]) -> None:
+    """Every window lies inside the episode it names and holds that episode's rows."""
+    for s in range(len(batch)):
+        number, start = int(batch.episode[s]), int(batch.start[s])
+        assert 0 <= start <= lengths[number] - batch.segment_length
+        whole = episode(number, lengths[number])
+        rows = slice(start, start + batch.segment_length)
+        for name in ("observations", "actions", "true_rewards", "sim_states"):
+            np.testing.assert_array_equal(getattr(batch, name)[s], getattr(whole, name)[rows])
+            assert getattr(batch, name).dtype == getattr(whole, name).dtype
+
+
+def assert_same_batch(one: SegmentBatch, other: SegmentBatch) -> None:
+    for name in ("observations", "actions", "true_rewards", "sim_states", "episode", "start"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+class TestEpisode:
+    def test_its_return_is_the_sum_of_its_true_rewards(self):
+        assert episode(2, 3).true_return == pytest.approx(6 + 3 / 1024)
+        assert len(episode(2, 3)) == 3
+
+    def test_arrays_of_different_length_are_refused_by_name(self):
+        good = episode(0, 4)
+        with pytest.raises(DataError, match=r"actions has shape \(3, 2\); expected \(4, dims\)"):
+            Episode(good.observations, good.actions[:3], good.true_rewards, good.sim_states)
+        with pytest.raises(DataError, match=r"true_rewards has shape \(4, 1\); expected \(4,\)"):
+            Episode(good.observations, good.actions, good.true_rewards[:, None], good.sim_states)
+
+    def test_an_episode_without_steps_is_refused(self):
+        with pytest.raises(DataError, match="at least one step"):
+            episode(0, 0)
+
+
+class TestSegmentBatch:
+    @pytest.fixture
+    def batch(self) -> SegmentBatch:
+        return store_of([9, 12]).sample(6, 4, rng=np.random.default_rng(0))
+
+    def test_returns_are_sums_over_steps_in_double_precision(self, batch):
+        expected = [sum(map(float, rewards)) for rewards in batch.true_rewards]
+        np.testing.assert_array_equal(batch.true_returns, expected)
+        assert batch.true_returns.dtype == np.float64
+
+    def test_inputs_are_observations_beside_actions(self, batch):
+        assert batch.inputs().shape == (6, 4, 5)
+        np.testing.assert_array_equal(batch.inputs()[..., :3], batch.observations)
+        np.testing.assert_array_equal(batch.inputs()[..., 3:], batch.actions)
+
+    @pytest.mark.parametrize(
+        "index", [slice(1, 4), np.array([5, 0, 5]), np.arange(6) % 2 == 0, np.array([], dtype=int)]
+    )
+    def test_indexing_picks_segments(self, batch, index):
+        picked = batch[index]
+        np.testing.assert_array_equal(picked.start, batch.start[index])
+        np.testing.assert_array_equal(picked.observations, batch.observations[index])
+        assert picked.segment_length == 4
+
+    def test_a_single_index_gives_a_batch_of_one(self, batch):
+        assert_same_batch(batch[2], batch[[2]])
+        assert len(batch[np.int64(2)]) == 1
+
+    def test_concatenating_parts_gives_the_whole(self, batch):
+        assert_same_batch(SegmentBatch.concatenate([batch[:2], batch[2:]]), batch)
+
+    @pytest.mark.parametrize(
+        ("name", "shape"),
+        [
+            ("observations", (6, 4)),
+            ("actions", (6, 3, 2)),
+            ("true_rewards", (6, 4, 1)),
+            ("true_rewards", (5, 4)),
+            ("sim_states", (6, 5, 4)),
+            ("episode", (5,)),
+            ("start", (6, 1)),
+        ],
+    )
+    def test_a_shape_that_does_not_fit_is_refused_by_name(self, batch, name, shape):
+        arrays = {field: getattr(batch, field) for field in SegmentBatch.__dataclass_fields__}
+        with pytest.raises(DataError, match=name):
+            SegmentBatch(**{**arrays, name: np.zeros(shape)})
+
+
+class TestSampling:
+    @settings(deadline=None, max_examples=100)
+    @given(
+        lengths=st.lists(st.integers(1, 15), min_size=1, max_size=8),
+        segment_length=st.integers(1, 15),
+        num_segments=st.integers(1, 40),
+        max_transitions=st.integers(1, 60),
+        seed=st.integers(0, 1000),
+    )
+    def test_windows_never_cross_an_episodes_end_and_equal_the_rows_stored(
+        self, lengths, segment_length, num_segments, max_transitions, seed
+    ):
+        store = store_of(lengths, max_transitions)
+        if max(len(e) for e in store.episodes) < segment_length:
+            with pytest.raises(DataError):
+                store.sample(num_segments, segment_length, rng=np.random.default_rng(seed))
+            return
+        batch = store.sample(num_segments, segment_length, rng=np.random.default_rng(seed))
+        assert len(batch) == num_segments
+        assert batch.segment_length == segment_length
+        assert_is_cut_from_its_episode(batch, lengths)
+        assert batch.episode.min() >= store.num_dropped
+
+    def test_every_position_is_drawn_once_where_there_are_just_enough(self):
+        lengths = [3, 10, 4, 7]  # windows of 4: 0, 7, 1, 4
+        batch = store_of(lengths).sample(12, 4, rng=np.random.default_rng(0))
+        drawn = sorted(zip(batch.episode.tolist(), batch.start.tolist(), strict=True))
+        assert drawn == [(e, s) for e, n in enumerate(lengths) for s in range(n - 3)]
+
+    def test_windows_repeat_only_where_there_are_too_few(self):
+        store = store_of([30])
+        for seed in range(20):
+            starts = store.sample(25, 5, rng=np.random.default_rng(seed)).start
+            assert len(set(starts.tolist())) == 25
+        assert len(store.sample(27, 5, rng=np.random.default_rng(0))) == 27
+
+    def test_draws_are_uniform_over_positions_not_over_episodes(self):
+        store = store_of([5, 13, 24])  # windows of 5: 1, 9, 20
+        num_draws = 30_000
+        batch = store.sample(num_draws, 5, rng=np.random.default_rng(0))
+        counts = np.bincount(np.array([0, 1, 10])[batch.episode] + batch.start, minlength=30)
+        chi_squared = ((counts - num_draws / 30) ** 2 / (num_draws / 30)).sum()
+        assert chi_squared < 75  # 29 degrees of freedom: exceeded with probability 6e-6
+
+    def test_one_window_at_a_time_is_uniform_too(self):
+        store = store_of([4, 9])  # windows of 3: 2, 7
+        rng = np.random.default_rng(0)
+        counts = np.zeros(9)
+        for _ in range(4_500):
+            batch = store.sample(1, 3, rng=rng)
+            counts[[0, 2][int(batch.episode[0])] + int(batch.start[0])] += 1
+        assert ((counts - 500) ** 2 / 500).sum() < 38  # 8 degrees of freedom: 8e-6
+
+    def test_the_same_stream_draws_the_same_windows(self):
+        store = store_of([20, 30])
+        one, other = (store.sample(8, 6, rng=np.random.default_rng(3)) for _ in range(2))
+        assert_same_batch(one, other)
+
+    def test_what_was_drawn_does_not_share_memory_with_the_store(self):
+        store = store_of([8])
+        batch = store.sample(1, 8, rng=np.random.default_rng(0))
+        batch.observations[:] = -1
+        assert store.episodes[0].observations.min() == 0
+
+    def test_an_environment_without_simulator_states_can_be_sampled(self):
+        good = episode(0, 5)
+        store = EpisodeStore()
+        store.add(Episode(good.observations, good.actions, good.true_rewards, np.zeros((5, 0))))
+        assert store.sample(2, 3, rng=np.random.default_rng(0)).sim_states.shape == (2, 3, 0)
+
+    @pytest.mark.parametrize(
+        ("max_newest", "expected"),
+        [
+            (1, {3}),  # at least one episode, though longer than asked for
+            (10, {3}),
+            (29, {3}),
+            (30, {2, 3}),
+            (39, {2, 3}),
+            (40, {1, 2, 3}),
+            (1_000, {0, 1, 2, 3}),
+            (None, {0, 1, 2, 3}),
+        ],
+    )
+    def test_max_newest_draws_from_the_newest_whole_episodes_only(self, max_newest, expected):
+        lengths = [25, 10, 20, 10]
+        batch = store_of(lengths).sample(
+            400, 3, rng=np.random.default_rng(0), max_newest=max_newest
+        )
+        assert set(batch.episode.tolist()) == expected
+        assert_is_cut_from_its_episode(batch, lengths)
+
+    def test_a_segment_longer_than_every_episode_is_refused_with_what_to_do(self):
+        with pytest.raises(DataError) as error:
+            store_of([7, 12, 9]).sample(4, 13, rng=np.random.default_rng(0))
+        assert str(error.value) == (
+            "segment_length is 13, but the longest of the 3 newest episodes has 12 steps; "
+            "choose a shorter segment"
+        )
+
+    def test_an_empty_store_says_so(self):
+        with pytest.raises(DataError, match="no episodes yet"):
+            EpisodeStore().sample(1, 1, rng=np.random.default_rng(0))
+        with pytest.raises(DataError, match="no episodes yet"):
+            EpisodeStore().sample(1, 1, rng=np.random.default_rng(0), max_newest=5)
+
+    @pytest.mark.parametrize(("num_segments", "segment_length"), [(0, 3), (3, 0), (3, -1)])
+    def test_numbers_below_one_are_refused(self, num_segments, segment_length):
+        with pytest.raises(DataError, match="expected 1 or more of each"):
+            store_of([9]).sample(num_segments, segment_length, rng=np.random.default_rng(0))
+
+
+class TestBound:
+    @settings(deadline=None, max_examples=100)
+    @given(
+        lengths=st.lists(st.integers(1, 20), min_size=1, max_size=12),
+        max_transitions=st.integers(1, 60),
+    )
+    def test_the_newest_episodes_that_fit_are_kept(self, lengths, max_transitions):
+        store = store_of(lengths, max_transitions)
+        kept = [int(e.observations[0, 0]) for e in store.episodes]
+        assert kept == list(range(store.num_dropped, len(lengths)))
+        assert store.num_transitions == sum(lengths[store.num_dropped :])
+        assert store.num_transitions <= max_transitions or len(store) == 1
+        # One more would not have fitted.
+        assert store.num_dropped == 0 or sum(lengths[store.num_dropped - 1 :]) > max_transitions
+
+    def test_segments_keep_the_number_of_their_episode_after_older_ones_went(self):
+        lengths = [10, 10, 10, 10]
+        store = store_of(lengths, max_transitions=25)
+        batch = store.sample(100, 4, rng=np.random.default_rng(0))
+        assert set(batch.episode.tolist()) == {2, 3}
+        assert_is_cut_from_its_episode(batch, lengths)
+
+    def test_a_bound_below_one_is_refused(self):
+        with pytest.raises(ValueError, match="max_transitions is 0; expected 1 or more"):
+            EpisodeStore(max_transitions=0)
+
+    def test_a_million_half_cheetah_steps_with_simulator_states_fit_in_a_gigabyte(self):
+        store = EpisodeStore()
+        for _ in range(5):
+            store.add(
+                Episode(
+                    observations=np.zeros((1000, 17), dtype=np.float32),
+                    actions=np.zeros((1000, 6), dtype=np.float32),
+                    true_rewards=np.zeros(1000, dtype=np.float32),
+                    sim_states=np.zeros((1000, 18)),
+                )
+            )
+        num_bytes = sum(
+            array.nbytes
+            for e in store.episodes
+            for array in (e.observations, e.actions, e.true_rewards, e.sim_states)
+        )
+        assert num_bytes / store.num_transitions == 240
+        assert num_bytes * (1_000_000 / store.num_transitions) < 1e9
+
+
+class TestRestoring:
+    @settings(deadline=None, max_examples=50)
+    @given(
+        lengths=st.lists(st.integers(1, 20), max_size=10),
+        max_transitions=st.integers(1, 80),
+    )
+    def test_a_restored_store_is_the_same_store(self, lengths, max_transitions):
+        store = store_of(lengths, max_transitions)
+        restored = EpisodeStore(max_transitions)
+        restored.add(episode(99, 3))  # what was there before goes
+        restored.restore(store.state())
+        assert len(restored) == len(store)
+        assert restored.num_transitions == store.num_transitions
+        assert restored.num_dropped == store.num_dropped
+        for one, other in zip(store.episodes, restored.episodes, strict=True):
+            assert one.is_complete is other.is_complete
+            for name in ("observations", "actions", "true_rewards", "sim_states"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+                assert getattr(one, name).dtype == getattr(other, name).dtype
+
+    def test_numbering_goes_on_where_it_stopped(self):
+        lengths = [10] * 6
+        store = store_of(lengths[:4], max_transitions=25)
+        restored = EpisodeStore(25)
+        restored.restore(store.state())
+        for number in (4, 5):
+            for either in (store, restored):
+                either.add(episode(number, 10))
+        draws = [s.sample(12, 4, rng=np.random.default_rng(1)) for s in (store, restored)]
+        assert_same_batch(*draws)
+        assert set(draws[0].episode.tolist()) == {4, 5}
+        assert_is_cut_from_its_episode(draws[1], lengths)
+
+    def test_a_smaller_bound_keeps_the_newest_under_their_own_numbers(self):
+        lengths = [10] * 5
+        restored = EpisodeStore(max_transitions=20)
+        restored.restore(store_of(lengths, max_transitions=40).state())
+        assert restored.num_dropped == 3
+        batch = restored.sample(14, 4, rng=np.random.default_rng(0))
+        assert set(batch.episode.tolist()) == {3, 4}
+        assert_is_cut_from_its_episode(batch, lengths)
+
+    def test_a_restored_store_shares_no_memory_with_the_state(self):
+        state = store_of([5, 5]).state()
+        restored = EpisodeStore()
+        restored.restore(state)
+        for held in restored.episodes:
+            for name in ("observations", "actions", "true_rewards", "sim_states"):
+                assert not np.shares_memory(getattr(held, name), state[name])
+                assert getattr(held, name).base is None
