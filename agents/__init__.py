@@ -5,3 +5,9 @@ The folder stands beside `prefrl/`, but the package is `prefrl.agents`: others o
 
 if __name__ == "agents":
     raise ImportError("this package is imported as `prefrl.agents`, never as `agents`")
+
+from prefrl.agents.factory import make_agent, make_model
+from prefrl.agents.ppo import OnPolicyAgent
+from prefrl.agents.sac import OffPolicyAgent
+
+__all__ = ["OffPolicyAgent", "OnPolicyAgent", "make_agent", "make_model"]

@@ -18,7 +18,7 @@ from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
 from prefrl.envs.reward_vec_env import RewardVecEnv
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, StorageError
 
 _ALGORITHMS: dict[str, Callable[..., BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
 
@@ -85,3 +85,24 @@ def make_agent(
 def tensorboard_logger(folder: Path) -> Logger:
     """SB3's logger, writing TensorBoard events into `folder`."""
     return configure(str(folder), ["tensorboard"])
+
+
+def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
+    """The deterministic policy in an archive that SB3 wrote: raw observations (N, O) -> actions.
+
+    SB3's archives are unpickled, which runs code from the file: load only what you trust.
+
+    Args:
+        name: ppo or sac.
+        path: a run's policy.zip.
+
+    Raises:
+        StorageError: the file is missing or damaged.
+    """
+    if not path.exists():
+        raise StorageError(f"there is no policy {path}; has the run ended?")
+    try:
+        model = _ALGORITHMS[name].load(path, device="cpu")  # type: ignore[attr-defined]
+    except (ValueError, OSError, KeyError, EOFError) as error:
+        raise StorageError(f"{path} is damaged or no {name} policy: {error}") from None
+    return lambda observations: model.predict(observations, deterministic=True)[0]

@@ -120,7 +120,7 @@ def load_state(path: str | os.PathLike[str], *, fingerprint: str = "") -> State:
             is another one.
     """
     try:
-        file = Path(path).open("rb")
+        file = Path(path).open("rb")  # noqa: SIM115 - closed by the `with` below
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from error
     try:
@@ -144,7 +144,7 @@ def load_state(path: str | os.PathLike[str], *, fingerprint: str = "") -> State:
             state: State = _decode(tree["state"], archive)
             return state
     except _DAMAGE as error:
-        raise StorageError(f"{path} is damaged: {error}") from error
+        raise StorageError(f"{path} is damaged: {str(error) or 'it ends too early'}") from error
 
 
 def _encode(node: Any, arrays: list[NDArray[Any]], place: str) -> Any:

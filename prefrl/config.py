@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tyro
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -21,6 +22,17 @@ PositiveInt = Annotated[int, Field(gt=0)]
 CountInt = Annotated[int, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """A mapping typed on the command line as YAML: '{n_epochs: 5}'."""
+    tree = yaml.safe_load(text)
+    if not isinstance(tree, dict):
+        raise ValueError(f"expected a mapping such as '{{n_epochs: 5}}', got {text!r}")
+    return tree
+
+
+Mapping = Annotated[dict[str, Any], tyro.conf.arg(constructor=_mapping, metavar="{KEY: VALUE}")]
 # Unknown keys are refused by name, everywhere.
 _STRICT = ConfigDict(extra="forbid")
 
@@ -38,7 +50,7 @@ class TeacherConfig:
         equal_fraction: how large the tie threshold is; 0 ties only exact equals.
     """
 
-    name: str = "oracle"
+    name: Annotated[str, tyro.conf.arg(name="")] = "oracle"
     beta: PositiveFloat | None = None
     gamma: Probability | None = None
     p_mistake: Probability | None = None
@@ -106,8 +118,8 @@ class RewardConfig:
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     learning_rate: PositiveFloat = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
-    batch_size: PositiveInt = 64
-    max_updates: PositiveInt = 150
+    batch_size: PositiveInt = 32
+    max_updates: PositiveInt = 200
     warmup_updates: CountInt = 10
     max_grad_norm: PositiveFloat = 1.0
     patience: PositiveInt = 5
@@ -164,8 +176,8 @@ class RunConfig:
     eval_episodes: PositiveInt = 10
     checkpoint_every: PositiveInt | None = None
     store_transitions: PositiveInt = 200_000
-    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    agent_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    env_kwargs: Mapping = dataclasses.field(default_factory=dict)
+    agent_settings: Mapping = dataclasses.field(default_factory=dict)
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
 

@@ -31,7 +31,7 @@ _TRUE, _LEARNED = "#0b66b0", "#c8551b"
 _ARMS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8f6bd1")
 _DASHES = ("-", "--", ":", "-.")
 _NUM_GRID_POINTS = 200
-_MIN_LABEL_GAP = 0.09  # of the axis: what a number such as 1,400 needs
+_LABEL_CHARACTER = 0.018  # of the axis: a digit above it
 
 
 def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str) -> None:
@@ -215,9 +215,11 @@ def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None
         return
     for step in steps:
         axes.axvline(step, color=_MUTED, alpha=0.28, linewidth=0.7, zorder=0.5)
-    labelled = _far_apart(steps, _MIN_LABEL_GAP * axes.get_xlim()[1])
+    labels = [f"{count:,.0f}" for count in answers]
+    gap = (2 + len(labels[-1])) * _LABEL_CHARACTER * axes.get_xlim()[1]
+    labelled = _far_apart(steps, gap)
     above = axes.secondary_xaxis("top")
-    above.set_xticks(steps[labelled], [f"{answers[i]:,.0f}" for i in labelled])
+    above.set_xticks(steps[labelled], [labels[i] for i in labelled])
     above.set_xticks(steps, minor=True)
     above.set_xlabel("answers so far, at each query session", color=_MUTED, fontsize=9)
     above.tick_params(which="both", colors=_MUTED, labelsize=8.5, length=4)

@@ -24,7 +24,7 @@ from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.registry import episode_steps, find_spec, make_env
 from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.envs.vec_env import make_vec_env
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, EnvironmentFault, StorageError
 from prefrl.evaluation import Evaluation, evaluate
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher, TeacherSettings
@@ -328,6 +328,10 @@ class _Run:
                 log.truncate(0)
             loop.run()
             return self._sum_up(loop, metrics)
+        except EnvironmentFault as error:
+            raise EnvironmentFault(
+                f"{error}; the last checkpoint is kept, go on with --resume {self.folder}"
+            ) from error
         finally:
             metrics.close()
             self.venv.close()

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import subprocess
 import sys
 import zipfile
@@ -113,7 +114,8 @@ def test_a_restored_adam_takes_the_very_same_next_step(tmp_path):
     restored_optimizer.load_state_dict(saved["o"])
     step(model, optimizer, inputs)
     step(restored, restored_optimizer, inputs)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), restored.parameters()))
+    assert torch.equal(model.weight, restored.weight)
+    assert torch.equal(model.bias, restored.bias)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_a_damaged_byte_anywhere_is_refused_by_name_or_changes_nothing(tmp_path)
     path = tmp_path / "step_1.npz"
     save_state(path, SMALL_STATE)
     whole = path.read_bytes()
-    num_refused = 0
+    num_refused = num_harmless = 0
     for index in range(len(whole)):
         for mask in (1 << index % 8, 0xFF):
             damaged = bytearray(whole)
@@ -154,11 +156,11 @@ def test_a_damaged_byte_anywhere_is_refused_by_name_or_changes_nothing(tmp_path)
             try:
                 assert same(load_state(path), SMALL_STATE)
             except StorageError as error:
-                assert "step_1.npz is damaged: " in str(error)
-                assert "\n" not in str(error)
-                num_refused += 1
-    # The rest are dates and the like, and what a zip says twice.
-    assert num_refused > 0.7 * 2 * len(whole)
+                num_refused += re.search(r"/step_1.npz is damaged: .+$", str(error)) is not None
+            else:  # A date and the like, or what a zip says twice.
+                num_harmless += 1
+    assert num_refused + num_harmless == 2 * len(whole)
+    assert num_refused > num_harmless
 
 
 def test_every_cut_is_refused_by_name(tmp_path):
@@ -334,7 +336,8 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, num_by
     reason = "File too large; what was there before is untouched"
     assert said == f"could not write {path}: {reason}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000001.npz"]
-    assert Checkpoints(tmp_path, "f").latest()[0] == 1
+    _, state = Checkpoints(tmp_path, "f").latest() or (0, {})
+    assert state["array"].sum() == 10
 
 
 def python(script, *arguments):
