@@ -1,5 +1,5 @@
 # `make run` installs everything and trains; `make check` is what must pass before a commit.
-#   make run ARGS="--total-steps 100000 --seed 3"
+#   make run ARGS="--steps 100000 --seed 3"
 #   make test ARGS="-k packaging"
 #   make test PYTHON=python3.12 VENV=/tmp/venv-3.12
 

@@ -5,34 +5,107 @@ of a run holds what was decided, so it reruns exactly even after presets change.
 """
 
 import dataclasses
+import difflib
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from prefrl.errors import ConfigError
 
 AgentName = Literal["ppo", "sac"]
 ScheduleName = Literal["constant", "decreasing", "increasing"]
-PositiveInt = Annotated[int, Field(gt=0)]
-CountInt = Annotated[int, Field(ge=0)]
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+def _not_a_truth_value(value: Any) -> Any:
+    # Python, and pydantic with it, would take a YAML "yes" for the number 1.
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number")
+    return value
+
+
+_NUMBER = BeforeValidator(_not_a_truth_value)
+PositiveInt = Annotated[int, _NUMBER, Field(gt=0)]
+CountInt = Annotated[int, _NUMBER, Field(ge=0)]
+Probability = Annotated[float, _NUMBER, Field(ge=0.0, le=1.0)]
+Share = Annotated[float, _NUMBER, Field(ge=0.0, lt=1.0)]
+PositiveFloat = Annotated[float, _NUMBER, Field(gt=0.0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, _NUMBER, Field(ge=0.0, allow_inf_nan=False)]
+# For these, inf is a setting like any other: it never errs, it never clips.
+NonNegativeOrInf = Annotated[float, _NUMBER, Field(ge=0.0)]
+PositiveOrInf = Annotated[float, _NUMBER, Field(gt=0.0)]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e6 is a number, as in YAML 1.2, and in which no key may be given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is given twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads: the text "1e6" gets quotation marks."""
+
+
+for _form in (_Loader, _Dumper):
+    _form.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
 
 
 def _mapping(text: str) -> dict[str, Any]:
     """A mapping typed on the command line as YAML: '{n_epochs: 5}'."""
-    tree = yaml.safe_load(text)
+    tree = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     if not isinstance(tree, dict):
         raise ValueError(f"expected a mapping such as '{{n_epochs: 5}}', got {text!r}")
     return tree
 
 
-Mapping = Annotated[dict[str, Any], tyro.conf.arg(constructor=_mapping, metavar="{KEY: VALUE}")]
+def _plain(value: Any) -> Any:
+    """The same value in the types that YAML holds, so that a run's config.yaml says all of it."""
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {str(key): _plain(item) for key, item in value.items()}
+    raise ValueError(
+        f"{value!r} cannot be written to config.yaml; use text, numbers, true, false, null, and "
+        "lists and mappings of them"
+    )
+
+
+Mapping = Annotated[
+    dict[str, Any],
+    AfterValidator(_plain),
+    tyro.conf.arg(constructor=_mapping, metavar="{KEY: VALUE}"),
+]
 # Unknown keys are refused by name, everywhere.
 _STRICT = ConfigDict(extra="forbid")
 
@@ -43,7 +116,7 @@ class TeacherConfig:
 
     Args:
         name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers).
-        beta: rationality per standard deviation of segment returns; inf never errs.
+        beta: rationality per standard deviation of segment returns; inf never errs, 0 tosses a coin.
         gamma: myopia, the weight lost per step into the segment's past; 1 forgets nothing.
         p_mistake: share of decisive answers that are flipped.
         skip_fraction: how large the skip threshold is; 0 never skips.
@@ -51,11 +124,11 @@ class TeacherConfig:
     """
 
     name: Annotated[str, tyro.conf.arg(name="")] = "oracle"
-    beta: PositiveFloat | None = None
+    beta: NonNegativeOrInf | None = None
     gamma: Probability | None = None
     p_mistake: Probability | None = None
-    skip_fraction: Annotated[float, Field(ge=0.0)] | None = None
-    equal_fraction: Annotated[float, Field(ge=0.0)] | None = None
+    skip_fraction: NonNegativeFloat | None = None
+    equal_fraction: NonNegativeFloat | None = None
 
     __pydantic_config__ = _STRICT
 
@@ -84,7 +157,7 @@ class QueryConfig:
     candidate_factor: PositiveInt = 10
     min_candidates: PositiveInt = 200
     newest_steps: PositiveInt | None = None
-    validation_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.15
+    validation_fraction: Share = 0.15
 
     __pydantic_config__ = _STRICT
 
@@ -105,7 +178,7 @@ class RewardConfig:
         batch_size: comparisons a gradient step sees.
         max_updates: gradient steps per session, at most.
         warmup_updates: gradient steps over which the learning rate rises linearly.
-        max_grad_norm: the gradient's norm is clipped here.
+        max_grad_norm: the gradient's norm is clipped here; inf never clips.
         patience: checks of the held-out loss without a new best before fitting stops.
         restart: False goes on from the last session's weights, True fits anew every session.
     """
@@ -115,13 +188,13 @@ class RewardConfig:
     num_reward_heads: PositiveInt = 3
     shared_trunk: bool = True
     bank_size: CountInt = 0
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    dropout: Share = 0.0
     learning_rate: PositiveFloat = 1e-3
-    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    weight_decay: NonNegativeFloat = 1e-2
     batch_size: PositiveInt = 32
     max_updates: PositiveInt = 200
     warmup_updates: CountInt = 10
-    max_grad_norm: PositiveFloat = 1.0
+    max_grad_norm: PositiveOrInf = 1.0
     patience: PositiveInt = 5
     restart: bool = False
 
@@ -208,16 +281,30 @@ def _validate(tree: Any, *, source: str) -> RunConfig:
         problems = []
         for problem in error.errors():
             where = ".".join(str(part) for part in problem["loc"]) or "the file"
-            if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-                problems.append(f"unknown setting '{where}'")
+            if problem["type"] in ("unexpected_keyword_argument", "invalid_key"):
+                problems.append(f"unknown setting {where!r}{_hint(problem['loc'])}")
             else:
-                problems.append(f"{where} is {problem['input']!r}: {problem['msg']}")
+                message = problem["msg"].removeprefix("Value error, ")
+                problems.append(f"{where} is {problem['input']!r}: {message}")
         raise ConfigError(source + "; ".join(problems)) from None
 
 
+def _hint(unknown: Sequence[int | str]) -> str:
+    """What an unknown setting may have been meant to be."""
+    settings: Any = RunConfig
+    for part in unknown[:-1]:
+        settings = get_type_hints(settings).get(str(part))
+    if not dataclasses.is_dataclass(settings):
+        return ""
+    names = [field.name for field in dataclasses.fields(settings)]
+    near = difflib.get_close_matches(str(unknown[-1]), names, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(names)}"
+
+
 def to_yaml(config: RunConfig) -> str:
-    """The settings as YAML, in the order they are declared."""
-    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
+    """The settings as YAML, in the order they are declared; they are `checked` ones."""
+    tree = dataclasses.asdict(config)
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def from_yaml(path: Path) -> RunConfig:
@@ -227,11 +314,13 @@ def from_yaml(path: Path) -> RunConfig:
         ConfigError: the file is missing, is not YAML, or does not hold a run's settings.
     """
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise ConfigError(f"could not read {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds no settings; expected a mapping such as a run's config.yaml")
+        raise ConfigError(
+            f"{path} holds no settings; expected a mapping such as a run's config.yaml"
+        )
     return _validate(tree, source=f"{path}: ")

@@ -38,9 +38,9 @@ def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str)
     """Draws the true return, the query sessions and, beside it, the learned return.
 
     Args:
-        rows: with `step` (at the end of a leg), and where known `true_return`, `true_return_std`,
-            `learned_return` and `num_answers` (so far). A session is marked where its leg began, at
-            the step of the row before.
+        rows: in order, with `step`, and where known `true_return`, `true_return_std`,
+            `learned_return` and `num_answers` (so far). A session is marked at the first row with
+            more answers than before.
         path: the PNG file.
         title: above it all; taken literally.
 
@@ -152,10 +152,10 @@ def _column(rows: Rows, key: str) -> FloatArray:
 
 
 def _sessions(rows: Rows) -> tuple[FloatArray, FloatArray]:
-    """(sessions,) the step at which each began, and the answers there were after it."""
-    steps, answers = _column(rows, "step"), np.nan_to_num(_column(rows, "num_answers"))
+    """(sessions,) the step of each, and the answers there were after it."""
+    answers = np.maximum.accumulate(np.nan_to_num(_column(rows, "num_answers")))
     is_session = np.diff(answers, prepend=0.0) > 0
-    return np.concatenate([[0.0], steps])[:-1][is_session], answers[is_session]
+    return _column(rows, "step")[is_session], answers[is_session]
 
 
 def _draw_return(axes: "Axes", rows: Rows, key: str, colour: str) -> None:

@@ -125,11 +125,19 @@ class Agent(Protocol):
         ...
 
     def set_reward(self, reward_function: RewardFunction) -> None:
-        """From now on this is the reward; rewards already stored are computed anew."""
+        """From the next step on this is the reward."""
+        ...
+
+    def relabel(self, reward_function: RewardFunction) -> None:
+        """Computes the rewards of stored experience anew."""
         ...
 
     def train(self, num_steps: int) -> None:
         """Learns over exactly `num_steps` further steps."""
+        ...
+
+    def pop_finished(self) -> list[EpisodeReturns]:
+        """The episodes that ended since the last call."""
         ...
 
     def state(self) -> State:

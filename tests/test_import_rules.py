@@ -51,7 +51,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "prefrl.envs": LEAVES,
     "prefrl.agents": LEAVES,
     "prefrl.plots": (*LEAVES, "prefrl.metrics"),
-    "prefrl.evaluation": (*LEAVES, "prefrl.metrics"),
+    "prefrl.video": LEAVES,
+    "prefrl.evaluation": (*LEAVES, "prefrl.metrics", "prefrl.envs"),
     "prefrl.loop": (
         *LEAVES,
         "prefrl.metrics",
@@ -66,6 +67,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.metrics",
         "prefrl.plan",
         "prefrl.plots",
+        "prefrl.video",
         "prefrl.evaluation",
         "prefrl.feedback",
         "prefrl.queries",
@@ -79,6 +81,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "prefrl.cli": (
         *LEAVES,
         "prefrl.plots",
+        "prefrl.video",
         "prefrl.evaluation",
         "prefrl.labelling",
         "prefrl.run",
