@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,20 +11,48 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.errors import ConfigError
 from prefrl.seeding import seed_global_generators
 from prefrl.types import EpisodeReturns, RewardFunction, State
 
 
-def find_reward_env(venv: VecEnv | None) -> RewardVecEnv:
-    """The `RewardVecEnv` within a stack of vector environments.
+@runtime_checkable
+class RewardStage(Protocol):
+    """The vector environment of a stack that replaces rewards: `prefrl.envs.RewardVecEnv`."""
+
+    num_envs: int
+    action_space: Any
+    env_id: str | None
+
+    def set_reward(self, reward: RewardFunction | None) -> None:
+        """Uses another reward from the next step on."""
+        ...
+
+    def flat(self, observations: Any) -> Any:
+        """(N, O) float32 rows of a batch of observations."""
+        ...
+
+    def encode_actions(self, actions: Any) -> Any:
+        """(N, A) float32 rows of a batch of actions."""
+        ...
+
+    def pop_finished(self) -> list[EpisodeReturns]:
+        """The episodes that ended since the last call."""
+        ...
+
+    def step(self, actions: Any) -> Any:
+        """One step of all environments, as SB3's."""
+        ...
+
+
+def find_reward_stage(venv: VecEnv | None) -> RewardStage:
+    """The part of a stack of vector environments in which the reward can be replaced.
 
     Raises:
         ConfigError: there is none, so no reward could be replaced.
     """
     while isinstance(venv, VecEnvWrapper):
-        if isinstance(venv, RewardVecEnv):
+        if isinstance(venv, RewardStage):
             return venv
         venv = venv.venv
     raise ConfigError(
@@ -57,7 +85,7 @@ class SB3Agent(ABC):
         self, model: BaseAlgorithm, *, on_step: Callable[[int], None] | None = None
     ) -> None:
         self.model = model
-        self.venv = find_reward_env(model.get_env())
+        self.venv = find_reward_stage(model.get_env())
         self.on_step = on_step
 
     @property

@@ -17,14 +17,16 @@ from prefrl.agents.base import SB3Agent
 from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
-from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.errors import ConfigError, StorageError
+
+MakeModel = Callable[[Any], BaseAlgorithm]
+"""Makes an SB3 model for a stack of vector environments."""
 
 _ALGORITHMS: dict[str, Callable[..., BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
 
 
 def make_model(
-    name: str, venv: RewardVecEnv, settings: dict[str, Any], *, seed: int, device: str
+    name: str, venv: Any, settings: dict[str, Any], *, seed: int, device: str
 ) -> BaseAlgorithm:
     """A fresh SB3 model.
 

@@ -4,11 +4,11 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 
-from prefrl.envs.reward_vec_env import RewardVecEnv
+from prefrl.agents.base import RewardStage
 from prefrl.types import RewardFunction
 
 
-def relabel(buffer: ReplayBuffer, reward_function: RewardFunction, venv: RewardVecEnv) -> None:
+def relabel(buffer: ReplayBuffer, reward_function: RewardFunction, venv: RewardStage) -> None:
     """Rewrites every stored reward, the wrapped part of a full buffer included (PEBBLE, Lee et al. 2021).
 
     Args:

@@ -1,11 +1,32 @@
 """Preference-based reinforcement learning for Gymnasium and MuJoCo robots."""
 
-from prefrl.config import QueryConfig, RewardConfig, RunConfig, TeacherConfig
-from prefrl.envs import RewardVecEnv, RewardWrapper
-from prefrl.errors import PrefrlError
-from prefrl.loop import PreferenceLoop
-from prefrl.rewards import EnhancedRewardModel
-from prefrl.run import Parts, RunResult, resume, run
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prefrl.config import QueryConfig, RewardConfig, RunConfig, TeacherConfig
+    from prefrl.envs import RewardVecEnv, RewardWrapper
+    from prefrl.errors import PrefrlError
+    from prefrl.loop import PreferenceLoop
+    from prefrl.rewards import EnhancedRewardModel
+    from prefrl.runs import Parts, RunResult, resume, run
+
+# Imported when first asked for: torch takes seconds, and not every part of the package needs it.
+_HOMES = {
+    "EnhancedRewardModel": "prefrl.rewards",
+    "Parts": "prefrl.runs",
+    "PreferenceLoop": "prefrl.loop",
+    "PrefrlError": "prefrl.errors",
+    "QueryConfig": "prefrl.config",
+    "RewardConfig": "prefrl.config",
+    "RewardVecEnv": "prefrl.envs",
+    "RewardWrapper": "prefrl.envs",
+    "RunConfig": "prefrl.config",
+    "RunResult": "prefrl.runs",
+    "TeacherConfig": "prefrl.config",
+    "resume": "prefrl.runs",
+    "run": "prefrl.runs",
+}
 
 __all__ = [
     "EnhancedRewardModel",
@@ -22,3 +43,9 @@ __all__ = [
     "resume",
     "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'prefrl' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

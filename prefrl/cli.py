@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0 if words else 2
     if words[0] not in commands:
-        print(f"prefrl: unknown command {words[0]!r}; choose from {', '.join(commands)}", file=sys.stderr)
+        valid = ", ".join(commands)
+        print(f"prefrl: unknown command {words[0]!r}; choose from {valid}", file=sys.stderr)
         return 2
     try:
         commands[words[0]](words[1:])
@@ -97,7 +98,7 @@ def _run(words: list[str]) -> None:
         default=RunCommand(settings=start),
         config=(tyro.conf.AvoidSubcommands,),
     )
-    from prefrl.run import resume, run  # torch and its friends take seconds to import
+    from prefrl.runs import resume, run  # torch and its friends take seconds to import
 
     if command.resume is not None:
         if command.settings != start or command.config is not None or command.out is not None:
@@ -118,32 +119,16 @@ def _run(words: list[str]) -> None:
 def _eval(words: list[str]) -> None:
     command = tyro.cli(EvalCommand, args=words, prog="prefrl eval")
     os.environ.setdefault("MUJOCO_GL", "egl")
-    from prefrl.agents.factory import load_policy
-    from prefrl.evaluation import evaluate
-    from prefrl.rewards import EnhancedRewardModel
-    from prefrl.run import make_configured_env
-    from prefrl.video import film
+    from prefrl.runs import evaluate_run, film_run
 
-    config = from_yaml(command.run / "config.yaml")
-    predict = load_policy(config.agent or "ppo", command.run / "policy.zip")
-    is_learned = config.reward == "learned"
-    model = EnhancedRewardModel.load(command.run / "reward_model") if is_learned else None
-    result = evaluate(
-        predict,
-        lambda: make_configured_env(config),
-        num_episodes=command.episodes,
-        seed=command.seed,
-        reward_function=model.reward_function() if model else None,
-    )
-    print(json.dumps({"run": str(command.run), "env": config.env, **asdict(result)}, indent=2))
+    result = evaluate_run(command.run, num_episodes=command.episodes, seed=command.seed)
+    print(json.dumps({"run": str(command.run), **asdict(result)}, indent=2))
     if command.video is not None:
-        size = {"width": command.video_size, "height": command.video_size}
-        filmed = replace(config, env_kwargs={**config.env_kwargs, **size})
-        num_frames = film(
-            predict,
-            lambda: make_configured_env(filmed, render_mode="rgb_array"),
+        num_frames = film_run(
+            command.run,
             command.video,
-            max_seconds=command.video_seconds,
             seed=command.seed,
+            max_seconds=command.video_seconds,
+            size=command.video_size,
         )
         print(f"{num_frames} frames in {command.video}")

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -76,9 +77,14 @@ for _form in (_Loader, _Dumper):
     )
 
 
-def _mapping(text: str) -> dict[str, Any]:
+def _mapping(
+    text: Annotated[str, tyro.conf.arg(name="", metavar="{KEY: VALUE}")],
+) -> dict[str, Any]:
     """A mapping typed on the command line as YAML: '{n_epochs: 5}'."""
-    tree = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    try:
+        tree = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError:
+        tree = None
     if not isinstance(tree, dict):
         raise ValueError(f"expected a mapping such as '{{n_epochs: 5}}', got {text!r}")
     return tree
@@ -96,15 +102,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {str(key): _plain(item) for key, item in value.items()}
     raise ValueError(
-        f"{value!r} cannot be written to config.yaml; use text, numbers, true, false, null, and "
-        "lists and mappings of them"
+        f"{reprlib.repr(value)} cannot be written to config.yaml; use text, numbers, true, "
+        "false, null, and lists and mappings of them"
     )
 
 
 Mapping = Annotated[
     dict[str, Any],
     AfterValidator(_plain),
-    tyro.conf.arg(constructor=_mapping, metavar="{KEY: VALUE}"),
+    tyro.conf.arg(constructor=_mapping),
 ]
 # Unknown keys are refused by name, everywhere.
 _STRICT = ConfigDict(extra="forbid")
@@ -116,7 +122,7 @@ class TeacherConfig:
 
     Args:
         name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers).
-        beta: rationality per standard deviation of segment returns; inf never errs, 0 tosses a coin.
+        beta: rationality per standard deviation of segment returns; inf never errs, 0 tosses coins.
         gamma: myopia, the weight lost per step into the segment's past; 1 forgets nothing.
         p_mistake: share of decisive answers that are flipped.
         skip_fraction: how large the skip threshold is; 0 never skips.
@@ -171,6 +177,7 @@ class RewardConfig:
         num_layers: hidden layers of the trunk.
         num_reward_heads: K.
         shared_trunk: False fits K fully independent members.
+        head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
         bank_size: capacity of the feature bank; recorded with the model, used once it has a bank.
         dropout: drop probability after each hidden layer while fitting.
         learning_rate: AdamW's, after warm-up.
@@ -184,9 +191,10 @@ class RewardConfig:
     """
 
     hidden_dim: PositiveInt = 64
-    num_layers: PositiveInt = 2
+    num_layers: PositiveInt = 1
     num_reward_heads: PositiveInt = 3
     shared_trunk: bool = True
+    head_layer_norm: bool = False
     bank_size: CountInt = 0
     dropout: Share = 0.0
     learning_rate: PositiveFloat = 1e-3
@@ -285,8 +293,9 @@ def _validate(tree: Any, *, source: str) -> RunConfig:
                 problems.append(f"unknown setting {where!r}{_hint(problem['loc'])}")
             else:
                 message = problem["msg"].removeprefix("Value error, ")
-                problems.append(f"{where} is {problem['input']!r}: {message}")
-        raise ConfigError(source + "; ".join(problems)) from None
+                problems.append(f"{where} is {reprlib.repr(problem['input'])}: {message}")
+        # An array's form of itself has several lines; an error has one.
+        raise ConfigError(source + " ".join("; ".join(problems).split())) from None
 
 
 def _hint(unknown: Sequence[int | str]) -> str:
@@ -304,7 +313,8 @@ def _hint(unknown: Sequence[int | str]) -> str:
 def to_yaml(config: RunConfig) -> str:
     """The settings as YAML, in the order they are declared; they are `checked` ones."""
     tree = dataclasses.asdict(config)
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    # In ASCII: PyYAML breaks some of Unicode's line ends otherwise.
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False)
 
 
 def from_yaml(path: Path) -> RunConfig:

@@ -135,7 +135,8 @@ class PreferenceLoop:
         leg = self.plan[index]
         if self.agent.num_steps != leg.start_step:
             raise DataError(
-                f"leg {index} starts at step {leg.start_step}, the agent is at {self.agent.num_steps}"
+                f"leg {index} starts at step {leg.start_step}, "
+                f"the agent is at {self.agent.num_steps}"
             )
         self.agent.begin_leg(self.streams.integer("agent", index))
         if leg.num_queries:
@@ -154,11 +155,11 @@ class PreferenceLoop:
     def _hold_session(self, index: int) -> None:
         feedback = self.feedback
         if feedback is None:
-            raise DataError(f"leg {index} asks {self.plan[index].num_queries} queries of no teacher")
+            raise DataError(f"leg {index} has queries, but there is no teacher to ask")
         with self._timed("query_s"):
             figures = self._ask(feedback, index)
         if feedback.dataset.num_answers == 0:
-            raise DataError("the teacher has answered no query so far; nothing can be learned from skips")
+            raise DataError("the teacher has skipped every query so far; nothing can be learned")
         with self._timed("reward_fit_s"):
             figures |= feedback.learner.fit(feedback.dataset, session=index)
         with self._timed("relabel_s"):
@@ -261,8 +262,8 @@ class PreferenceLoop:
         if feedback is not None:
             if len(feedback.dataset) < state["num_queries"]:
                 raise DataError(
-                    f"the run has {len(feedback.dataset)} recorded queries, its checkpoint knows of "
-                    f"{state['num_queries']}: comparisons.npz is not the one it was made with"
+                    f"comparisons.npz holds {len(feedback.dataset)} queries, the checkpoint knows "
+                    f"of {state['num_queries']}: it is not the file the checkpoint was made with"
                 )
             feedback.learner.restore(state["learner"])
             if feedback.dataset.num_answers and state["num_queries"]:

@@ -66,7 +66,8 @@ def _frame(env: gym.Env[Any, Any]) -> Any:
         frame = env.render()
     except Exception as error:  # every graphics stack fails in its own way
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"could not render: {reason}; MuJoCo needs MUJOCO_GL=egl and libegl1") from error
+        hint = "MuJoCo needs MUJOCO_GL=egl and libegl1"
+        raise ConfigError(f"could not render: {reason}; {hint}") from error
     if frame is None:
         raise ConfigError("this environment renders no images")
     return frame

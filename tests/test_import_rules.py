@@ -62,7 +62,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.feedback.dataset",
         "prefrl.feedback.teachers",
     ),
-    "prefrl.run": (
+    "prefrl.runs": (
         *LEAVES,
         "prefrl.metrics",
         "prefrl.plan",
@@ -77,14 +77,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.agents",
         "prefrl.loop",
     ),
-    "prefrl.benchmark": (*LEAVES, "prefrl.run"),
+    "prefrl.benchmark": (*LEAVES, "prefrl.runs"),
     "prefrl.cli": (
         *LEAVES,
         "prefrl.plots",
         "prefrl.video",
         "prefrl.evaluation",
         "prefrl.labelling",
-        "prefrl.run",
+        "prefrl.runs",
         "prefrl.benchmark",
     ),
     "prefrl.__main__": ("prefrl.cli",),
@@ -274,10 +274,10 @@ def test_global_generators_are_left_alone(project: dict[str, Module]) -> None:
         ("prefrl/queries/coverage.py", "\nimport prefrl.rewards.model", "prefrl.rewards.model"),
         ("prefrl/loop.py", "\nfrom prefrl.agents.ppo import PPOAgent", "prefrl.agents.ppo"),
         ("prefrl/loop.py", "\nfrom prefrl.feedback.human import ask", "prefrl.feedback.human"),
-        ("envs/registry.py", "\nfrom ..run import build", "prefrl.run"),
+        ("envs/registry.py", "\nfrom ..runs import build", "prefrl.runs"),
         ("agents/__init__.py", "\nfrom ..envs import recorder", "prefrl.envs"),
         ("prefrl/config.py", "def f():\n    from prefrl import loop", "prefrl.loop"),
-        ("prefrl/run.py", "\nfrom prefrl.cli import main", "prefrl.cli"),
+        ("prefrl/runs.py", "\nfrom prefrl.cli import main", "prefrl.cli"),
         ("prefrl/metrics.py", "\nfrom prefrl import EpisodeStore", "prefrl"),
         ("prefrl/__init__.py", "\nfrom prefrl.cli import main", "prefrl.cli"),
     ],
@@ -310,7 +310,7 @@ def test_imports_along_the_grain_are_allowed() -> None:
         ("envs/registry.py", "\nimport stable_baselines3.common.vec_env"),
         ("agents/ppo.py", "\nimport mujoco"),
         ("prefrl/labelling/service.py", "\nimport sqlite3"),
-        ("prefrl/run.py", '\nimport_module("sqlalchemy.orm")'),
+        ("prefrl/runs.py", '\nimport_module("sqlalchemy.orm")'),
     ],
 )
 def test_a_library_away_from_home_is_named_with_file_and_line(path: str, source: str) -> None:

@@ -3,6 +3,8 @@
 Axes: B comparisons, T steps, O observation dims, A action dims, D = O + A.
 """
 
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,11 @@ from prefrl.errors import DataError, StorageError
 from prefrl.segments import FloatArray, SegmentBatch
 
 _ANSWERS = (0.0, 0.5, 1.0)
+# What damaged or foreign bytes make zipfile and NumPy raise, and ours where the arrays do not fit.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError),
+    *(ValueError, TypeError, LookupError, DataError),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,15 @@ class PreferenceDataset:
     bootstrap sample is drawn.
 
     Args:
-        validation_fraction: share of the answers that is held out.
+        validation_fraction: share of the answers that is held out, in [0, 1).
+        left: left segments, in one batch per call of `add`.
+        right: right segments, likewise.
+        p_left: (B,) 1 left, 0 right, 0.5 tie, NaN skipped.
+        is_validation: (B,) held out; never true of a skipped query.
+        session: (B,) the round of queries it belongs to.
+
+    Raises:
+        DataError: a field has the wrong shape or range.
     """
 
     validation_fraction: float = 0.15
@@ -63,6 +78,21 @@ class PreferenceDataset:
     p_left: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     is_validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     session: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_fraction < 1:
+            raise DataError(
+                f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1"
+            )
+        shape = (sum(len(batch) for batch in self.left),)
+        if sum(len(batch) for batch in self.right) != shape[0]:
+            raise DataError(f"there are not as many right segments as left ones ({shape[0]})")
+        for name in ("p_left", "is_validation", "session"):
+            if getattr(self, name).shape != shape:
+                raise DataError(f"{name} has shape {getattr(self, name).shape}; expected {shape}")
+        _check_answers(self.p_left)
+        if (np.isnan(self.p_left) & self.is_validation).any():
+            raise DataError("is_validation holds out a query that was skipped")
 
     def __len__(self) -> int:
         return len(self.p_left)
@@ -94,18 +124,24 @@ class PreferenceDataset:
             p_left: (B,) 1, 0, 0.5 or NaN (skipped).
             session: the round of queries they belong to.
             rng: draws which of the answers are held out.
+
+        Raises:
+            DataError: answers and segments do not fit each other, or those that are here already.
         """
         p_left = np.asarray(p_left, dtype=np.float64)
         if p_left.shape != (len(left),) or len(left) != len(right):
             raise DataError(
-                f"{len(left)} left and {len(right)} right segments with answers of shape {p_left.shape}"
+                f"{len(left)} left and {len(right)} right segments with answers of shape "
+                f"{p_left.shape}"
             )
+        for batch in (left, right):
+            if (dims := _dims(batch)) != (expected := _dims((*self.left, left)[0])):
+                raise DataError(
+                    "segments have (steps, observation, action and state dims) "
+                    f"{dims}; those they are compared with have {expected}"
+                )
+        _check_answers(p_left)
         answered = ~np.isnan(p_left)
-        if not np.isin(p_left[answered], _ANSWERS).all():
-            wrong = p_left[answered][~np.isin(p_left[answered], _ANSWERS)][0]
-            raise DataError(
-                f"an answer is {wrong}; expected 1 (left), 0 (right), 0.5 (tie) or NaN (skip)"
-            )
         # The held-out share is kept over the whole run, so small sessions round neither way.
         wanted = int((self.num_answers + answered.sum()) * self.validation_fraction)
         num_held = min(max(wanted - int(self.is_validation.sum()), 0), int(answered.sum()))
@@ -118,7 +154,13 @@ class PreferenceDataset:
         self.session = np.concatenate([self.session, np.full(len(p_left), session, dtype=np.int64)])
 
     def split(self) -> tuple[Comparisons, Comparisons]:
-        """The answered comparisons: those to train on, and those held out."""
+        """The answered comparisons: those to train on, and those held out.
+
+        Raises:
+            DataError: nothing was ever asked, so not even the dims are known.
+        """
+        if not self.left:
+            raise DataError("there are no comparisons yet")
         left = np.concatenate([batch.inputs() for batch in self.left])
         right = np.concatenate([batch.inputs() for batch in self.right])
         answered = ~np.isnan(self.p_left)
@@ -132,6 +174,7 @@ class PreferenceDataset:
 
         Raises:
             StorageError: the file could not be written; what was there before is untouched.
+            DataError: there is nothing to write.
         """
         arrays = self._arrays()
         write_atomically(path, lambda file: np.savez(file, **arrays))
@@ -145,7 +188,8 @@ class PreferenceDataset:
         starts = np.arange(2 * len(left), dtype=np.int64) * length
 
         def rows(array: NDArray[Any]) -> NDArray[Any]:
-            return array.reshape(-1, *array.shape[2:])
+            # Not -1: an array without actions or simulator states has no elements to divide.
+            return array.reshape(len(array) * length, *array.shape[2:])
 
         return {
             "observations": rows(both.observations),
@@ -170,11 +214,17 @@ class PreferenceDataset:
             StorageError: the file is missing, damaged or of another layout; it is named.
         """
         try:
+            with zipfile.ZipFile(path) as archive:
+                # Checked as a whole first: nothing is parsed or allocated from damaged bytes.
+                if (name := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             length = int(arrays["segment_length"])
             batches = []
             for side in ("left_start", "right_start"):
+                if (arrays[side] < 0).any():
+                    raise DataError(f"{side} is below 0")
                 rows = arrays[side][:, None] + np.arange(length)
                 batches.append(
                     SegmentBatch(
@@ -196,18 +246,15 @@ class PreferenceDataset:
             )
         except FileNotFoundError:
             raise StorageError(f"there is no file {path}") from None
-        except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
-            raise StorageError(
-                f"{path} is damaged or holds no run's comparisons: {error}"
-            ) from None
-        except Exception as error:
-            if type(error).__name__ == "BadZipFile":
-                raise StorageError(f"{path} is damaged: {error}") from None
-            raise
+        except _DAMAGE as error:
+            said = " ".join(str(error).split())
+            raise StorageError(f"{path} is damaged or holds no run's comparisons: {said}") from None
 
     def first(self, count: int) -> "PreferenceDataset":
-        """The first `count` queries, as a dataset of its own."""
-        if count == 0:
+        """The first `count` queries, skipped ones included, as a dataset of its own."""
+        if count < 0:
+            raise DataError(f"count is {count}; expected 0 or more")
+        if count == 0 or not self.left:
             return PreferenceDataset(self.validation_fraction)
         keep = slice(0, count)
         return PreferenceDataset(
@@ -218,3 +265,17 @@ class PreferenceDataset:
             is_validation=self.is_validation[keep],
             session=self.session[keep],
         )
+
+
+def _check_answers(p_left: NDArray[np.float64]) -> None:
+    wrong = p_left[~(np.isnan(p_left) | np.isin(p_left, _ANSWERS))]
+    if len(wrong):
+        raise DataError(
+            f"an answer is {wrong[0]}; expected 1 (left), 0 (right), 0.5 (tie) or NaN (skip)"
+        )
+
+
+def _dims(segments: SegmentBatch) -> tuple[int, ...]:
+    """T, O, A, Q."""
+    arrays = (segments.observations, segments.actions, segments.sim_states)
+    return (segments.segment_length, *(int(array.shape[2]) for array in arrays))

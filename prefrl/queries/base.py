@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,16 +11,20 @@ from prefrl.segments import SegmentBatch
 from prefrl.types import Pairs, Predictor, QueryStrategy
 
 STRATEGIES: dict[str, Callable[[], QueryStrategy]] = {}
+_Maker = TypeVar("_Maker", bound=Callable[[], QueryStrategy])
 
 
-def register(name: str) -> Callable[[Callable[[], QueryStrategy]], Callable[[], QueryStrategy]]:
-    """Makes a strategy available by name.
+def register(name: str) -> Callable[[_Maker], _Maker]:
+    """Makes a strategy available by name: put it above a class, or a function that makes one.
 
     Args:
-        name: what users type; taken names are refused.
+        name: what users type.
+
+    Raises:
+        ValueError: the name is taken.
     """
 
-    def add(make: Callable[[], QueryStrategy]) -> Callable[[], QueryStrategy]:
+    def add(make: _Maker) -> _Maker:
         if name in STRATEGIES:
             raise ValueError(f"there is a query strategy {name!r} already")
         STRATEGIES[name] = make
@@ -35,9 +40,10 @@ def make_strategy(name: str) -> QueryStrategy:
         ConfigError: there is none; the valid names are listed.
     """
     if name not in STRATEGIES:
+        valid = ", ".join(sorted(STRATEGIES))
         near = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"unknown strategy {name!r}; choose from {', '.join(sorted(STRATEGIES))}{hint}")
+        raise ConfigError(f"unknown strategy {name!r}; choose from {valid}{hint}")
     return STRATEGIES[name]()
 
 

@@ -31,7 +31,8 @@ def preference_disagreement(scores: FloatArray) -> FloatArray:
         squares += p_left * p_left
     # sigmoid(x) = (1 + tanh(x / 2)) / 2, hence the variance is a quarter of tanh's.
     heads = np.float32(scores.shape[1])
-    return np.maximum(squares / heads - (total / heads) ** 2, 0.0) / np.float32(4.0)
+    variance: FloatArray = squares / heads - np.square(total / heads)
+    return np.maximum(variance, np.float32(0.0)) * np.float32(0.25)
 
 
 def best_distinct_pairs(

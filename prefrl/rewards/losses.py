@@ -36,10 +36,11 @@ def preference_accuracy(logits: Tensor, p_left: Tensor) -> float:
         p_left: (B,) answer; ties are left out.
 
     Returns:
-        a share in [0, 1]; NaN without decisive answers.
+        a share in [0, 1], a logit of 0 counting half; NaN without decisive answers.
     """
     decisive = p_left != 0.5
     if not bool(decisive.any()):
         return float("nan")
-    agrees = (logits[decisive] > 0) == (p_left[decisive] > 0.5)
-    return float(agrees.to(torch.float64).mean())
+    # -1, 0 or 1: the signs differ, nothing was predicted, the signs agree.
+    agrees = torch.sign(logits[decisive]) * torch.sign(p_left[decisive] - 0.5)
+    return float((agrees.to(torch.float64).mean() + 1) / 2)

@@ -3,7 +3,6 @@
 Axes: B sequences, T steps, N rows, D input dims, F features, K heads.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from prefrl.checkpoint import write_atomically, write_text_atomically
 from prefrl.errors import DataError, StorageError
+from prefrl.rewards.storage import CONFIG, WEIGHTS, read_model, write_model
 from prefrl.segments import FloatArray
 
-FORMAT_VERSION = 1
 # Rows scored at once: large enough to fill a matrix product, small enough to stay in cache.
 CHUNK_ROWS = 8192
+# An input or a head that moves less over the fitted rows stands still; it is not divided by that.
+MIN_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,9 @@ class RewardModelConfig:
         dropout: drop probability after each trunk layer while fitting.
         num_layers: hidden layers of the trunk.
         shared_trunk: False gives each head a trunk of its own.
+        head_layer_norm: normalise each head's hidden layer. It bounds how far a reward can grow
+            with its inputs, so it is off by default: a faster cheetah than any seen must look
+            better.
         observation_dim: how many of the D inputs are observations; None where rows are features.
         env_id: the environment it was trained in; None where there is none.
     """
@@ -48,6 +49,7 @@ class RewardModelConfig:
     dropout: float = 0.0
     num_layers: int = 2
     shared_trunk: bool = True
+    head_layer_norm: bool = False
     observation_dim: int | None = None
     env_id: str | None = None
 
@@ -61,7 +63,8 @@ class RewardModelConfig:
             raise ValueError(f"dropout is {self.dropout}; expected 0 or more and less than 1")
         if self.observation_dim is not None and not 0 < self.observation_dim <= self.input_dim:
             raise ValueError(
-                f"observation_dim is {self.observation_dim}; expected 1 to input_dim ({self.input_dim})"
+                f"observation_dim is {self.observation_dim}; "
+                f"expected 1 to input_dim ({self.input_dim})"
             )
 
 
@@ -83,12 +86,29 @@ class HeadwiseLinear(nn.Module):
         return flat.view(*x.shape[:-1], heads, out_dim)
 
 
+class SeededDropout(nn.Module):
+    """Dropout that draws from `generator` where there is one, from torch's global one elsewhere."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """In training mode, drops with probability p and scales the rest by 1 / (1 - p)."""
+        if not self.training or self.p == 0:
+            return x
+        draw = torch.rand(x.shape, generator=self.generator, dtype=x.dtype, device=x.device)
+        return x * (draw >= self.p) / (1 - self.p)
+
+
 class EnhancedRewardModel(nn.Module):
     """A reward ensemble: features from a trunk, K rewards from K heads.
 
-    Each head is Linear, LayerNorm, ReLU, Linear. Heads are normalised to zero mean and unit spread
-    over the fitted transitions before they are averaged (Christiano et al. 2017, section 2.2.1), so
-    that no head outweighs the others. Scoring never changes the model.
+    Each head is Linear, ReLU, Linear (with a LayerNorm before the ReLU on request). Heads are
+    normalised to zero mean and unit spread over the fitted transitions before they are averaged
+    (Christiano et al. 2017, section 2.2.1), so that no head outweighs the others. Scoring never
+    changes the model.
 
     Args:
         input_dim: D.
@@ -114,11 +134,12 @@ class EnhancedRewardModel(nn.Module):
                 layers.append(nn.Linear(in_dim, width))
             else:
                 layers.append(HeadwiseLinear(heads, in_dim, width, takes_heads=layer > 0))
-            layers += [nn.ReLU(), nn.Dropout(self.config.dropout)]
+            layers += [nn.ReLU(), SeededDropout(self.config.dropout)]
         self.trunk = nn.Sequential(*layers)
         self.head_in = HeadwiseLinear(heads, width, width, takes_heads=not self.config.shared_trunk)
-        self.head_scale = nn.Parameter(torch.ones(heads, width))
-        self.head_shift = nn.Parameter(torch.zeros(heads, width))
+        if self.config.head_layer_norm:
+            self.head_scale = nn.Parameter(torch.ones(heads, width))
+            self.head_shift = nn.Parameter(torch.zeros(heads, width))
         self.head_out = nn.Parameter(torch.empty(heads, width))
         self.head_bias = nn.Parameter(torch.zeros(heads))
         self.register_buffer("input_mean", torch.zeros(input_dim))
@@ -128,32 +149,60 @@ class EnhancedRewardModel(nn.Module):
         self.reset(generator or torch.Generator().manual_seed(0))
         self.eval()
 
+    @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draws all weights anew; every head starts from its own."""
+        """Draws all weights anew; every head starts from its own.
+
+        Args:
+            generator: a CPU one, wherever the model is, so that all devices start alike.
+        """
+
+        def draw(parameter: Tensor, bound: float) -> None:
+            fresh = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+            parameter.copy_(fresh)
+
         for module in self.modules():
             if isinstance(module, (nn.Linear, HeadwiseLinear)):
-                bound = module.weight.shape[-1] ** -0.5  # uniform within 1/sqrt(in), as torch's Linear
-                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-        bound = self.config.hidden_dim**-0.5
-        with torch.no_grad():
-            self.head_out.uniform_(-bound, bound, generator=generator)
+                bound = module.weight.shape[-1] ** -0.5  # as torch's Linear
+                draw(module.weight, bound)
+                draw(module.bias, bound)
+        draw(self.head_out, self.config.hidden_dim**-0.5)
+        if self.config.head_layer_norm:
             self.head_scale.fill_(1.0)
             self.head_shift.zero_()
-            self.head_bias.zero_()
+        self.head_bias.zero_()
+
+    def set_dropout_generator(self, generator: torch.Generator | None) -> None:
+        """Where dropout draws from while fitting; None is torch's global generator.
+
+        Args:
+            generator: on the model's device.
+        """
+        for module in self.modules():
+            if isinstance(module, SeededDropout):
+                module.generator = generator
 
     def _head_features(self, inputs: Tensor) -> Tensor:
         """(..., D) -> (..., F), or (..., K, F) with independent trunks."""
-        return self.trunk((inputs - self.input_mean) / self.input_std)
+        dims = inputs.shape[-1] if inputs.ndim else 0
+        if dims != self.config.input_dim:
+            raise DataError(
+                f"inputs have {dims} dims a row; this model takes {self.config.input_dim}"
+            )
+        inputs = inputs.to(self.input_mean)  # its device and dtype
+        features: Tensor = self.trunk((inputs - self.input_mean) / self.input_std)
+        return features
 
     def head_rewards(self, inputs: Tensor) -> Tensor:
         """(..., D) -> (..., K) rewards in nats, before normalisation: what fitting works on."""
         return self._rewards_of(self._head_features(inputs))
 
     def _rewards_of(self, features: Tensor) -> Tensor:
-        hidden = F.layer_norm(self.head_in(features), (self.config.hidden_dim,))
-        hidden = torch.relu(torch.addcmul(self.head_shift, hidden, self.head_scale))
-        return (hidden * self.head_out).sum(-1) + self.head_bias
+        hidden = self.head_in(features)
+        if self.config.head_layer_norm:
+            hidden = F.layer_norm(hidden, (self.config.hidden_dim,))
+            hidden = torch.addcmul(self.head_shift, hidden, self.head_scale)
+        return (torch.relu(hidden) * self.head_out).sum(-1) + self.head_bias
 
     def forward(self, inputs: Tensor, attention_mask: Tensor | None = None) -> dict[str, Tensor]:
         """Rewards, their uncertainty and the features behind them.
@@ -163,16 +212,17 @@ class EnhancedRewardModel(nn.Module):
             attention_mask: (B, T) 1 for real steps, 0 for padding; masked steps give zero reward.
 
         Returns:
-            `rewards` (..., 1), mean over heads; `uncertainty` (..., 1), population standard deviation
-            over heads; `features` (..., F) (their mean over heads with independent trunks);
-            `raw_rewards` (..., K), each head's normalised reward.
+            `rewards` (..., 1), mean over heads; `uncertainty` (..., 1), population standard
+            deviation over heads; `features` (..., F) (their mean over heads with independent
+            trunks); `raw_rewards` (..., K), each head's normalised reward.
 
         Raises:
-            DataError: the last axis is not D, or the mask does not fit.
+            DataError: the last axis is not D, there are too many axes, or the mask does not fit.
         """
-        if inputs.shape[-1] != self.config.input_dim:
+        if inputs.ndim not in (2, 3):
             raise DataError(
-                f"inputs have {inputs.shape[-1]} dims a row; this model takes {self.config.input_dim}"
+                f"inputs have shape {tuple(inputs.shape)}; expected (rows, dims) or "
+                "(sequences, steps, dims)"
             )
         features = self._head_features(inputs)
         raw = (self._rewards_of(features) - self.reward_mean) / self.reward_std
@@ -184,7 +234,8 @@ class EnhancedRewardModel(nn.Module):
                     f"attention_mask has shape {tuple(attention_mask.shape)}; "
                     f"expected {tuple(inputs.shape[:-1])}"
                 )
-            raw = raw * attention_mask.to(raw.dtype)[..., None]
+            # Filled, not multiplied: padding may hold anything, NaN too.
+            raw = raw.masked_fill(attention_mask.to(raw.device)[..., None] == 0, 0.0)
         return {
             "rewards": raw.mean(-1, keepdim=True),
             "uncertainty": raw.std(-1, correction=0, keepdim=True),
@@ -192,67 +243,65 @@ class EnhancedRewardModel(nn.Module):
             "raw_rewards": raw,
         }
 
+    @torch.no_grad()
     def set_input_statistics(self, rows: Tensor) -> None:
         """Freezes the normalisation of inputs at the mean and spread of (N, D) rows."""
         self.input_mean.copy_(rows.mean(0))
         spread = rows.std(0, correction=0)
-        # An input that never moves carries nothing; dividing by its zero spread would.
-        self.input_std.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+        self.input_std.copy_(torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread)))
 
     @torch.no_grad()
     def set_reward_statistics(self, rows: Tensor) -> None:
         """Freezes each head's normalisation at its mean and spread over (N, D) rows."""
         rewards = torch.cat([self.head_rewards(chunk) for chunk in rows.split(CHUNK_ROWS)])
         self.reward_mean.copy_(rewards.mean(0))
-        self.reward_std.copy_(rewards.std(0, correction=0).clamp(min=1e-6))
+        spread = rewards.std(0, correction=0)
+        self.reward_std.copy_(torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread)))
 
     @torch.inference_mode()
     def score(self, sequences: FloatArray) -> FloatArray:
         """(S, T, D) -> (S, K) each head's reward summed over T, in nats."""
         num, steps, dims = sequences.shape
-        rows = torch.from_numpy(np.ascontiguousarray(sequences)).view(-1, dims)
+        # torch shares memory with NumPy, and wants it writable even where it only reads.
+        rows = torch.from_numpy(np.require(sequences, np.float32, ["C", "W"])).view(-1, dims)
         rows = rows.to(self.input_mean.device)
         rewards = torch.cat([self.head_rewards(chunk) for chunk in rows.split(CHUNK_ROWS)])
-        return rewards.view(num, steps, -1).sum(1).cpu().numpy()
+        scores = rewards.view(num, steps, self.config.num_reward_heads).sum(1)
+        return scores.cpu().numpy()
 
     def reward_function(self) -> "ModelReward":
         """A frozen copy of the present reward, to be put into environments."""
         return ModelReward(self)
 
     def save(self, folder: Path | str) -> None:
-        """Writes `config.json` and `model.safetensors` into `folder`, each atomically."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
-        write_atomically(folder / "model.safetensors", lambda file: file.write(save(tensors)))
-        tree = {"format_version": FORMAT_VERSION, **asdict(self.config)}
-        write_text_atomically(folder / "config.json", json.dumps(tree, indent=2) + "\n")
+        """Writes `config.json` and `model.safetensors` into `folder`, each atomically.
+
+        Raises:
+            StorageError: the disk refused; no file is half-written.
+        """
+        write_model(Path(folder), asdict(self.config), self.state_dict())
 
     @staticmethod
     def load(folder: Path | str) -> "EnhancedRewardModel":
         """Reads what `save` wrote; no code from the files is run.
 
         Raises:
-            StorageError: a file is missing, damaged or of another version; it is named.
+            StorageError: a file is missing, damaged, of another version, or belongs to another
+                model; it is named.
         """
-        config_path, weights_path = Path(folder) / "config.json", Path(folder) / "model.safetensors"
+        folder = Path(folder)
+        settings, tensors = read_model(folder)
         try:
-            tree = json.loads(config_path.read_text())
-            version = tree.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise StorageError(f"{config_path} is of format {version}; this is {FORMAT_VERSION}")
-            model = EnhancedRewardModel(**tree)
-        except FileNotFoundError:
-            raise StorageError(f"{folder} holds no reward model: there is no {config_path}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(f"{config_path} describes no reward model: {error}") from None
-        try:
-            model.load_state_dict(load_file(weights_path))
-        except FileNotFoundError:
-            raise StorageError(f"{folder} holds no reward model: there is no {weights_path}") from None
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise StorageError(f"{weights_path} is damaged or of another model: {reason}") from None
+            model = EnhancedRewardModel(**settings)
+        except (ValueError, TypeError, RuntimeError) as error:
+            said = " ".join(str(error).split())
+            raise StorageError(f"{folder / CONFIG} describes no reward model: {said}") from None
+        own = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}
+        if own != {name: (t.shape, t.dtype) for name, t in tensors.items()}:
+            raise StorageError(
+                f"{folder / WEIGHTS} is of another model than {folder / CONFIG} describes"
+            )
+        model.load_state_dict(tensors)
         return model
 
 
@@ -278,8 +327,20 @@ class ModelReward:
         return self.with_uncertainty(obs, action)[0]
 
     @torch.inference_mode()
-    def with_uncertainty(self, obs: FloatArray, action: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N,) mean reward and (N,) population standard deviation over heads."""
+    def with_uncertainty(
+        self, obs: FloatArray, action: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """(N,) mean reward and (N,) population standard deviation over heads.
+
+        Raises:
+            DataError: the dims are not those the model was trained on.
+        """
+        expected = self.config.observation_dim
+        if obs.ndim != 2 or action.ndim != 2 or expected not in (None, obs.shape[1]):
+            raise DataError(
+                f"observations have shape {obs.shape} and actions {action.shape}; expected "
+                f"(rows, {expected or 'dims'}) and (rows, dims)"
+            )
         rows = np.concatenate([obs, action], axis=1, dtype=np.float32)
         if len(rows) <= CHUNK_ROWS:
             return self._chunk(rows)

@@ -46,6 +46,20 @@ def comparison_logits(model: EnhancedRewardModel, pairs: Tensor) -> Tensor:
     return scores[:, 0] - scores[:, 1]
 
 
+def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generator) -> Tensor:
+    """How often each head's bootstrap sample holds each answer.
+
+    Returns:
+        (B, K) counts, from Poisson(1). From the same stream, the first rows are the same however
+        many follow, and every head holds something; a single head holds every answer once.
+    """
+    if num_heads == 1:
+        return torch.ones(num_answers, 1)
+    counts = rng.poisson(1.0, size=(num_answers, num_heads)).astype(np.float32)
+    counts[:, counts.sum(0) == 0] = 1.0  # A head left empty-handed by few answers sees them all.
+    return torch.from_numpy(counts)
+
+
 class RewardTrainer:
     """A reward model and everything it is fitted with; the loop's `RewardLearner`.
 
@@ -74,9 +88,9 @@ class RewardTrainer:
         """Fits to every answer so far; warm from the last session unless told to start anew.
 
         Each head sees its own bootstrap sample of the training answers: counts drawn from
-        Poisson(1), the limit of drawing |D| with replacement (Christiano et al. 2017, section 2.2.1),
-        so an answer keeps its counts as others arrive. Fitting stops after `max_updates` gradient
-        steps, or when the held-out loss has found no new best for `patience` checks.
+        Poisson(1), the limit of drawing |D| with replacement (Christiano et al. 2017, section
+        2.2.1), so an answer keeps its counts as others arrive. Fitting stops after `max_updates`
+        gradient steps, or when the held-out loss has found no new best for `patience` checks.
 
         Args:
             comparisons: all queries and answers of the run.
@@ -97,20 +111,21 @@ class RewardTrainer:
             self.model.reset(self._streams.torch_generator("reward-weights", session))
         rows = train.pairs.flatten(0, 2)
         self.model.set_input_statistics(rows)
-        counts = self._bootstrap_counts(len(train_set)).to(device)
-        num_updates = self._descend(train, held, counts, self._streams.generator("minibatch", session))
+        counts = bootstrap_counts(
+            len(train_set),
+            self.model.config.num_reward_heads,
+            rng=self._streams.generator("bootstrap"),
+        ).to(device)
+        noise = torch.Generator(device).manual_seed(self._streams.integer("dropout", session))
+        self.model.set_dropout_generator(noise)
+        try:
+            rng = self._streams.generator("minibatch", session)
+            num_updates = self._descend(train, held, counts, rng)
+        finally:  # Whatever ends fitting, Ctrl-C too: nobody scores with dropout on.
+            self.model.set_dropout_generator(None)
+            self.model.eval()
         self.model.set_reward_statistics(rows)
         return {"reward_updates": float(num_updates), **self._report(train, held)}
-
-    def _bootstrap_counts(self, num: int) -> Tensor:
-        """(B, K); the first rows are the same however many follow."""
-        heads = self.model.config.num_reward_heads
-        if heads == 1:
-            return torch.ones(num, 1)
-        rng = self._streams.generator("bootstrap")
-        counts = rng.poisson(1.0, size=(num, heads)).astype(np.float32)
-        counts[:, counts.sum(0) == 0] = 1.0  # a head left empty-handed by few answers sees them all
-        return torch.from_numpy(counts)
 
     def _descend(
         self, train: _Tensors, held: _Tensors, counts: Tensor, rng: np.random.Generator
@@ -139,7 +154,6 @@ class RewardTrainer:
                 held_loss = self._held_loss(held)
                 checks_since_best = 0 if held_loss < best - 1e-3 else checks_since_best + 1
                 best = min(best, held_loss)
-        model.eval()
         return update
 
     def _held_loss(self, held: _Tensors) -> float:
@@ -155,7 +169,7 @@ class RewardTrainer:
 
     @torch.no_grad()
     def _report(self, train: _Tensors, held: _Tensors) -> dict[str, float]:
-        figures = {}
+        figures: dict[str, float] = {}
         for name, data in (("train", train), ("holdout", held)):
             if len(data.p_left) == 0:
                 figures |= {f"reward_{name}_loss": np.nan, f"reward_{name}_accuracy": np.nan}
@@ -168,7 +182,8 @@ class RewardTrainer:
 
     def state(self) -> State:
         """The model's weights and statistics; the optimiser starts afresh every session."""
-        return dict(self.model.state_dict())
+        # Copies: fitting changes the model's own tensors in place.
+        return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""

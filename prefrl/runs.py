@@ -1,4 +1,4 @@
-"""The composition root: the only place that builds environments, agent, teacher and loop together."""
+"""The composition root: the only place that builds environments, agent, teacher and loop."""
 
 import dataclasses
 import json
@@ -13,16 +13,14 @@ from typing import Any
 
 import gymnasium as gym
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 
 from prefrl.agents.base import SB3Agent
-from prefrl.agents.factory import make_agent, make_model, tensorboard_logger
+from prefrl.agents.factory import MakeModel, load_policy, make_agent, make_model, tensorboard_logger
 from prefrl.agents.presets import preset_for
 from prefrl.checkpoint import Checkpoints, write_text_atomically
 from prefrl.config import RunConfig, TeacherConfig, checked, from_yaml, to_yaml
 from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.registry import episode_steps, find_spec, make_env
-from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.envs.vec_env import make_vec_env
 from prefrl.errors import ConfigError, EnvironmentFault, StorageError
 from prefrl.evaluation import Evaluation, evaluate
@@ -30,7 +28,15 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher, TeacherSettings
 from prefrl.feedback.teachers import preset as teacher_preset
 from prefrl.loop import Feedback, PreferenceLoop, Records, SessionSettings
-from prefrl.metrics import JsonLinesSink, LoggerSink, Metrics, ProgressBar, Sink, WandbSink, read_metrics
+from prefrl.metrics import (
+    JsonLinesSink,
+    LoggerSink,
+    Metrics,
+    ProgressBar,
+    Sink,
+    WandbSink,
+    read_metrics,
+)
 from prefrl.plan import Leg, plan_run
 from prefrl.plots import plot_learning_curve
 from prefrl.queries import make_strategy
@@ -38,9 +44,9 @@ from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
 from prefrl.types import QueryStrategy, Teacher
+from prefrl.video import film
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
-MakeModel = Callable[[RewardVecEnv], BaseAlgorithm]
 PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
 
 
@@ -151,10 +157,7 @@ def plan(config: RunConfig) -> tuple[Leg, ...]:
         steps=config.steps,
         explore_steps=config.explore_steps if config.reward == "learned" else 0,
         budget=config.budget,
-        num_sessions=queries.num_sessions,
-        last_session_at=queries.last_session_at,
-        schedule=queries.schedule,
-        initial_fraction=queries.initial_fraction,
+        queries=queries,
         checkpoint_every=config.checkpoint_every,
         multiple=config.num_envs * stride,
     )
@@ -184,7 +187,7 @@ def run(
     folder = Path(out) if out is not None else _new_folder(resolved)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         hint = f"; go on with it by --resume {folder}" if (folder / "config.yaml").exists() else ""
-        raise StorageError(f"the output folder {folder} is in use{hint}, or choose another with --out")
+        raise StorageError(f"the output folder {folder} is in use{hint}, or choose another --out")
     session = _Run(resolved, folder, parts or Parts())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -261,6 +264,7 @@ class _Run:
             dropout=settings.dropout,
             num_layers=settings.num_layers,
             shared_trunk=settings.shared_trunk,
+            head_layer_norm=settings.head_layer_norm,
             observation_dim=observations,
             env_id=self.venv.env_id,
         )
@@ -293,11 +297,8 @@ class _Run:
             feedback.dataset = PreferenceDataset.load(
                 feedback.path, validation_fraction=config.queries.validation_fraction
             )
-        log = JsonLinesSink(self.folder / "metrics.jsonl")
-        logger = tensorboard_logger(self.folder / "tensorboard")
-        self.agent.model.set_logger(logger)
-        sinks: list[Sink] = [log, LoggerSink(logger)]
         assert config.steps
+        sinks: list[Sink] = []
         if wandb_project is not None:
             sinks.append(
                 WandbSink(
@@ -307,6 +308,10 @@ class _Run:
                     folder=self.folder,
                 )
             )
+        log = JsonLinesSink(self.folder / "metrics.jsonl")
+        logger = tensorboard_logger(self.folder / "tensorboard")
+        self.agent.model.set_logger(logger)
+        sinks += [log, LoggerSink(logger)]
         if show_progress:
             first_step = found[0] if found else 0
             budget = config.budget if feedback else None
@@ -350,16 +355,76 @@ class _Run:
         try:
             self.agent.save_policy(folder / "policy.zip")
         except OSError as error:
-            raise StorageError(f"could not write {folder / 'policy.zip'}: {error.strerror}") from None
+            path = folder / "policy.zip"
+            raise StorageError(f"could not write {path}: {error.strerror}") from None
         if model is not None:
             model.save(folder / "reward_model")
-        title = f"{config.env}, {(config.agent or '').upper()}, {config.reward} reward, seed {config.seed}"
+        agent = (config.agent or "").upper()
+        title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
         plot_learning_curve(
             read_metrics(folder / "metrics.jsonl"), folder / "learning_curve.png", title=title
         )
         summary = summarise(config, loop, result, wall_s=metrics.wall_s)
         write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         return RunResult(folder, summary, self.agent, model)
+
+
+def evaluate_run(folder: Path | str, *, num_episodes: int, seed: int) -> Evaluation:
+    """Plays a finished run's policy on the true reward, beside what its reward model says of it.
+
+    Args:
+        folder: the run folder; its policy.zip is unpickled, so it must be one you trust.
+        num_episodes: how many to play.
+        seed: of the episodes.
+
+    Raises:
+        PrefrlError: a file of the run is missing or damaged; it is named.
+    """
+    folder = Path(folder)
+    config, predict = _finished(folder)
+    is_learned = config.reward == "learned"
+    model = EnhancedRewardModel.load(folder / "reward_model") if is_learned else None
+    return evaluate(
+        predict,
+        lambda: make_configured_env(config),
+        num_episodes=num_episodes,
+        seed=seed,
+        reward_function=model.reward_function() if model else None,
+    )
+
+
+def film_run(folder: Path | str, path: Path, *, seed: int, max_seconds: float, size: int) -> int:
+    """Films a finished run's policy into an MP4 file; returns the number of frames.
+
+    Args:
+        folder: the run folder; its policy.zip is unpickled, so it must be one you trust.
+        path: the clip.
+        seed: of the episode.
+        max_seconds: longest clip, in seconds of simulated time.
+        size: width and height, in pixels, where the environment lets them be chosen.
+
+    Raises:
+        PrefrlError: a file is missing or damaged, or nothing can be rendered here.
+    """
+    config, predict = _finished(Path(folder))
+    entry = find_spec(config.env).entry_point
+    if isinstance(entry, str) and entry.startswith("gymnasium.envs.mujoco"):
+        settings = {**config.env_kwargs, "width": size, "height": size}
+        config = dataclasses.replace(config, env_kwargs=settings)
+    return film(
+        predict,
+        lambda: make_configured_env(config, render_mode="rgb_array"),
+        path,
+        max_seconds=max_seconds,
+        seed=seed,
+    )
+
+
+def _finished(folder: Path) -> tuple[RunConfig, Callable[[Any], Any]]:
+    if not (folder / "config.yaml").exists():
+        raise StorageError(f"{folder} holds no run: there is no config.yaml in it")
+    config = from_yaml(folder / "config.yaml")
+    return config, load_policy(config.agent or "ppo", folder / "policy.zip")
 
 
 def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:

@@ -1,0 +1,215 @@
+"""Measures learning by learning: every arm beside the same agent on the true reward.
+
+    python scripts/benchmark_learning.py --groups ppo-halfcheetah --jobs 2
+    python scripts/benchmark_learning.py --report
+
+Each cell is one `prefrl run` in a folder of its own; finished cells are not run again. What they
+reached is kept in `docs/benchmarks/learning/results.json` with a curve each, and `--report` makes
+the tables and plots of `docs/benchmarks/learning.md` from these alone.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefrl.checkpoint import write_text_atomically
+from prefrl.metrics import read_metrics
+from prefrl.plots import plot_arms
+
+PAGE = Path("docs/benchmarks/learning.md")
+RESULTS = Path("docs/benchmarks/learning")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Arms that differ in the reward alone.
+
+    Args:
+        env: the task.
+        agent: ppo or sac.
+        steps: environment steps.
+        budgets: answers of the learned arms.
+        seeds: of every arm.
+        extra: further options of `prefrl run`, the same for every arm.
+    """
+
+    env: str
+    agent: str
+    steps: int
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+    extra: tuple[str, ...] = field(default=())
+
+
+GROUPS = {
+    "ppo-halfcheetah": Group("HalfCheetah-v4", "ppo", 1_000_000, (700, 1400, 500), (0, 1, 2)),
+    "ppo-hopper": Group("Hopper-v4", "ppo", 1_000_000, (700,), (0, 1)),
+    "ppo-walker2d": Group("Walker2d-v4", "ppo", 1_000_000, (700,), (0, 1)),
+    "sac-halfcheetah": Group("HalfCheetah-v4", "sac", 100_000, (700,), (0, 1, 2)),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a group.
+
+    Args:
+        group: its name.
+        arm: `true`, or the number of answers.
+        seed: the run's.
+    """
+
+    group: str
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Names the cell's files."""
+        return f"{self.group}-{self.arm}-seed{self.seed}"
+
+    def command(self, out: Path) -> list[str]:
+        """What makes this cell's figures."""
+        group = GROUPS[self.group]
+        words = ["--env", group.env, "--agent", group.agent, "--steps", str(group.steps)]
+        words += ["--seed", str(self.seed), "--out", str(out), *group.extra]
+        arm = ["--reward", "true"] if self.arm == "true" else ["--budget", self.arm]
+        return ["scripts/run_pbrl.py", *words, *arm]
+
+
+def cells(names: Sequence[str]) -> Iterator[Cell]:
+    """The groups' cells, seed by seed, so that an interrupted benchmark is still balanced."""
+    for name in names:
+        group = GROUPS[name]
+        for seed in group.seeds:
+            for arm in ("true", *map(str, group.budgets)):
+                yield Cell(name, arm, seed)
+
+
+def run_cell(cell: Cell, runs: Path) -> str:
+    """Runs a cell in a process of its own, or goes on with it; returns a line to print."""
+    out = runs / cell.name
+    if not (out / "summary.json").exists():
+        resuming = (out / "config.yaml").exists()
+        command = ["scripts/run_pbrl.py", "--resume", str(out)] if resuming else cell.command(out)
+        # One thread each: two runs side by side then cost what one costs alone.
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        runs.mkdir(parents=True, exist_ok=True)
+        with (runs / f"{cell.name}.log").open("a") as log:
+            status = subprocess.run(
+                [sys.executable, *command], env=env, stdout=log, stderr=log, check=False
+            ).returncode
+        if status:
+            return f"{cell.name}: failed with status {status}, see {log.name}"
+    summary = keep(cell, out)
+    return f"{cell.name}: {summary['final_true_return_mean']:.0f} in {summary['wall_s']:.0f} s"
+
+
+def keep(cell: Cell, out: Path) -> dict[str, Any]:
+    """Copies what a finished cell reached into the repository: its summary and its curve."""
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    rows = [
+        {k: row[k] for k in ("step", "true_return", "learned_return", "num_answers") if k in row}
+        for row in read_metrics(out / "metrics.jsonl")
+        if "true_return" in row and not np.isnan(row["true_return"])
+    ]
+    curve = [{k: None if np.isnan(v) else round(v, 2) for k, v in row.items()} for row in rows]
+    kept = {"group": cell.group, "arm": cell.arm, **summary, "curve": curve}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(RESULTS / f"{cell.name}.json", json.dumps(kept) + "\n")
+    return summary
+
+
+def bootstrap_interval(values: Sequence[float], *, rng: np.random.Generator) -> tuple[float, float]:
+    """95% percentile interval of the mean over seeds."""
+    draws = rng.choice(np.asarray(values), size=(10_000, len(values))).mean(1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
+    """A group's arms as a Markdown table: every seed, the mean, its interval, the ratio."""
+    group = GROUPS[name]
+    by_arm = {
+        arm: [r for r in results if r["group"] == name and r["arm"] == arm]
+        for arm in ("true", *map(str, group.budgets))
+    }
+    true = [r["final_true_return_mean"] for r in by_arm["true"]]
+    lines = [
+        f"### {group.env}, {group.agent.upper()}, {group.steps:,} steps",
+        "",
+        "| arm | true return by seed | mean (95% interval) | ratio to true | held-out accuracy "
+        "| correlation | wall, s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm, runs in by_arm.items():
+        if not runs:
+            continue
+        returns = [r["final_true_return_mean"] for r in runs]
+        low, high = bootstrap_interval(returns, rng=np.random.default_rng(0))
+        label = "true reward" if arm == "true" else f"{arm} answers"
+        ratio = f"{np.mean(returns) / np.mean(true):.2f}" if true and arm != "true" else ""
+        lines.append(
+            f"| {label} | {', '.join(f'{r:.0f}' for r in returns)} "
+            f"| {np.mean(returns):.0f} ({low:.0f} to {high:.0f}) | {ratio} "
+            f"| {_mean(runs, 'reward_holdout_accuracy')} | {_mean(runs, 'reward_true_correlation')} "
+            f"| {np.mean([r['wall_s'] for r in runs]):.0f} |"
+        )
+    return [*lines, "", f"![{name}](learning/{name}.png)", ""]
+
+
+def _mean(runs: Sequence[dict[str, Any]], key: str) -> str:
+    values = [r[key] for r in runs if r.get(key) is not None]
+    return f"{np.mean(values):.2f}" if values else ""
+
+
+def report() -> None:
+    """Writes the tables between the page's markers, and a plot a group."""
+    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*-seed*.json"))]
+    lines = []
+    for name, group in GROUPS.items():
+        if not any(r["group"] == name for r in results):
+            continue
+        lines += table(name, results)
+        arms = {}
+        for arm in ("true", *map(str, sorted(group.budgets))):
+            curves = [r["curve"] for r in results if r["group"] == name and r["arm"] == arm]
+            if curves:
+                arms["true reward" if arm == "true" else f"{arm} answers"] = curves
+        title = f"{group.env}, {group.agent.upper()}"
+        plot_arms(arms, RESULTS / f"{name}.png", title=title, ylabel="true return")
+    begin, end = "<!-- tables: begin -->", "<!-- tables: end -->"
+    text = PAGE.read_text() if PAGE.exists() else f"{begin}\n{end}\n"
+    before, after = text.split(begin)[0], text.split(end)[1]
+    write_text_atomically(PAGE, "\n".join([before + begin, "", *lines, end]) + after)
+    print(f"wrote {PAGE}")
+
+
+def main() -> int:
+    """Runs what is missing of the groups asked for, or writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
+    parser.add_argument("--runs", type=Path, default=Path("runs/learning"), help="run folders")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
+    parser.add_argument("--report", action="store_true", help="only write the tables and plots")
+    arguments = parser.parse_args()
+    if not arguments.report:
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            work = [pool.submit(run_cell, c, arguments.runs) for c in cells(arguments.groups)]
+            for one in work:
+                print(one.result(), flush=True)
+    report()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

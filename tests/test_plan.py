@@ -1,0 +1,223 @@
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefrl.config import QueryConfig, ScheduleName
+from prefrl.errors import ConfigError
+from prefrl.plan import Leg, plan_run, session_sizes
+
+SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+
+
+def plan(**changes: Any) -> tuple[Leg, ...]:
+    """1,000 steps, 100 of them exploration, 60 answers in 4 sessions; changed as told."""
+    queries = QueryConfig(num_sessions=4, schedule="constant", last_session_at=0.7)
+    names = [field.name for field in dataclasses.fields(QueryConfig)]
+    queries = dataclasses.replace(queries, **{k: changes.pop(k) for k in names if k in changes})
+    usual = {"steps": 1000, "explore_steps": 100, "budget": 60, "checkpoint_every": 500}
+    return plan_run(queries=queries, **{**usual, "multiple": 1, **changes})
+
+
+def sessions(legs: Sequence[Leg]) -> list[tuple[int, int]]:
+    """(step, answers) of every session."""
+    return [(leg.start_step, leg.num_queries) for leg in legs if leg.num_queries]
+
+
+class TestSessionSizes:
+    def test_a_constant_rate_shares_what_the_first_session_leaves_equally(self):
+        sizes = session_sizes([0, 10, 20, 30, 40], 100, "constant", 0.2)
+        np.testing.assert_array_equal(sizes, [20, 20, 20, 20, 20])
+
+    def test_a_decreasing_rate_falls_as_2e6_over_t_plus_2e6(self):
+        # At 0, 2 and 6 million steps the rate is 1, 1/2 and 1/4: shares 4/7, 2/7 and 1/7 of 70.
+        sizes = session_sizes([0, 0, 2_000_000, 6_000_000], 100, "decreasing", 0.3)
+        np.testing.assert_array_equal(sizes, [30, 40, 20, 10])
+
+    def test_an_increasing_rate_rises_as_t_plus_2e6_over_2e6(self):
+        sizes = session_sizes([0, 0, 2_000_000, 6_000_000], 100, "increasing", 0.3)
+        np.testing.assert_array_equal(sizes, [30, 10, 20, 40])
+
+    @pytest.mark.parametrize("schedule", SCHEDULES)
+    def test_a_single_session_asks_for_everything(self, schedule):
+        np.testing.assert_array_equal(session_sizes([50], 7, schedule, 0.2), [7])
+
+    def test_all_in_the_first_session_leaves_none_for_the_others(self):
+        np.testing.assert_array_equal(session_sizes([0, 10, 20], 9, "constant", 1.0), [9, 0, 0])
+
+    def test_the_first_session_asks_for_at_least_one_answer(self):
+        np.testing.assert_array_equal(session_sizes([0, 10, 20], 3, "constant", 0.0), [1, 1, 1])
+
+    @given(
+        budget=st.integers(1, 5000),
+        num_sessions=st.integers(1, 60),
+        schedule=st.sampled_from(SCHEDULES),
+        initial_fraction=st.floats(0, 1),
+        apart=st.integers(1, 1_000_000),
+    )
+    def test_sizes_sum_to_the_budget_and_follow_their_rate(
+        self, budget, num_sessions, schedule, initial_fraction, apart
+    ):
+        steps = np.arange(num_sessions) * apart
+        sizes = session_sizes(steps.tolist(), budget, schedule, initial_fraction)
+        assert len(sizes) == num_sessions
+        assert sizes.sum() == budget
+        assert sizes[0] >= 1
+        assert (sizes >= 0).all()
+        rate = {"constant": 1, "decreasing": 2e6 / (steps + 2e6), "increasing": steps + 2e6}
+        later = np.broadcast_to(rate[schedule], steps.shape)[1:].astype(np.float64)
+        if len(later):
+            shares = later / later.sum() * (budget - sizes[0])
+            assert (np.abs(sizes[1:] - shares) < 1 + 1e-6).all()
+
+
+class TestPlan:
+    def test_a_run_is_laid_out_as_computed_by_hand(self):
+        # Sessions at 100, 300, 500 and 700: a fifth of 60 at first, then 48 / 3 each.
+        assert plan() == (
+            Leg(0, 100, is_exploration=True),
+            Leg(100, 200, num_queries=12),
+            Leg(300, 200, num_queries=16),
+            Leg(500, 200, num_queries=16),
+            Leg(700, 300, num_queries=16),
+        )
+
+    def test_long_legs_are_cut_for_checkpoints_and_ask_once(self):
+        assert plan(checkpoint_every=120)[1:4] == (
+            Leg(100, 120, num_queries=12),
+            Leg(220, 80),
+            Leg(300, 120, num_queries=16),
+        )
+        assert plan(checkpoint_every=60)[:2] == (
+            Leg(0, 60, is_exploration=True),
+            Leg(60, 40, is_exploration=True),
+        )
+
+    def test_checkpoints_are_cut_at_multiples_of_the_environments(self):
+        legs = plan(multiple=8, checkpoint_every=100)
+        assert {leg.num_steps % 8 for leg in legs} == {0}
+        assert max(leg.num_steps for leg in legs) == 96
+
+    def test_checkpoints_closer_than_one_stride_come_after_every_stride(self):
+        assert {leg.num_steps for leg in plan(multiple=50, checkpoint_every=3)} == {50}
+
+    def test_without_exploration_nothing_is_asked(self):
+        assert plan(explore_steps=0, checkpoint_every=600) == (Leg(0, 600), Leg(600, 400))
+
+    def test_exploration_is_rounded_up_to_whole_strides(self):
+        legs = plan(multiple=8, explore_steps=97)
+        assert legs[0] == Leg(0, 104, is_exploration=True)
+        assert sessions(legs)[0] == (104, 12)
+
+    def test_one_session_asks_for_everything_after_exploration(self):
+        assert sessions(plan(num_sessions=1)) == [(100, 60)]
+
+    def test_sessions_that_would_fall_on_one_step_become_one(self):
+        legs = plan(multiple=500, explore_steps=500, num_sessions=20, last_session_at=1.0)
+        assert sessions(legs) == [(500, 60)]
+
+    def test_a_budget_of_one_is_one_answer_in_the_first_session(self):
+        assert sessions(plan(budget=1, num_sessions=20)) == [(100, 1)]
+
+    def test_a_budget_smaller_than_the_number_of_sessions_is_met_exactly(self):
+        asked = sessions(plan(budget=5, num_sessions=20))
+        assert [num for _, num in asked] == [1] * 5
+        assert asked[0][0] == 100
+
+    def test_no_session_stands_at_the_very_end(self):
+        asked = sessions(plan(last_session_at=1.0))
+        assert sum(num for _, num in asked) == 60
+        assert asked[-1][0] < 1000
+
+    def test_a_last_session_before_the_end_of_exploration_makes_one_session(self):
+        assert sessions(plan(last_session_at=0.0)) == [(100, 60)]
+
+    @given(
+        strides=st.integers(2, 3000),
+        multiple=st.integers(1, 64),
+        explore=st.floats(0, 0.99),
+        budget=st.integers(1, 2000),
+        num_sessions=st.integers(1, 40),
+        last_session_at=st.floats(0, 1),
+        schedule=st.sampled_from(SCHEDULES),
+        initial_fraction=st.floats(0, 1),
+        checkpoint_every=st.integers(1, 10_000),
+    )
+    def test_steps_and_budget_are_met_exactly(
+        self, strides, multiple, explore, budget, num_sessions, last_session_at, schedule,
+        initial_fraction, checkpoint_every,
+    ):  # fmt: skip
+        steps = strides * multiple
+        explore_steps = int(explore * (steps - multiple))
+        legs = plan_run(
+            steps=steps,
+            explore_steps=explore_steps,
+            budget=budget,
+            queries=QueryConfig(
+                schedule=schedule,
+                initial_fraction=initial_fraction,
+                num_sessions=num_sessions,
+                last_session_at=last_session_at,
+            ),
+            checkpoint_every=checkpoint_every,
+            multiple=multiple,
+        )
+        assert legs[0].start_step == 0
+        assert legs[-1].start_step + legs[-1].num_steps == steps
+        for one, following in itertools.pairwise(legs):
+            assert one.start_step + one.num_steps == following.start_step
+        for leg in legs:
+            assert leg.num_steps > 0
+            assert leg.num_steps % multiple == 0
+            assert leg.num_steps <= max(checkpoint_every, multiple)
+            assert not (leg.is_exploration and leg.num_queries)
+        explored = sum(leg.num_steps for leg in legs if leg.is_exploration)
+        assert explore_steps <= explored < explore_steps + multiple
+        assert [leg.is_exploration for leg in legs] == sorted(
+            (leg.is_exploration for leg in legs), reverse=True
+        )
+        asked = sessions(legs)
+        assert sum(num for _, num in asked) == (budget if explore_steps else 0)
+        assert len(asked) <= num_sessions
+        if asked:
+            assert asked[0][0] == explored
+            assert asked[-1][0] <= max(explored, steps * last_session_at)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("steps", "choices"), [(1001, "choose 1000 or 1008"), (5, "choose 8"), (15, "8 or 16")]
+    )
+    def test_steps_that_cannot_be_taken_exactly_come_with_the_nearest_that_can(
+        self, steps, choices
+    ):
+        with pytest.raises(ConfigError, match=choices) as refused:
+            plan(steps=steps, multiple=8)
+        assert f"steps is {steps}" in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+    @pytest.mark.parametrize(("explore_steps", "multiple"), [(1000, 1), (5000, 1), (993, 8)])
+    def test_a_run_that_only_explores_is_refused(self, explore_steps, multiple):
+        with pytest.raises(ConfigError, match="steps is 1000, all of it exploration"):
+            plan(explore_steps=explore_steps, multiple=multiple)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("steps", 0),
+            ("explore_steps", -1),
+            ("budget", 0),
+            ("budget", -5),
+            ("checkpoint_every", 0),
+            ("num_sessions", 0),
+            ("num_sessions", None),
+        ],
+    )
+    def test_numbers_that_make_no_plan_are_refused_by_name(self, name, value):
+        with pytest.raises(ConfigError, match=rf"{name} is {value or 0}; expected \d or more"):
+            plan(**{name: value})
