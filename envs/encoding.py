@@ -9,10 +9,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from prefrl.errors import SpaceError
 from prefrl.segments import FloatArray
+
+Encoder = Callable[[Any], FloatArray]
+"""A batch, N first in each of its arrays, -> (N, dims) float32 rows."""
+
+_LEAVES = "Box, Discrete, MultiDiscrete and MultiBinary"
 
 
 def _why_not_flat(space: spaces.Space[Any], name: str) -> str | None:
@@ -41,23 +45,9 @@ def check_observation_space(space: spaces.Space[Any], env_id: str) -> None:
     why = _why_not_flat(space, "observation")
     if why:
         raise SpaceError(
-            f"{env_id}: {why}, which does not flatten to numbers; usable are Box, Discrete, "
-            "MultiDiscrete and MultiBinary, and Dict or Tuple of these"
+            f"{env_id}: {why}, which does not flatten to numbers; usable are {_LEAVES}, "
+            "and Dict or Tuple of these"
         )
-
-
-class FlatObservation(gym.ObservationWrapper[Any, Any, Any]):
-    """Observations of any usable space as one float32 vector; dictionaries in key order."""
-
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
-        super().__init__(env)
-        size = spaces.utils.flatdim(env.observation_space)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
-
-    def observation(self, observation: Any) -> FloatArray:
-        """(O,) float32."""
-        flat = spaces.utils.flatten(self.env.observation_space, observation)
-        return np.asarray(flat, dtype=np.float32)
 
 
 def observation_dim(space: spaces.Space[Any]) -> int:
@@ -70,46 +60,112 @@ def action_dim(space: spaces.Space[Any]) -> int:
     return int(spaces.utils.flatdim(space))
 
 
-def action_encoder(
-    space: spaces.Space[Any], env_id: str
-) -> Callable[[NDArray[Any]], FloatArray]:
-    """How a batch of the space's actions becomes (N, A) float32 rows, discrete ones one-hot.
+def observation_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
+    """How a batch of observations becomes (N, O) float32 rows, in Gymnasium's order.
+
+    A batch of a Dict space is a dictionary of batches and one of a Tuple space a tuple of batches,
+    as SB3's vector environments give them.
+
+    Raises:
+        SpaceError: the space does not flatten to numbers.
+    """
+    check_observation_space(space, env_id)
+    return _encoder(space)
+
+
+def action_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
+    """How a batch of actions becomes (N, A) float32 rows, discrete ones one-hot.
 
     Raises:
         SpaceError: the space is none of Box, Discrete, MultiDiscrete, MultiBinary.
     """
-    if isinstance(space, (spaces.Box, spaces.MultiBinary)):
-        size = action_dim(space)
-        return lambda actions: np.asarray(actions, dtype=np.float32).reshape(-1, size)
+    if isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
+        return _encoder(space)
+    raise SpaceError(f"{env_id}: actions are a {type(space).__name__} space; usable are {_LEAVES}")
+
+
+def _encoder(space: spaces.Space[Any]) -> Encoder:
+    if isinstance(space, spaces.Dict):
+        by_key = {key: _encoder(part) for key, part in space.spaces.items()}
+        return lambda batch: np.concatenate([by_key[key](batch[key]) for key in by_key], axis=1)
+    if isinstance(space, spaces.Tuple):
+        in_order = [_encoder(part) for part in space.spaces]
+        return lambda batch: np.concatenate(
+            [encode(part) for encode, part in zip(in_order, batch, strict=True)], axis=1
+        )
     if isinstance(space, spaces.Discrete):
-        first, table = int(space.start), np.eye(int(space.n), dtype=np.float32)
-        return lambda actions: table[np.asarray(actions).reshape(-1) - first]
+        return _one_hots(np.array([space.n]), np.array([space.start]))
     if isinstance(space, spaces.MultiDiscrete):
-        sizes = np.asarray(space.nvec).reshape(-1)
-        offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        total = int(sizes.sum())
-
-        def one_hots(actions: NDArray[Any]) -> FloatArray:
-            places = np.asarray(actions).reshape(-1, len(sizes)) + offsets
-            rows = np.zeros((len(places), total), dtype=np.float32)
-            np.put_along_axis(rows, places, 1.0, axis=1)
-            return rows
-
-        return one_hots
-    raise SpaceError(
-        f"{env_id}: actions are a {type(space).__name__} space; usable are Box, Discrete, "
-        "MultiDiscrete and MultiBinary"
-    )
+        return _one_hots(np.ravel(space.nvec), np.ravel(space.start))
+    size = int(spaces.utils.flatdim(space))
+    return lambda batch: np.asarray(batch, dtype=np.float32).reshape(-1, size)
 
 
-def flat_observations(space: spaces.Space[Any], observations: Any) -> FloatArray:
-    """(N, O) float32 rows of a batch as SB3's vector environments give it.
+def _one_hots(sizes: Any, starts: Any) -> Encoder:
+    """Whole numbers that begin at `starts` -> one one-hot block each, of `sizes` dims."""
+    total = int(sizes.sum())
+    places_of = np.concatenate([[0], np.cumsum(sizes)[:-1]]) - starts
+
+    def encode(batch: Any) -> FloatArray:
+        places = np.asarray(batch).reshape(-1, len(sizes)) + places_of
+        rows = np.zeros((len(places), total), dtype=np.float32)
+        np.put_along_axis(rows, places, 1.0, axis=1)
+        return rows
+
+    return encode
+
+
+def batch_of_one(space: spaces.Space[Any], observation: Any) -> Any:
+    """A single observation as the batch of it, as `observation_encoder` takes it."""
+    if isinstance(space, spaces.Dict):
+        return {k: batch_of_one(part, observation[k]) for k, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        pairs = zip(space.spaces, observation, strict=True)
+        return tuple(batch_of_one(part, value) for part, value in pairs)
+    return np.asarray(observation)[None]
+
+
+class ActionsFromZero(gym.ActionWrapper[Any, Any, Any]):
+    """Discrete actions numbered from 0, as SB3 numbers them whatever the space says.
 
     Args:
-        space: the space of one observation: Box, Discrete, MultiDiscrete, MultiBinary or Dict.
-        observations: an array with N first, or a dictionary of such arrays.
+        env: one whose actions are Discrete or MultiDiscrete.
     """
-    if isinstance(space, spaces.Dict):
-        parts = [flat_observations(part, observations[key]) for key, part in space.spaces.items()]
-        return np.concatenate(parts, axis=1)
-    return action_encoder(space, "observation")(observations)
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        space = env.action_space
+        if isinstance(space, spaces.Discrete):
+            self.action_space = spaces.Discrete(int(space.n))
+        elif isinstance(space, spaces.MultiDiscrete):
+            self.action_space = spaces.MultiDiscrete(space.nvec)
+        else:
+            raise TypeError(f"expected discrete actions, got a {type(space).__name__} space")
+        self._start = space.start
+
+    def action(self, action: Any) -> Any:
+        """The environment's own number of an action."""
+        return action + self._start
+
+
+class FlatObservation(gym.ObservationWrapper[Any, Any, Any]):
+    """Observations of any usable space as one float32 vector, in Gymnasium's order.
+
+    Args:
+        env: any environment whose observations flatten to numbers.
+
+    Raises:
+        SpaceError: they do not.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        self._encode = observation_encoder(space, env.spec.id if env.spec else "this environment")
+        self.observation_space = spaces.Box(-np.inf, np.inf, (observation_dim(space),), np.float32)
+
+    def observation(self, observation: Any) -> FloatArray:
+        """(O,) float32."""
+        # A copy: environments may hand out the very array they overwrite in the next step.
+        row: FloatArray = self._encode(batch_of_one(self.env.observation_space, observation))[0]
+        return row.copy()

@@ -20,7 +20,6 @@ def fixed_horizon_settings(spec: EnvSpec) -> dict[str, Any]:
     if entry is None:
         return {}
     maker = load_env_creator(entry) if isinstance(entry, str) else entry
-    target = maker.__init__ if inspect.isclass(maker) else maker  # type: ignore[misc]
-    if "terminate_when_unhealthy" in inspect.signature(target).parameters:
+    if "terminate_when_unhealthy" in inspect.signature(maker).parameters:
         return {"terminate_when_unhealthy": False}
     return {}

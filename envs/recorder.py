@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from prefrl.envs.encoding import action_dim, action_encoder, flat_observations, observation_dim
+from prefrl.envs.encoding import (
+    action_dim,
+    action_encoder,
+    batch_of_one,
+    observation_dim,
+    observation_encoder,
+)
 from prefrl.envs.sim_state import state_reader
-from prefrl.errors import EnvironmentFault, PrefrlError
-from prefrl.segments import Episode, EpisodeStore
+from prefrl.errors import EnvironmentFault, PrefrlError, SpaceError
+from prefrl.segments import Episode, EpisodeStore, FloatArray
 
 _BLOCK_STEPS = 1024
 
@@ -29,15 +35,24 @@ class Recorder(VecEnvWrapper):
             that changes observations or rewards.
         store: receives the episodes.
         env_id: named in errors.
+
+    Raises:
+        SpaceError: observations or actions do not flatten to numbers, or were normalised.
     """
 
     def __init__(self, venv: VecEnv, store: EpisodeStore, *, env_id: str) -> None:
         super().__init__(venv)
         self.store = store
         self.env_id = env_id
+        if unwrap_vec_normalize(venv) is not None:
+            raise SpaceError(
+                f"{env_id}: what is recorded must be raw; put VecNormalize outside of Recorder"
+            )
+        self._encode = observation_encoder(venv.observation_space, env_id)
         self._encode_action = action_encoder(venv.action_space, env_id)
-        self._readers = [state_reader(env) for env in getattr(venv, "envs", [])]
-        state_dim = self._readers[0].dim if self._readers and self._readers[0] else 0
+        readers = [state_reader(env) for env in getattr(venv, "envs", [])]
+        self._readers = [(i, reader) for i, reader in enumerate(readers) if reader is not None]
+        state_dim = self._readers[0][1].dim if self._readers else 0
         self._columns: dict[str, NDArray[Any]] = {
             "observations": self._block(observation_dim(venv.observation_space), np.float32),
             "actions": self._block(action_dim(venv.action_space), np.float32),
@@ -84,9 +99,8 @@ class Recorder(VecEnvWrapper):
         self._columns["observations"][self._row] = self._obs
         self._columns["actions"][self._row] = self._encode_action(actions)
         states = self._columns["sim_states"][self._row]
-        for row, reader in zip(states, self._readers):
-            if reader is not None:
-                reader(row)
+        for i, reader in self._readers:
+            reader(states[i])
         self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -104,11 +118,13 @@ class Recorder(VecEnvWrapper):
         self._row += 1
         if dones.any():
             for i in np.flatnonzero(dones).tolist():
+                last = infos[i]["terminal_observation"]
+                self._checked(batch_of_one(self.venv.observation_space, last))
                 self._close_episode(i, self._row, is_complete=True)
         return observations, rewards, dones, infos
 
-    def _checked(self, observations: VecEnvObs) -> Any:
-        flat = flat_observations(self.venv.observation_space, observations)
+    def _checked(self, observations: Any) -> FloatArray:
+        flat = self._encode(observations)
         if not np.isfinite(flat).all():
             raise EnvironmentFault(f"{self.env_id} returned an observation that is not finite")
         return flat

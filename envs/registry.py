@@ -1,22 +1,30 @@
 """Makes any Gymnasium id ready for preferences."""
 
 import difflib
+import importlib
 import re
 import warnings
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, registry
 from gymnasium.wrappers import TimeLimit
 
-from prefrl.envs.encoding import FlatObservation, action_encoder, check_observation_space
+from prefrl.envs.encoding import (
+    ActionsFromZero,
+    FlatObservation,
+    action_encoder,
+    check_observation_space,
+)
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.errors import ConfigError
 
 # Gymnasium announces that v4 tasks have a successor. Who asks for v4 by name wants v4: the
 # literature's figures are for it.
 _OUT_OF_DATE = r".*The environment .* is out of date.*"
+_NUM_OFFERED = 4
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -25,19 +33,44 @@ def find_spec(env_id: str) -> EnvSpec:
     Raises:
         ConfigError: there is none; the nearest names are offered.
     """
+    module, _, name = env_id.rpartition(":")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", _OUT_OF_DATE)
-            return gym.spec(env_id)
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
     except (gym.error.Error, ImportError, ValueError) as error:
-        near = difflib.get_close_matches(env_id, list(registry), n=4, cutoff=0.5)
-        stem = re.sub(r"-v\d+$", "", env_id)
-        near = list(dict.fromkeys([i for i in registry if re.sub(r"-v\d+$", "", i) == stem] + near))
-        if near:
-            hint = f"the nearest names are {', '.join(near[:5])}"
-        else:
-            hint = f"{' '.join(str(error).split())}"
+        is_elsewhere = isinstance(error, (ImportError, gym.error.NamespaceNotFound))
+        near = [] if is_elsewhere else _nearest(name)
+        hint = f"the nearest names are {', '.join(near)}" if near else _one_line(error)
         raise ConfigError(f"unknown environment {env_id!r}; {hint}") from None
+
+
+def _nearest(name: str) -> list[str]:
+    """Up to four registered names: other versions of the same task first, the newest foremost."""
+    known = sorted(registry, key=_version, reverse=True)
+    same = [known_id for known_id in known if _task(known_id) == _task(name)]
+    near = difflib.get_close_matches(name, known, n=2 * _NUM_OFFERED, cutoff=0.5)
+    # What gymnasium has moved elsewhere keeps its name, but neither a time limit nor a maker.
+    is_current = {_task(known_id) for known_id in known if registry[known_id].max_episode_steps}
+    offered = [
+        known_id
+        for known_id in dict.fromkeys(same + near)
+        if registry[known_id].max_episode_steps or _task(known_id) not in is_current
+    ]
+    return offered[:_NUM_OFFERED]
+
+
+def _task(env_id: str) -> str:
+    return re.sub(r"-v\d+$", "", env_id).lower()
+
+
+def _version(env_id: str) -> int:
+    match = re.search(r"-v(\d+)$", env_id)
+    return int(match[1]) if match else -1
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
@@ -46,10 +79,15 @@ def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
     Raises:
         ConfigError: neither the environment nor the caller sets one.
     """
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise ConfigError(f"max_episode_steps is {max_episode_steps}; expected 1 or more")
     limit = max_episode_steps or spec.max_episode_steps
     if not limit or limit < 0:
+        others = [other for other in _nearest(spec.id) if _task(other) == _task(spec.id)]
+        hint = f", or {others[0]}, which has one" if others and others[0] != spec.id else ""
         raise ConfigError(
-            f"{spec.id} has no time limit; choose one with --max-episode-steps (1000 is usual)"
+            f"{spec.id} has no time limit; "
+            f"choose one with --max-episode-steps (1000 is usual){hint}"
         )
     return int(limit)
 
@@ -78,27 +116,46 @@ def make_env(
     """
     spec = find_spec(env_id)
     limit = episode_steps(spec, max_episode_steps)
-    if fixed_horizon:
-        settings = {**fixed_horizon_settings(spec), **settings}
     try:
+        if fixed_horizon:
+            settings = {**fixed_horizon_settings(spec), **settings}
+        # Not every environment takes a render mode, so none is handed on as one.
+        if render_mode is not None:
+            settings = {"render_mode": render_mode, **settings}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", _OUT_OF_DATE)
-            env = gym.make(
-                env_id, render_mode=render_mode, max_episode_steps=limit, **settings
-            )
-    except (gym.error.Error, ImportError, TypeError, AttributeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{env_id} could not be made: {reason}") from error
+            env = gym.make(env_id, max_episode_steps=limit, **settings)
+    except Exception as error:  # every environment fails in its own way
+        raise ConfigError(
+            f"{env_id} could not be made: {type(error).__name__}: {_one_line(error)}"
+        ) from error
+    return prepared(env, env_id=env_id, max_episode_steps=limit)
+
+
+def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> gym.Env[Any, Any]:
+    """The environment with what agents need: flat observations, actions from 0, a time limit.
+
+    Args:
+        env: one that was not made here, or was made by Gymnasium.
+        env_id: named in errors.
+        max_episode_steps: the time limit of an environment that has none.
+
+    Raises:
+        SpaceError: its observations or actions do not flatten to numbers.
+    """
     check_observation_space(env.observation_space, env_id)
     action_encoder(env.action_space, env_id)
-    if not (isinstance(env.observation_space, spaces.Box) and len(env.observation_space.shape) == 1):
+    if np.any(getattr(env.action_space, "start", 0)):
+        env = ActionsFromZero(env)
+    if not (
+        isinstance(env.observation_space, spaces.Box) and len(env.observation_space.shape) == 1
+    ):
         env = FlatObservation(env)
-    if not _has_time_limit(env):
-        env = TimeLimit(env, limit)
-    return env
+    return env if has_time_limit(env) else TimeLimit(env, max_episode_steps)
 
 
-def _has_time_limit(env: gym.Env[Any, Any]) -> bool:
+def has_time_limit(env: gym.Env[Any, Any]) -> bool:
+    """Whether one of its wrappers ends every episode."""
     while isinstance(env, gym.Wrapper):
         if isinstance(env, TimeLimit):
             return True

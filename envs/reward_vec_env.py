@@ -3,21 +3,22 @@
 Axes: N environments.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from prefrl.envs.encoding import action_encoder, check_observation_space, flat_observations
+from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
 from prefrl.envs.reward_wrapper import (
     EnsembleReward,
     HasRewardFunction,
     as_reward_function,
     check_fits,
 )
+from prefrl.errors import DataError, SpaceError
+from prefrl.segments import FloatArray
 from prefrl.types import EpisodeReturns, RewardFunction
 
 
@@ -26,11 +27,12 @@ class RewardVecEnv(VecEnvWrapper):
 
     SB3's vector environments reset within the step that ends an episode; the reward of that last
     step is computed from `info["terminal_observation"]`, not from the next episode's first one.
-    `info["true_reward"]` and, for an ensemble, `info["reward_uncertainty"]` stand beside the reward;
-    the last step of an episode adds `true_return` and `learned_return`.
+    `info["true_reward"]` and, for an ensemble, `info["reward_uncertainty"]` stand beside the
+    reward; the last step of an episode adds `true_return` and `learned_return`.
 
     Args:
-        venv: an SB3 vector environment; a Monitor belongs inside it, where it sees the true reward.
+        venv: an SB3 vector environment; a Monitor belongs inside it, where it sees the true reward,
+            and VecNormalize outside of this, as reward functions are made for raw observations.
         reward: a reward function or a reward model; None passes the true reward through.
         env_id: the environments' Gymnasium id; read from the first one by default.
         check_env_id: see `prefrl.envs.reward_wrapper.check_fits`.
@@ -52,13 +54,16 @@ class RewardVecEnv(VecEnvWrapper):
             spec = venv.get_attr("spec", [0])[0]
             env_id = spec.id if spec else None
         self.env_id = env_id
-        check_observation_space(venv.observation_space, env_id or "this environment")
         self._check_env_id = check_env_id
-        self._encode_action = action_encoder(venv.action_space, env_id or "this environment")
-        self._is_plain = (
-            isinstance(venv.observation_space, spaces.Box)
-            and len(venv.observation_space.shape) == 1
-        )
+        name = env_id or "this environment"
+        self._encode = observation_encoder(venv.observation_space, name)
+        self._encode_action = action_encoder(venv.action_space, name)
+        scaled = unwrap_vec_normalize(venv)
+        if scaled is not None and scaled.norm_obs:
+            raise SpaceError(
+                f"{name}: VecNormalize inside RewardVecEnv would show normalised observations to "
+                "the reward function; put it outside: VecNormalize(RewardVecEnv(venv, reward))"
+            )
         self.set_reward(reward)
         self._true_return = np.zeros(venv.num_envs)
         self._learned_return = np.zeros(venv.num_envs)
@@ -66,25 +71,28 @@ class RewardVecEnv(VecEnvWrapper):
         self.finished: list[EpisodeReturns] = []
 
     def set_reward(self, reward: RewardFunction | HasRewardFunction | None) -> None:
-        """Uses another reward from the next step on."""
-        self.reward_function = None if reward is None else as_reward_function(reward)
-        self._is_ensemble = isinstance(self.reward_function, EnsembleReward)
+        """Uses another reward from the next step on; None passes the true one through.
+
+        Raises:
+            SpaceError: the reward model was trained on other spaces; the reward stays as it was.
+        """
+        reward_function = None if reward is None else as_reward_function(reward)
         check_fits(
-            self.reward_function,
+            reward_function,
             self.venv.observation_space,
             self.venv.action_space,
             self.env_id,
             check_env_id=self._check_env_id,
         )
+        self.reward_function = reward_function
+        self._is_ensemble = isinstance(reward_function, EnsembleReward)
 
-    def flat(self, observations: VecEnvObs) -> Any:
+    def flat(self, observations: Any) -> FloatArray:
         """(N, O) float32 rows of a batch of observations."""
-        if self._is_plain:
-            return np.asarray(observations, dtype=np.float32)
-        return flat_observations(self.venv.observation_space, observations)
+        return self._encode(observations)
 
-    def encode_actions(self, actions: Any) -> Any:
-        """(N, A) float32 rows of a batch of actions."""
+    def encode_actions(self, actions: Any) -> FloatArray:
+        """(N, A) float32 rows of a batch of actions, in the environment's own units."""
         return self._encode_action(actions)
 
     def reset(self) -> VecEnvObs:
@@ -97,35 +105,35 @@ class RewardVecEnv(VecEnvWrapper):
 
     def step_async(self, actions: Any) -> None:
         """Starts a step."""
-        self._actions = actions
+        if self.reward_function is not None:
+            # A copy, before the environments can change it in place.
+            self._action_rows = self._encode_action(actions).copy()
         self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Ends a step, rewarded by the reward function."""
+        """Ends a step, rewarded by the reward function.
+
+        Raises:
+            DataError: the reward function returned anything but one reward an environment.
+        """
         observations, true_rewards, dones, infos = self.venv.step_wait()
         flat = self.flat(observations)
         rewards = true_rewards
         if self._is_ensemble:
             rewards, uncertainty = self.reward_function.with_uncertainty(  # type: ignore[union-attr]
-                self._obs, self._encode_action(self._actions)
+                self._obs, self._action_rows
             )
-            for info, value in zip(infos, uncertainty.tolist()):
+            for info, value in zip(infos, uncertainty.tolist(), strict=True):
                 info["reward_uncertainty"] = value
         elif self.reward_function is not None:
-            next_obs = flat
-            if dones.any():
-                next_obs = flat.copy()
-                for i in np.flatnonzero(dones):
-                    last = infos[i]["terminal_observation"]
-                    if isinstance(last, dict):
-                        last = {key: np.asarray(value)[None] for key, value in last.items()}
-                    else:
-                        last = np.asarray(last)[None]
-                    next_obs[i] = self.flat(last)[0]
-            rewards = self.reward_function(
-                self._obs, self._encode_action(self._actions), next_obs, dones
+            next_obs = self._reached(flat, dones, infos)
+            rewards = self.reward_function(self._obs, self._action_rows, next_obs, dones)
+        if np.shape(rewards) != dones.shape:
+            raise DataError(
+                f"the reward function returned rewards of shape {np.shape(rewards)}; "
+                f"expected {dones.shape}"
             )
-        for info, value in zip(infos, true_rewards.tolist()):
+        for info, value in zip(infos, true_rewards.tolist(), strict=True):
             info["true_reward"] = value
         self._true_return += true_rewards
         self._learned_return += rewards
@@ -134,6 +142,18 @@ class RewardVecEnv(VecEnvWrapper):
             self._finish(np.flatnonzero(dones), infos)
         self._obs = flat
         return observations, rewards, dones, infos
+
+    def _reached(
+        self, flat: FloatArray, dones: NDArray[np.bool_], infos: list[dict[str, Any]]
+    ) -> FloatArray:
+        """(N, O) what each step led to, where `flat` has the first of the next episode."""
+        if not dones.any():
+            return flat
+        reached = flat.copy()
+        for i in np.flatnonzero(dones).tolist():
+            last = infos[i]["terminal_observation"]
+            reached[i] = self._encode(batch_of_one(self.venv.observation_space, last))[0]
+        return reached
 
     def _finish(self, ended: Any, infos: list[dict[str, Any]]) -> None:
         for i in ended.tolist():

@@ -6,7 +6,13 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from prefrl.envs.encoding import action_dim, action_encoder, check_observation_space, observation_dim
+from prefrl.envs.encoding import (
+    action_dim,
+    action_encoder,
+    batch_of_one,
+    observation_dim,
+    observation_encoder,
+)
 from prefrl.errors import SpaceError
 from prefrl.segments import FloatArray
 from prefrl.types import RewardFunction
@@ -25,7 +31,9 @@ class HasRewardFunction(Protocol):
 class EnsembleReward(Protocol):
     """A reward function that also knows how unsure it is."""
 
-    def with_uncertainty(self, obs: FloatArray, action: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def with_uncertainty(
+        self, obs: FloatArray, action: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """(N,) rewards and (N,) uncertainties."""
         ...
 
@@ -61,11 +69,18 @@ def check_fits(
     Raises:
         SpaceError: sizes or names differ; both are named.
     """
-    config = getattr(reward, "config", None)
-    if config is None or getattr(config, "observation_dim", None) is None:
+    config: Any = getattr(reward, "config", None)
+    if not (hasattr(config, "input_dim") and hasattr(config, "observation_dim")):
         return
     name = env_id or "this environment"
     sizes = observation_dim(observation_space), action_dim(action_space)
+    if config.observation_dim is None:
+        if sum(sizes) != config.input_dim:
+            raise SpaceError(
+                f"{name} has {sizes[0]} observation and {sizes[1]} action dims; "
+                f"the reward model takes rows of {config.input_dim}"
+            )
+        return
     known = config.observation_dim, config.input_dim - config.observation_dim
     trained_on = f"the reward model was trained on {config.env_id or 'an environment'}"
     if sizes != known:
@@ -79,12 +94,12 @@ def check_fits(
         )
 
 
-class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
+class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Replaces an environment's reward; everything else reaches the agent untouched.
 
     `info["true_reward"]` keeps the environment's own reward and, for an ensemble,
-    `info["reward_uncertainty"]` the heads' spread. The reward function sees observations and actions
-    flattened (discrete ones one-hot), before any normalisation you wrap around this.
+    `info["reward_uncertainty"]` the heads' spread. The reward function sees observations and
+    actions flattened (discrete ones one-hot), before any normalisation you wrap around this.
 
     Args:
         env: any Gymnasium environment whose spaces flatten to numbers.
@@ -102,10 +117,16 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
         *,
         check_env_id: bool = True,
     ) -> None:
-        super().__init__(env)
         self.reward_function = as_reward_function(reward)
+        # Lets Gymnasium make the same stack again from `env.spec`.
+        gym.utils.RecordConstructorArgs.__init__(
+            self, _disable_deepcopy=True, reward=self.reward_function, check_env_id=check_env_id
+        )
+        gym.Wrapper.__init__(self, env)
         env_id = env.spec.id if env.spec else None
-        check_observation_space(env.observation_space, env_id or "this environment")
+        name = env_id or "this environment"
+        self._encode = observation_encoder(env.observation_space, name)
+        self._encode_action = action_encoder(env.action_space, name)
         check_fits(
             self.reward_function,
             env.observation_space,
@@ -113,13 +134,11 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
             env_id,
             check_env_id=check_env_id,
         )
-        self._encode_action = action_encoder(env.action_space, env_id or "this environment")
         self._obs: FloatArray | None = None
 
     def _flat(self, observation: Any) -> FloatArray:
-        flat = spaces.utils.flatten(self.env.observation_space, observation)
         # A copy: environments may hand out the very array they overwrite in the next step.
-        return np.array(flat, dtype=np.float32).reshape(1, -1)
+        return self._encode(batch_of_one(self.env.observation_space, observation)).copy()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -133,9 +152,10 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any]):
         """One step, rewarded by the reward function."""
         if self._obs is None:
             raise gym.error.ResetNeeded("call reset() before step()")
+        taken = np.array(action)  # Before the environment can change it in place.
         observation, true_reward, terminated, truncated, info = self.env.step(action)
         obs, next_obs = self._obs, self._flat(observation)
-        row = self._encode_action(np.asarray(action)[None])
+        row = self._encode_action(taken[None])
         if isinstance(self.reward_function, EnsembleReward):
             rewards, uncertainty = self.reward_function.with_uncertainty(obs, row)
             info["reward_uncertainty"] = float(uncertainty[0])

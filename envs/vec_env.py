@@ -1,11 +1,13 @@
 """Builds the stack of vector environments that a run steps."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from prefrl.envs.encoding import check_observation_space
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.segments import EpisodeStore
@@ -27,11 +29,17 @@ class SameProcessVecEnv(DummyVecEnv):
             done = terminated or truncated
             info["TimeLimit.truncated"] = truncated and not terminated
             if done:
-                info["terminal_observation"] = obs
+                # A copy: the reset may overwrite the very array that the step handed out.
+                info["terminal_observation"] = deepcopy(obs)
                 obs, self.reset_infos[i] = env.reset()
             self.buf_rews[i], self.buf_dones[i], self.buf_infos[i] = reward, done, info
             self._save_obs(i, obs)
-        return self._obs_from_buf(), self.buf_rews.copy(), self.buf_dones.copy(), list(self.buf_infos)
+        return (
+            self._obs_from_buf(),
+            self.buf_rews.copy(),
+            self.buf_dones.copy(),
+            list(self.buf_infos),
+        )
 
 
 def make_vec_env(
@@ -43,8 +51,23 @@ def make_vec_env(
         make_env: makes one environment.
         num_envs: how many are stepped side by side.
         store: receives every episode.
+
+    Raises:
+        SpaceError: observations or actions do not flatten to numbers.
     """
-    venv = SameProcessVecEnv([make_env for _ in range(num_envs)])
+
+    def checked() -> gym.Env[Any, Any]:
+        env = make_env()
+        # Before SB3 looks at the space, which names nothing when it cannot use it.
+        check_observation_space(env.observation_space, env_name(env))
+        return env
+
+    venv = SameProcessVecEnv([checked for _ in range(num_envs)])
     spec = venv.envs[0].spec
-    env_id = spec.id if spec else type(venv.envs[0].unwrapped).__name__
-    return RewardVecEnv(Recorder(venv, store, env_id=env_id), None, env_id=spec.id if spec else None)
+    recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]))
+    return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
+
+
+def env_name(env: gym.Env[Any, Any]) -> str:
+    """The environment's Gymnasium id, or the name of its class where it has none."""
+    return env.spec.id if env.spec else type(env.unwrapped).__name__

@@ -56,9 +56,9 @@ def check_pool(pool: SegmentBatch, num_queries: int) -> None:
     """Refuses a pool that cannot fill the batch.
 
     Raises:
-        DataError: fewer different pairs than queries.
+        DataError: fewer different pairs than queries, or no queries at all.
     """
-    if num_pairs(len(pool)) < num_queries:
+    if not 1 <= num_queries <= num_pairs(len(pool)):
         raise DataError(
             f"a pool of {len(pool)} segments offers {num_pairs(len(pool))} pairs; "
             f"{num_queries} queries were asked for"

@@ -238,7 +238,8 @@ class EnhancedRewardModel(nn.Module):
             raw = raw.masked_fill(attention_mask.to(raw.device)[..., None] == 0, 0.0)
         return {
             "rewards": raw.mean(-1, keepdim=True),
-            "uncertainty": raw.std(-1, correction=0, keepdim=True),
+            # torch warns of the spread of nothing.
+            "uncertainty": raw.std(-1, correction=0, keepdim=True) if raw.numel() else raw[..., :1],
             "features": features,
             "raw_rewards": raw,
         }
@@ -342,6 +343,8 @@ class ModelReward:
                 f"(rows, {expected or 'dims'}) and (rows, dims)"
             )
         rows = np.concatenate([obs, action], axis=1, dtype=np.float32)
+        if len(rows) == 0:
+            return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32)
         if len(rows) <= CHUNK_ROWS:
             return self._chunk(rows)
         chunks = [self._chunk(rows[i : i + CHUNK_ROWS]) for i in range(0, len(rows), CHUNK_ROWS)]

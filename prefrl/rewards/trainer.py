@@ -177,7 +177,9 @@ class RewardTrainer:
             logits = comparison_logits(self.model, data.pairs)
             loss = bradley_terry_nll(logits, data.p_left, torch.ones_like(logits)).mean()
             figures[f"reward_{name}_loss"] = float(loss)
-            figures[f"reward_{name}_accuracy"] = preference_accuracy(logits.mean(-1), data.p_left)
+            # What the mean over normalised heads, the reward that is used, would answer.
+            preferred = (logits / self.model.reward_std).mean(-1)
+            figures[f"reward_{name}_accuracy"] = preference_accuracy(preferred, data.p_left)
         return figures
 
     def state(self) -> State:

@@ -1,0 +1,57 @@
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+
+from prefrl.envs import make_env
+from prefrl.envs.sim_state import StateReader, state_reader, write_state
+
+# A weight on a muscle, and a target that follows a mocap body.
+MODEL = """
+<mujoco>
+  <worldbody>
+    <body name="target" mocap="true" pos="0 0 1"><geom size="0.1"/></body>
+    <body><joint name="slide" type="slide" axis="0 0 1"/><geom size="0.1" mass="1"/>
+      <site name="a"/></body>
+    <site name="b" pos="0 0 1"/>
+  </worldbody>
+  <tendon><spatial name="t"><site site="a"/><site site="b"/></spatial></tendon>
+  <actuator><muscle tendon="t" lengthrange="0.2 2"/></actuator>
+</mujoco>
+"""
+
+
+def test_a_state_holds_positions_velocities_activations_and_mocap_poses():
+    model = mujoco.MjModel.from_xml_string(MODEL)
+    data, fresh = mujoco.MjData(model), mujoco.MjData(model)
+    data.ctrl[:] = 0.7
+    data.mocap_pos[0] = (0.1, 0.2, 0.3)
+    data.mocap_quat[0] = (0.0, 1.0, 0.0, 0.0)
+    mujoco.mj_step(model, data, 20)
+    reader = StateReader(data)
+    assert reader.dim == 1 + 1 + 1 + 3 + 4
+    row = np.empty(reader.dim)
+    reader(row)
+    write_state(fresh, row)
+    for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat"):
+        np.testing.assert_array_equal(getattr(fresh, name), getattr(data, name))
+    assert data.act[0] > 0
+
+
+def test_a_reader_follows_the_simulation_through_resets():
+    env: Any = make_env("HalfCheetah-v4")
+    reader = state_reader(env)
+    assert reader is not None
+    row = np.empty(reader.dim)
+    for seed in range(3):
+        env.reset(seed=seed)
+        reader(row)
+        np.testing.assert_array_equal(row[:9], env.unwrapped.data.qpos)
+        np.testing.assert_array_equal(row[9:], env.unwrapped.data.qvel)
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_an_environment_without_mujoco_has_no_state(env_id):
+    assert state_reader(make_env(env_id)) is None

@@ -1,0 +1,385 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from prefrl.config import RewardConfig
+from prefrl.errors import DataError
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.rewards import EnhancedRewardModel, RewardTrainer
+from prefrl.rewards.losses import preference_accuracy
+from prefrl.rewards.trainer import bootstrap_counts, comparison_logits
+from prefrl.seeding import Streams
+from prefrl.segments import SegmentBatch
+from tests import linear_task
+from tests.rewards.small_model import assert_same, weights_of
+
+
+def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
+    """A small ensemble that has seen nothing; `settings` are those of `RewardConfig`."""
+    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings})
+    model = EnhancedRewardModel(
+        linear_task.INPUT_DIM,
+        generator=streams.torch_generator("reward-weights"),
+        hidden_dim=config.hidden_dim,
+        num_layers=config.num_layers,
+        num_reward_heads=config.num_reward_heads,
+        shared_trunk=config.shared_trunk,
+        dropout=config.dropout,
+        observation_dim=linear_task.OBSERVATION_DIM,
+    )
+    return RewardTrainer(model, config, streams=streams)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def parameters_of(trainer: RewardTrainer) -> torch.Tensor:
+    """Every weight in one vector, statistics left out."""
+    return torch.cat([p.detach().flatten().clone() for p in trainer.model.parameters()])
+
+
+class TestLearning:
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {},
+            {"shared_trunk": False},
+            {"num_reward_heads": 1},
+            {"dropout": 0.1},
+            {"restart": True, "num_layers": 2},
+        ],
+    )
+    def test_a_linear_reward_is_learned_from_comparisons(self, settings):
+        trainer, stream = make_trainer(max_updates=200, **settings), rng(1)
+        dataset = linear_task.comparisons(200, rng=stream, validation_fraction=0.15)
+        figures = trainer.fit(dataset, session=0)
+        assert figures["reward_holdout_accuracy"] > 0.85
+        assert figures["reward_train_loss"] < 0.3
+
+        left, right = linear_task.segments(500, rng=stream), linear_task.segments(500, rng=stream)
+        pairs = torch.from_numpy(np.stack([left.inputs(), right.inputs()], axis=1))
+        with torch.no_grad():
+            logits = comparison_logits(trainer.model, pairs).mean(-1)
+        answers = torch.from_numpy(linear_task.oracle(left, right))
+        assert preference_accuracy(logits, answers) > 0.9
+
+        scores = trainer.score_segments(left)
+        for head in range(scores.shape[1]):
+            assert np.corrcoef(scores[:, head], left.true_returns)[0, 1] > 0.8
+        obs, action = left.observations[:, 0], left.actions[:, 0]
+        rewards = trainer.reward_function()(obs, action, obs, np.zeros(len(obs), dtype=bool))
+        assert np.corrcoef(rewards, left.true_rewards[:, 0])[0, 1] > 0.85
+
+    def test_the_reward_that_is_used_has_zero_mean_and_unit_heads_over_what_was_fitted(self):
+        trainer, dataset = make_trainer(max_updates=30), linear_task.comparisons(40, rng=rng())
+        trainer.fit(dataset, session=0)
+        train, _ = dataset.split()
+        rows = torch.from_numpy(np.concatenate([train.left, train.right]))
+        with torch.no_grad():
+            raw = trainer.model(rows)["raw_rewards"].flatten(0, 1)
+        np.testing.assert_allclose(raw.mean(0), np.zeros(3), atol=1e-4)
+        np.testing.assert_allclose(raw.std(0, correction=0), np.ones(3), atol=1e-4)
+
+    def test_comparison_logits_are_differences_of_sums_and_turn_with_the_sides(self):
+        trainer, stream = make_trainer(), rng()
+        left, right = linear_task.segments(6, rng=stream), linear_task.segments(6, rng=stream)
+        pairs = torch.from_numpy(np.stack([left.inputs(), right.inputs()], axis=1))
+        with torch.no_grad():
+            logits = comparison_logits(trainer.model, pairs)
+            turned = comparison_logits(trainer.model, pairs.flip(1))
+        scores = trainer.score_segments(left) - trainer.score_segments(right)
+        np.testing.assert_allclose(logits, scores, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(turned, -logits)
+
+    def test_swapping_the_sides_of_every_comparison_changes_no_figure(self):
+        dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
+        swapped = PreferenceDataset(
+            0.25,
+            left=dataset.right,
+            right=dataset.left,
+            p_left=1 - dataset.p_left,
+            is_validation=dataset.is_validation,
+            session=dataset.session,
+        )
+        figures = make_trainer(max_updates=5).fit(dataset, session=0)
+        assert make_trainer(max_updates=5).fit(swapped, session=0) == pytest.approx(
+            figures, rel=1e-3
+        )
+
+    def test_accuracy_is_that_of_the_reward_in_use_not_of_its_loudest_head(self):
+        dataset = linear_task.comparisons(60, rng=rng())
+        trainer = make_trainer(max_updates=100)
+        trainer.fit(dataset, session=0)
+        loudest = trainer.model.head_out.data
+        loudest[0] *= -100.0  # This head now says the opposite, at the top of its voice.
+        trainer.model.head_bias.data[0] *= -100.0
+        figures = figures_of(trainer, dataset)
+        assert figures["reward_train_accuracy"] > 0.7
+
+
+def figures_of(trainer: RewardTrainer, dataset: PreferenceDataset) -> dict[str, float]:
+    """The figures of a model as it is: fitting without moving the weights."""
+    still = RewardConfig(max_updates=1, learning_rate=1e-30, weight_decay=0.0)
+    return RewardTrainer(trainer.model, still, streams=Streams(0)).fit(dataset, session=0)
+
+
+class TestHardCases:
+    @pytest.mark.parametrize("shared_trunk", [True, False])
+    @pytest.mark.parametrize(
+        "p_left",
+        [[1.0], [0.0], [0.5], [0.5] * 20, [1.0] * 20, [0.0] * 20, [np.nan] * 19 + [1.0]],
+        ids=["one left", "one right", "one tie", "ties", "left", "right", "skips and one"],
+    )
+    def test_one_sided_answers_give_finite_figures_and_rewards(self, p_left, shared_trunk):
+        dataset = linear_task.comparisons(len(p_left), rng=rng(), p_left=np.array(p_left))
+        trainer = make_trainer(max_updates=60, shared_trunk=shared_trunk)
+        figures = trainer.fit(dataset, session=0)
+        assert math.isfinite(figures["reward_train_loss"])
+        assert math.isnan(figures["reward_holdout_loss"])
+        scores = trainer.score_segments(linear_task.segments(50, rng=rng(1)))
+        assert np.isfinite(scores).all()
+        obs, action = linear_task.transitions(50, rng=rng(2))
+        assert np.isfinite(trainer.reward_function().with_uncertainty(obs, action)).all()
+
+    def test_features_that_never_move_give_finite_figures_and_rewards(self):
+        segments = linear_task.segments(8, rng=rng())
+        still = SegmentBatch(
+            observations=np.full_like(segments.observations, 3.0),
+            actions=np.full_like(segments.actions, -1.0),
+            true_rewards=segments.true_rewards,
+            sim_states=segments.sim_states,
+            episode=segments.episode,
+            start=segments.start,
+        )
+        dataset = PreferenceDataset(0.0)
+        dataset.add(still, still, np.ones(8), session=0, rng=rng())
+        trainer = make_trainer(max_updates=40)
+        figures = trainer.fit(dataset, session=0)
+        assert figures["reward_train_loss"] == pytest.approx(math.log(2), abs=1e-5)
+        assert figures["reward_train_accuracy"] == 0.5
+        obs, action = linear_task.transitions(20, rng=rng())
+        rewards, uncertainty = trainer.reward_function().with_uncertainty(obs, action)
+        assert np.isfinite(rewards).all()
+        assert np.abs(rewards).max() < 1000
+        assert np.isfinite(uncertainty).all()
+
+    def test_inputs_of_huge_scale_are_normalised_first(self):
+        small, large = (linear_task.comparisons(30, rng=rng()) for _ in range(2))
+        for batches in (large.left, large.right):
+            batches[0].observations[...] *= 2.0**20
+            batches[0].actions[...] *= 2.0**20
+        figures = make_trainer(max_updates=20).fit(small, session=0)
+        scaled = make_trainer(max_updates=20).fit(large, session=0)
+        assert scaled == pytest.approx(figures, rel=1e-3, nan_ok=True)
+
+    @pytest.mark.parametrize("num", [1, 5])
+    def test_nothing_but_skips_is_refused_and_changes_nothing(self, num):
+        dataset = linear_task.comparisons(num, rng=rng(), p_left=np.full(num, np.nan))
+        trainer = make_trainer()
+        before = weights_of(trainer.model)
+        with pytest.raises(DataError, match="every query so far was skipped"):
+            trainer.fit(dataset, session=0)
+        assert_same(before, weights_of(trainer.model))
+
+    def test_no_queries_at_all_are_refused(self):
+        with pytest.raises(DataError, match="no comparisons yet"):
+            make_trainer().fit(PreferenceDataset(), session=0)
+
+
+class TestRepeatability:
+    @pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}, {"restart": True}])
+    def test_the_same_streams_give_the_same_weights(self, settings):
+        torch.manual_seed(1)
+        results = []
+        for noise in (1, 2):
+            trainer = make_trainer(max_updates=25, **settings)
+            torch.manual_seed(noise)  # The global generator plays no part.
+            for session in range(2):
+                dataset = linear_task.comparisons(20 + session, rng=rng(session))
+                trainer.fit(dataset, session=session)
+            results.append(weights_of(trainer.model))
+        assert_same(*results)
+
+    def test_another_seed_gives_other_weights(self):
+        dataset, results = linear_task.comparisons(20, rng=rng()), []
+        for seed in range(2):
+            trainer = make_trainer(seed, max_updates=5)
+            trainer.fit(dataset, session=0)
+            results.append(parameters_of(trainer))
+        assert not torch.equal(*results)
+
+    @pytest.mark.parametrize("dropout", [0.0, 0.5])
+    def test_fitting_leaves_the_global_generators_alone(self, dropout):
+        trainer, dataset = make_trainer(dropout=dropout), linear_task.comparisons(9, rng=rng())
+        before = torch.random.get_rng_state(), np.random.get_state(legacy=False)  # noqa: NPY002
+        trainer.fit(dataset, session=0)
+        assert torch.equal(torch.random.get_rng_state(), before[0])
+        after = np.random.get_state(legacy=False)  # noqa: NPY002
+        np.testing.assert_equal(after, before[1])
+
+    def test_a_restored_state_goes_on_as_the_saved_one(self):
+        dataset = linear_task.comparisons(20, rng=rng())
+        trainer = make_trainer(max_updates=15)
+        trainer.fit(dataset, session=0)
+        state = trainer.state()
+        trainer.fit(dataset, session=1)
+        other = make_trainer(seed=0, max_updates=15)
+        other.restore(state)
+        other.fit(dataset, session=1)
+        assert_same(weights_of(trainer.model), weights_of(other.model))
+
+    def test_a_state_does_not_change_as_fitting_goes_on(self):
+        dataset = linear_task.comparisons(20, rng=rng())
+        trainer = make_trainer(max_updates=15)
+        before, state = weights_of(trainer.model), trainer.state()
+        trainer.fit(dataset, session=0)
+        assert_same(before, state)
+
+
+class TestSessions:
+    def test_a_session_goes_on_from_the_last_ones_weights(self):
+        dataset = linear_task.comparisons(30, rng=rng())
+        trainer = make_trainer(max_updates=60)
+        trainer.fit(dataset, session=0)
+        fitted = parameters_of(trainer)
+        short = RewardTrainer(
+            trainer.model,
+            RewardConfig(max_updates=1, learning_rate=1e-3, warmup_updates=0, weight_decay=0.0),
+            streams=Streams(0),
+        )
+        short.fit(dataset, session=1)
+        # Adam's first step moves no weight by more than the learning rate.
+        assert 0 < (parameters_of(trainer) - fitted).abs().max() <= 1.001e-3
+
+    def test_a_restart_forgets_the_last_session(self):
+        first, second = (linear_task.comparisons(20, rng=rng(seed)) for seed in (0, 1))
+        long, short = (make_trainer(max_updates=20, restart=True) for _ in range(2))
+        long.fit(first, session=0)
+        long.fit(second, session=1)
+        short.fit(second, session=1)
+        assert_same(weights_of(long.model), weights_of(short.model))
+
+    def test_restarts_start_from_other_weights_each_time(self):
+        dataset, results = linear_task.comparisons(20, rng=rng()), []
+        trainer = make_trainer(max_updates=1, learning_rate=1e-9, restart=True)
+        for session in range(2):
+            trainer.fit(dataset, session=session)
+            results.append(parameters_of(trainer))
+        assert (results[0] - results[1]).abs().max() > 0.01
+
+
+class TestBootstrap:
+    def test_counts_stay_as_answers_arrive(self):
+        few = bootstrap_counts(30, 3, rng=Streams(4).generator("bootstrap"))
+        many = bootstrap_counts(300, 3, rng=Streams(4).generator("bootstrap"))
+        assert torch.equal(many[:30], few)
+
+    def test_every_head_sees_a_sample_of_its_own(self):
+        counts = bootstrap_counts(50, 4, rng=rng())
+        for one in range(4):
+            for other in range(one):
+                assert not torch.equal(counts[:, one], counts[:, other])
+
+    def test_counts_are_those_of_drawing_with_replacement(self):
+        counts = bootstrap_counts(20_000, 5, rng=rng())
+        assert counts.dtype == torch.float32
+        assert counts.mean().item() == pytest.approx(1.0, abs=0.02)
+        assert counts.var().item() == pytest.approx(1.0, abs=0.03)
+        assert (counts == 0).float().mean().item() == pytest.approx(math.exp(-1), abs=0.01)
+
+    def test_a_single_head_sees_every_answer_once(self):
+        assert torch.equal(bootstrap_counts(7, 1, rng=rng()), torch.ones(7, 1))
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_no_head_is_left_without_answers(self, seed):
+        assert (bootstrap_counts(1, 8, rng=rng(seed)).sum(0) > 0).all()
+
+
+class TestHeldOutAnswers:
+    def test_they_are_never_trained_on(self):
+        settings = {"max_updates": 40, "patience": 10**6}
+        dataset = linear_task.comparisons(30, rng=rng(), validation_fraction=0.3)
+        held = dataset.is_validation
+        assert held.sum() == 9
+        altered_left, altered_right = (linear_task.segments(30, rng=rng(s)) for s in (8, 9))
+        altered_left.observations[~held] = dataset.left[0].observations[~held]
+        altered_left.actions[~held] = dataset.left[0].actions[~held]
+        altered_right.observations[~held] = dataset.right[0].observations[~held]
+        altered_right.actions[~held] = dataset.right[0].actions[~held]
+        altered = PreferenceDataset(
+            0.3,
+            left=[altered_left],
+            right=[altered_right],
+            p_left=np.where(held, 1 - dataset.p_left, dataset.p_left),
+            is_validation=held,
+            session=dataset.session,
+        )
+        one, other = make_trainer(**settings), make_trainer(**settings)
+        figures, others = one.fit(dataset, session=0), other.fit(altered, session=0)
+        assert_same(weights_of(one.model), weights_of(other.model))
+        assert figures["reward_train_loss"] == others["reward_train_loss"]
+        assert figures["reward_holdout_loss"] != others["reward_holdout_loss"]
+
+    def test_fitting_stops_once_they_find_nothing_new_to_learn(self):
+        answers = rng(3).integers(0, 2, size=40).astype(np.float64)
+        dataset = linear_task.comparisons(40, rng=rng(), p_left=answers, validation_fraction=0.25)
+        trainer = make_trainer(max_updates=5000, patience=3, learning_rate=1e-2)
+        assert 40 <= trainer.fit(dataset, session=0)["reward_updates"] < 1000
+
+    @pytest.mark.parametrize("max_updates", [1, 9, 37])
+    def test_no_more_updates_are_made_than_allowed(self, max_updates):
+        dataset = linear_task.comparisons(20, rng=rng(), validation_fraction=0.2)
+        trainer = make_trainer(max_updates=max_updates, patience=10**6)
+        assert trainer.fit(dataset, session=0)["reward_updates"] == max_updates
+
+    def test_without_any_every_update_is_made(self):
+        trainer = make_trainer(max_updates=77, patience=1)
+        figures = trainer.fit(linear_task.comparisons(3, rng=rng()), session=0)
+        assert figures["reward_updates"] == 77
+
+
+class TestUpdates:
+    def largest_move(self, **settings: Any) -> float:
+        """How far one gradient step moves the weight that it moves most."""
+        trainer = make_trainer(**{"max_updates": 1, "weight_decay": 0.0, **settings})
+        before = parameters_of(trainer)
+        trainer.fit(linear_task.comparisons(20, rng=rng()), session=0)
+        return float((parameters_of(trainer) - before).abs().max())
+
+    @pytest.mark.parametrize(("warmup", "share"), [(0, 1.0), (1, 0.5), (9, 0.1), (99, 0.01)])
+    def test_the_learning_rate_rises_linearly_to_its_full_height(self, warmup, share):
+        # Adam's first step moves weights by the learning rate.
+        moved = self.largest_move(warmup_updates=warmup, learning_rate=1e-2)
+        assert moved == pytest.approx(share * 1e-2, rel=0.01)
+
+    def test_gradients_are_clipped_by_their_norm(self):
+        # Below Adam's epsilon of 1e-8 a gradient no longer moves anything.
+        assert self.largest_move(max_grad_norm=1e-14, warmup_updates=0) < 1e-8
+        assert self.largest_move(max_grad_norm=math.inf, warmup_updates=0) > 9e-4
+
+    def test_weight_decay_pulls_weights_towards_zero(self):
+        settings: dict[str, Any] = {"max_grad_norm": 1e-14, "weight_decay": 0.5}
+        trainer = make_trainer(max_updates=3, warmup_updates=0, learning_rate=0.1, **settings)
+        before = parameters_of(trainer)
+        trainer.fit(linear_task.comparisons(20, rng=rng()), session=0)
+        torch.testing.assert_close(parameters_of(trainer), before * 0.95**3, atol=1e-6, rtol=1e-4)
+
+    def test_whatever_ends_fitting_the_model_scores_without_dropout(self):
+        trainer, dataset = make_trainer(dropout=0.5), linear_task.comparisons(20, rng=rng())
+
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        handle = trainer.model.trunk.register_forward_hook(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(dataset, session=0)
+        handle.remove()
+        assert not trainer.model.training
+        segments = linear_task.segments(5, rng=rng())
+        np.testing.assert_array_equal(
+            trainer.score_segments(segments), trainer.score_segments(segments)
+        )
