@@ -1,6 +1,7 @@
 """The reward model and how it is fitted."""
 
-from prefrl.rewards.model import EnhancedRewardModel, ModelReward, RewardModelConfig
+from prefrl.rewards.inference import ModelReward
+from prefrl.rewards.model import EnhancedRewardModel, RewardModelConfig
 from prefrl.rewards.trainer import RewardTrainer
 
 __all__ = ["EnhancedRewardModel", "ModelReward", "RewardModelConfig", "RewardTrainer"]

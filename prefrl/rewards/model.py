@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prefrl.errors import DataError, StorageError
+from prefrl.rewards.inference import CHUNK_ROWS, ModelReward
 from prefrl.rewards.storage import CONFIG, WEIGHTS, read_model, write_model
 from prefrl.segments import FloatArray
 
-# Rows scored at once: large enough to fill a matrix product, small enough to stay in cache.
-CHUNK_ROWS = 8192
 # An input or a head that moves less over the fitted rows stands still; it is not divided by that.
 MIN_SPREAD = 1e-6
 
@@ -131,7 +129,8 @@ class EnhancedRewardModel(nn.Module):
         for layer in range(self.config.num_layers):
             in_dim = input_dim if layer == 0 else width
             if self.config.shared_trunk:
-                layers.append(nn.Linear(in_dim, width))
+                # Its own initialisation would draw from torch's global generator; reset() draws.
+                layers.append(nn.utils.skip_init(nn.Linear, in_dim, width))
             else:
                 layers.append(HeadwiseLinear(heads, in_dim, width, takes_heads=layer > 0))
             layers += [nn.ReLU(), SeededDropout(self.config.dropout)]
@@ -270,7 +269,7 @@ class EnhancedRewardModel(nn.Module):
         scores = rewards.view(num, steps, self.config.num_reward_heads).sum(1)
         return scores.cpu().numpy()
 
-    def reward_function(self) -> "ModelReward":
+    def reward_function(self) -> ModelReward:
         """A frozen copy of the present reward, to be put into environments."""
         return ModelReward(self)
 
@@ -304,56 +303,3 @@ class EnhancedRewardModel(nn.Module):
             )
         model.load_state_dict(tensors)
         return model
-
-
-class ModelReward:
-    """A frozen reward model as a reward function: NumPy in, NumPy out, no gradient.
-
-    Args:
-        model: copied, so later fitting does not reach into running environments.
-    """
-
-    def __init__(self, model: EnhancedRewardModel) -> None:
-        self.config = model.config
-        device = model.input_mean.device
-        self._model = EnhancedRewardModel(**asdict(model.config)).to(device)
-        self._model.load_state_dict(model.state_dict())
-        self._model.requires_grad_(False)
-        self._device = device
-
-    def __call__(
-        self, obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
-    ) -> FloatArray:
-        """(N, O), (N, A) -> (N,) float32; the next observation and the end are not looked at."""
-        return self.with_uncertainty(obs, action)[0]
-
-    @torch.inference_mode()
-    def with_uncertainty(
-        self, obs: FloatArray, action: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """(N,) mean reward and (N,) population standard deviation over heads.
-
-        Raises:
-            DataError: the dims are not those the model was trained on.
-        """
-        expected = self.config.observation_dim
-        if obs.ndim != 2 or action.ndim != 2 or expected not in (None, obs.shape[1]):
-            raise DataError(
-                f"observations have shape {obs.shape} and actions {action.shape}; expected "
-                f"(rows, {expected or 'dims'}) and (rows, dims)"
-            )
-        rows = np.concatenate([obs, action], axis=1, dtype=np.float32)
-        if len(rows) == 0:
-            return np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32)
-        if len(rows) <= CHUNK_ROWS:
-            return self._chunk(rows)
-        chunks = [self._chunk(rows[i : i + CHUNK_ROWS]) for i in range(0, len(rows), CHUNK_ROWS)]
-        rewards, uncertainty = zip(*chunks, strict=True)
-        return np.concatenate(rewards), np.concatenate(uncertainty)
-
-    def _chunk(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        model = self._model
-        raw = model.head_rewards(torch.from_numpy(rows).to(self._device))
-        raw = (raw - model.reward_mean) / model.reward_std
-        std, mean = torch.std_mean(raw, dim=-1, correction=0)
-        return mean.cpu().numpy(), std.cpu().numpy()

@@ -12,8 +12,9 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
+from prefrl.rewards.inference import ModelReward
 from prefrl.rewards.losses import bradley_terry_nll, preference_accuracy
-from prefrl.rewards.model import EnhancedRewardModel, ModelReward
+from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import State
