@@ -19,6 +19,7 @@ from prefrl.agents.factory import MakeModel, load_policy, make_agent, make_model
 from prefrl.agents.presets import preset_for
 from prefrl.checkpoint import Checkpoints, write_text_atomically
 from prefrl.config import RunConfig, TeacherConfig, checked, from_yaml, to_yaml
+from prefrl.envs.cameras import render_settings
 from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.registry import episode_steps, find_spec, make_env
 from prefrl.envs.vec_env import make_vec_env
@@ -407,10 +408,10 @@ def film_run(folder: Path | str, path: Path, *, seed: int, max_seconds: float, s
         PrefrlError: a file is missing or damaged, or nothing can be rendered here.
     """
     config, predict = _finished(Path(folder))
-    entry = find_spec(config.env).entry_point
-    if isinstance(entry, str) and entry.startswith("gymnasium.envs.mujoco"):
-        settings = {**config.env_kwargs, "width": size, "height": size}
-        config = dataclasses.replace(config, env_kwargs=settings)
+    plain = make_configured_env(config)
+    settings = {**render_settings(plain, size), **config.env_kwargs}
+    plain.close()
+    config = dataclasses.replace(config, env_kwargs=settings)
     return film(
         predict,
         lambda: make_configured_env(config, render_mode="rgb_array"),
