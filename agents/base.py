@@ -3,20 +3,25 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from prefrl.checkpoint import write_atomically
 from prefrl.errors import ConfigError
 from prefrl.seeding import seed_global_generators
 from prefrl.types import EpisodeReturns, RewardFunction, State
 
+# `_n_calls` is DQN's.
+_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
+_PROBES = (1.0, 0.9, 0.75, 0.5, 0.25, 0.1, 0.0)
 
-@runtime_checkable
+
 class RewardStage(Protocol):
     """The vector environment of a stack that replaces rewards: `prefrl.envs.RewardVecEnv`."""
 
@@ -52,8 +57,10 @@ def find_reward_stage(venv: VecEnv | None) -> RewardStage:
         ConfigError: there is none, so no reward could be replaced.
     """
     while isinstance(venv, VecEnvWrapper):
-        if isinstance(venv, RewardStage):
-            return venv
+        # Asked of the class: an instance passes on what it lacks to the environment within it.
+        if hasattr(type(venv), "set_reward"):
+            stage: RewardStage = venv
+            return stage
         venv = venv.venv
     raise ConfigError(
         "the model's environment has no RewardVecEnv in it; build it with prefrl.envs.make_vec_env"
@@ -79,14 +86,35 @@ class SB3Agent(ABC):
     Args:
         model: built on a stack that contains a `RewardVecEnv`.
         on_step: called with the number of steps taken, every step of all environments.
+        total_steps: of the whole run; a learning rate or clip range that changes over the run, as
+            SB3's schedules do, needs it.
+
+    Raises:
+        ConfigError: no reward could be replaced; or a schedule goes without `total_steps`.
     """
 
     def __init__(
-        self, model: BaseAlgorithm, *, on_step: Callable[[int], None] | None = None
+        self,
+        model: BaseAlgorithm,
+        *,
+        on_step: Callable[[int], None] | None = None,
+        total_steps: int | None = None,
     ) -> None:
         self.model = model
         self.venv = find_reward_stage(model.get_env())
         self.on_step = on_step
+        self.total_steps = total_steps
+        changing = changing_schedules(model)
+        if changing and total_steps is None:
+            raise ConfigError(
+                f"{' and '.join(changing)} of the {type(model).__name__} change over the run; "
+                "say how long it is with total_steps"
+            )
+        if not model._custom_logger:
+            # SB3 makes one at the first call of `learn`, and critics catch up before that; for a
+            # silent model it would make an empty folder in /tmp at every call.
+            model._logger = Logger(folder=None, output_formats=[])
+            model._custom_logger = model.tensorboard_log is None and model.verbose == 0
 
     @property
     def num_steps(self) -> int:
@@ -97,6 +125,11 @@ class SB3Agent(ABC):
     def num_envs(self) -> int:
         """Environments stepped side by side."""
         return self.venv.num_envs
+
+    @property
+    def stride(self) -> int:
+        """Steps are taken in multiples of this: one of every environment."""
+        return self.num_envs
 
     def begin_leg(self, seed: int) -> None:
         """Resets environments and every generator SB3 draws from.
@@ -111,8 +144,10 @@ class SB3Agent(ABC):
         self.venv.action_space.seed(seed)
         env.seed(seed)
         # SB3 resets its environments only when it first learns; a leg does so every time.
-        self.model._last_obs = env.reset()
+        observations: Any = env.reset()
+        self.model._last_obs = observations
         self.model._last_episode_starts = np.ones(self.num_envs, dtype=bool)
+        self._follow_schedules(self.num_steps, 0)
 
     def set_reward(self, reward_function: RewardFunction) -> None:
         """From the next step on this is the reward."""
@@ -122,21 +157,49 @@ class SB3Agent(ABC):
         """The episodes that ended since the last call."""
         return self.venv.pop_finished()
 
+    def _follow_schedules(self, num_timesteps: int, total_timesteps: int) -> None:
+        if self.total_steps is not None:
+            remaining = 1.0 - num_timesteps / self.total_steps
+            self.model._current_progress_remaining = max(remaining, 0.0)
+
     def _learn(self, num_steps: int) -> None:
-        self.model.learn(
-            num_steps,
-            callback=ProgressCallback(self.on_step),
-            reset_num_timesteps=False,
-            tb_log_name="agent",
-        )
+        model = self.model
+        # SB3 measures progress over one call of `learn`; a run makes many.
+        own: Any = self._follow_schedules
+        model._update_current_progress_remaining = own  # type: ignore[method-assign]
+        try:
+            model.learn(
+                num_steps,
+                callback=ProgressCallback(self.on_step),
+                reset_num_timesteps=False,
+                tb_log_name="agent",
+            )
+        finally:
+            # What stays on a model is pickled with it.
+            del model._update_current_progress_remaining
+
+    def _check_steps(self, num_steps: int) -> None:
+        if num_steps < 0 or num_steps % self.stride:
+            raise ConfigError(
+                f"{num_steps} steps cannot be taken exactly; expected a multiple of {self.stride} "
+                f"({self.num_envs} environments side by side)"
+            )
 
     @abstractmethod
     def explore(self, num_steps: int) -> None:
-        """Gathers exactly `num_steps` steps before any reward is known."""
+        """Gathers exactly `num_steps` steps before any reward is known.
+
+        Raises:
+            ConfigError: they are no multiple of `stride`; none is taken.
+        """
 
     @abstractmethod
     def train(self, num_steps: int) -> None:
-        """Learns over exactly `num_steps` further steps."""
+        """Learns over exactly `num_steps` further steps.
+
+        Raises:
+            ConfigError: they are no multiple of `stride`; none is taken.
+        """
 
     @abstractmethod
     def relabel(self, reward_function: RewardFunction) -> None:
@@ -147,30 +210,48 @@ class SB3Agent(ABC):
         return self.model.predict(observations, deterministic=True)[0]
 
     def save_policy(self, path: Path) -> None:
-        """Writes SB3's own archive of the model; it takes raw observations when loaded."""
-        self.model.save(path)
+        """Writes SB3's own archive of the model; it takes raw observations when loaded.
+
+        Raises:
+            StorageError: it could not be written; what was there before is untouched.
+        """
+
+        def write(file: Any) -> None:
+            self.model.save(file)
+
+        write_atomically(path, write)
 
     def state(self) -> State:
-        """Weights, optimisers and step counts."""
-        counters = {
-            name: getattr(self.model, name)
-            for name in ("num_timesteps", "_n_updates", "_episode_num")
-        }
-        variables = self.model._get_torch_save_params()[1]
-        tensors = {name: getattr(self.model, name).detach().clone() for name in variables
-                   if getattr(self.model, name, None) is not None}
+        """Weights, optimisers and step counts.
+
+        They are the agent's own, not copies: write them down before it goes on.
+        """
+        model = self.model
+        names = model._get_torch_save_params()[1]
         return {
-            "counters": counters,
-            "parameters": self.model.get_parameters(),
-            "variables": tensors,
+            "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
+            "parameters": model.get_parameters(),
+            "variables": {
+                name: getattr(model, name).detach() for name in names if hasattr(model, name)
+            },
         }
 
+    @torch.no_grad()
     def restore(self, state: State) -> None:
-        """Puts back what `state` returned."""
+        """Puts back what `state` returned; goes on with `begin_leg`."""
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
         self.model.set_parameters(state["parameters"], exact_match=True)
         for name, value in state["variables"].items():
-            with torch.no_grad():
-                getattr(self.model, name).copy_(torch.as_tensor(np.asarray(value)))
+            getattr(self.model, name).copy_(value)
 
+
+def changing_schedules(model: BaseAlgorithm) -> list[str]:
+    """The model's settings that change with the progress of a run."""
+    names = ("lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule")
+    schedules = {name: getattr(model, name, None) for name in names}
+    return [
+        name
+        for name, schedule in schedules.items()
+        if callable(schedule) and len({float(schedule(left)) for left in _PROBES}) > 1
+    ]

@@ -38,7 +38,7 @@ class StateEntropyReward:
         self.k = min(k, len(visited) - 1)
         if self.k < 1:
             raise ValueError(f"{len(visited)} visited states; state entropy needs 2 or more")
-        reference = torch.from_numpy(np.ascontiguousarray(visited, dtype=np.float32))
+        reference = torch.from_numpy(np.array(visited, dtype=np.float32))
         spread = reference.std(0, correction=0)
         self._scale = 1.0 / torch.where(spread > 1e-6, spread, torch.ones_like(spread))
         self._reference = reference * self._scale
@@ -55,5 +55,6 @@ class StateEntropyReward:
     ) -> FloatArray:
         """(N,) how far the state reached lies from those visited, in mean distances."""
         with torch.inference_mode():
-            rows = torch.from_numpy(np.ascontiguousarray(next_obs, dtype=np.float32)) * self._scale
+            # A copy: torch warns of arrays that may not be written.
+            rows = torch.from_numpy(np.array(next_obs, dtype=np.float32)) * self._scale
             return (self._distances(rows, self.k) / self._unit).numpy()

@@ -34,20 +34,32 @@ def make_model(
         name: ppo or sac.
         venv: what it learns in.
         settings: named as SB3 names them; `policy_kwargs.activation_fn` by its name in torch.nn.
-            `normalize_observations` puts running statistics into the policy; `normalize_reward` (PPO)
-            divides rewards by the running spread of discounted returns, in both arms alike.
+            `normalize_observations` (PPO) puts running statistics into the policy;
+            `normalize_reward` (PPO) divides rewards by the running spread of discounted returns,
+            in both arms alike.
         seed: of the initial weights.
         device: torch's.
 
     Raises:
-        ConfigError: SB3 does not know a setting, or the agent cannot handle the action space.
+        ConfigError: SB3 does not know a setting or refuses its value, or the agent cannot handle
+            the spaces.
     """
+    if name not in _ALGORITHMS:
+        raise ConfigError(f"unknown agent {name!r}; choose from {', '.join(sorted(_ALGORITHMS))}")
+    observations = venv.observation_space
+    if not (isinstance(observations, spaces.Box) and len(observations.shape) == 1):
+        raise ConfigError(
+            f"{name} takes observations that are one vector, {venv.env_id or 'this environment'} "
+            f"has {observations}; wrap it in prefrl.envs.encoding.FlatObservation"
+        )
     settings = dict(settings)
     policy = dict(settings.pop("policy_kwargs", {}))
     activation = policy.get("activation_fn")
     if isinstance(activation, str):
         if not hasattr(torch.nn, activation):
-            raise ConfigError(f"activation_fn is {activation!r}; expected a name in torch.nn, such as ReLU")
+            raise ConfigError(
+                f"activation_fn is {activation!r}; expected a name in torch.nn, such as ReLU"
+            )
         policy["activation_fn"] = getattr(torch.nn, activation)
     if name == "sac" and not isinstance(venv.action_space, spaces.Box):
         raise ConfigError(
@@ -55,6 +67,8 @@ def make_model(
             "use --agent ppo"
         )
     if settings.pop("normalize_observations", False):
+        if name != "ppo":
+            raise ConfigError(f"normalize_observations is for ppo; {name} takes them as they are")
         policy["features_extractor_class"] = NormalizedObservations
     env: VecEnv = venv
     if settings.pop("normalize_reward", False):
@@ -65,23 +79,34 @@ def make_model(
         return _ALGORITHMS[name](
             "MlpPolicy", env, seed=seed, device=device, policy_kwargs=policy, **settings
         )
-    except TypeError as error:
-        raise ConfigError(f"agent_settings do not fit {name}: {error}") from None
+    except (TypeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"agent_settings do not fit {name}: {reason}") from error
 
 
 def make_agent(
-    model: BaseAlgorithm, *, on_step: Callable[[int], None] | None = None
+    model: BaseAlgorithm,
+    *,
+    on_step: Callable[[int], None] | None = None,
+    total_steps: int | None = None,
 ) -> SB3Agent:
     """The agent that fits the kind of model.
 
+    Args:
+        model: built on a stack that contains a `RewardVecEnv`.
+        on_step: called with the number of steps taken.
+        total_steps: of the whole run; a model whose settings change over it needs to know.
+
     Raises:
-        ConfigError: the model is neither on-policy nor off-policy.
+        ConfigError: the model is neither on-policy nor off-policy, or cannot be used.
     """
     if isinstance(model, OnPolicyAlgorithm):
-        return OnPolicyAgent(model, on_step=on_step)
+        return OnPolicyAgent(model, on_step=on_step, total_steps=total_steps)
     if isinstance(model, OffPolicyAlgorithm):
-        return OffPolicyAgent(model, on_step=on_step)
-    raise ConfigError(f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model")
+        return OffPolicyAgent(model, on_step=on_step, total_steps=total_steps)
+    raise ConfigError(
+        f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model"
+    )
 
 
 def tensorboard_logger(folder: Path) -> Logger:
@@ -105,6 +130,7 @@ def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
         raise StorageError(f"there is no policy {path}; has the run ended?")
     try:
         model = _ALGORITHMS[name].load(path, device="cpu")  # type: ignore[attr-defined]
-    except (ValueError, OSError, KeyError, EOFError) as error:
-        raise StorageError(f"{path} is damaged or no {name} policy: {error}") from None
+    except Exception as error:  # every kind of damage surfaces elsewhere in the unpickling
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StorageError(f"{path} is damaged or no {name} policy: {reason}") from error
     return lambda observations: model.predict(observations, deterministic=True)[0]

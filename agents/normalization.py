@@ -22,6 +22,8 @@ class NormalizedObservations(BaseFeaturesExtractor):
     mean: Tensor
     var: Tensor
     count: Tensor
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, observation_space: gym.spaces.Box) -> None:
         size = int(observation_space.shape[0])
@@ -32,9 +34,6 @@ class NormalizedObservations(BaseFeaturesExtractor):
         self.register_buffer("shift", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
-    shift: Tensor
-    scale: Tensor
-
     def forward(self, observations: Tensor) -> Tensor:
         """(N, O) -> (N, O)."""
         return torch.clamp((observations - self.shift) * self.scale, -CLIP, CLIP)
@@ -42,7 +41,7 @@ class NormalizedObservations(BaseFeaturesExtractor):
     @torch.no_grad()
     def update(self, observations: Tensor) -> None:
         """Adds (N, O) raw observations to the statistics (Chan et al. 1979, pairwise update)."""
-        batch = observations.to(self.mean.dtype)
+        batch = observations.to(self.mean)
         num = float(len(batch))
         total = self.count + num
         delta = batch.mean(0) - self.mean

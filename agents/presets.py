@@ -2,8 +2,8 @@
 
 PPO started from RL Baselines3 Zoo's published MuJoCo values (gamma, GAE lambda, gradient clipping,
 no orthogonal initialisation, ReLU). What was changed by measurement: 64 units instead of 256, eight
-environments, minibatches of 256 and a learning rate of 3e-4 (docs/benchmarks/learning.md). SAC's are
-SB3's own defaults with PEBBLE's smaller starting temperature.
+environments, minibatches of 256 and a learning rate of 3e-4 (docs/benchmarks/learning.md). SAC's
+are SB3's own defaults with PEBBLE's smaller starting temperature.
 """
 
 import re

@@ -1,14 +1,17 @@
-"""SAC, or any off-policy algorithm of SB3, behind the `Agent` protocol, the PEBBLE way."""
+"""SAC, or another off-policy algorithm of SB3, behind the `Agent` protocol, the PEBBLE way."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from torch import nn
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.exploration import StateEntropyReward, no_reward
-from prefrl.agents.relabel_buffer import relabel
+from prefrl.agents.relabel_buffer import relabel, stored_rows
 from prefrl.errors import ConfigError
 from prefrl.types import RewardFunction, State
 
@@ -31,22 +34,55 @@ class OffPolicyAgent(SB3Agent):
     Args:
         model: built on a stack that contains a `RewardVecEnv`; trains every so many steps.
         on_step: called with the number of steps taken.
+        total_steps: of the whole run; schedules need it.
+
+    Raises:
+        ConfigError: the model's replay buffer could not be relabelled, or its steps not be counted;
+            or see `SB3Agent`.
     """
 
     model: OffPolicyAlgorithm
 
     def __init__(
-        self, model: OffPolicyAlgorithm, *, on_step: Callable[[int], None] | None = None
+        self,
+        model: OffPolicyAlgorithm,
+        *,
+        on_step: Callable[[int], None] | None = None,
+        total_steps: int | None = None,
     ) -> None:
-        super().__init__(model, on_step=on_step)
+        super().__init__(model, on_step=on_step, total_steps=total_steps)
         if model.get_vec_normalize_env() is not None:
             raise ConfigError(
-                "an off-policy model must not stand on VecNormalize: its replay buffer is relabelled"
+                "an off-policy model must not stand on VecNormalize: "
+                "its replay buffer is relabelled"
             )
+        if isinstance(model.replay_buffer, DictReplayBuffer):
+            raise ConfigError(
+                "a replay buffer of dictionaries cannot be relabelled; "
+                "flatten observations with prefrl.envs.encoding.FlatObservation"
+            )
+        if model.optimize_memory_usage:
+            raise ConfigError(
+                "optimize_memory_usage stores no next observations, and a leg ends where an "
+                "episode does not; leave it off"
+            )
+        train_freq: Any = model.train_freq
+        if not isinstance(train_freq, TrainFreq) or train_freq.unit != TrainFrequencyUnit.STEP:
+            raise ConfigError(
+                f"train_freq is {train_freq!r}; expected a number of steps, as legs are counted in "
+                "steps, not episodes"
+            )
+        self._train_every = int(train_freq.frequency)
         self._has_explored_only = False
+
+    @property
+    def stride(self) -> int:
+        """Steps are taken in multiples of this: `train_freq` of every environment."""
+        return self.num_envs * self._train_every
 
     def explore(self, num_steps: int) -> None:
         """Seeks states far from those visited, after 1,000 random steps."""
+        self._check_steps(num_steps)
         self._has_explored_only = True
         self.model.learning_starts = RANDOM_STEPS
         end = self.num_steps + num_steps
@@ -62,7 +98,7 @@ class OffPolicyAgent(SB3Agent):
         if buffer.size() * buffer.n_envs < 2:
             self.venv.set_reward(no_reward)
             return
-        visited = buffer.observations[: buffer.size()].reshape(buffer.size() * buffer.n_envs, -1)
+        visited = self.venv.flat(stored_rows(buffer, buffer.observations))
         # Which states stand for the rest follows from how many there are: no stream to keep.
         reward = StateEntropyReward(visited, rng=np.random.default_rng(len(visited)))
         self.venv.set_reward(reward)
@@ -70,6 +106,7 @@ class OffPolicyAgent(SB3Agent):
 
     def train(self, num_steps: int) -> None:
         """Steps and updates over exactly `num_steps` steps."""
+        self._check_steps(num_steps)
         self._learn(num_steps)
 
     def relabel(self, reward_function: RewardFunction) -> None:
@@ -82,23 +119,20 @@ class OffPolicyAgent(SB3Agent):
             self._reset_critic()
             self.model.learning_starts = 0
             if buffer.size():
-                self._quiet_updates(CATCH_UP_UPDATES)
-
-    def _quiet_updates(self, num_updates: int) -> None:
-        if not hasattr(self.model, "_logger"):
-            from stable_baselines3.common.logger import Logger
-
-            self.model.set_logger(Logger(folder=None, output_formats=[]))
-        self.model.train(gradient_steps=num_updates, batch_size=self.model.batch_size)
+                self.model.train(gradient_steps=CATCH_UP_UPDATES, batch_size=self.model.batch_size)
 
     def _reset_critic(self) -> None:
         """Fresh critic, target and optimiser moments; the actor keeps what exploring taught it."""
-        critic, target = self.model.critic, self.model.critic_target  # type: ignore[attr-defined]
+        model: Any = self.model
+        if hasattr(model, "critic"):
+            critic, target, optimizer = model.critic, model.critic_target, model.critic.optimizer
+        else:  # DQN's only network is its critic.
+            critic, target, optimizer = model.q_net, model.q_net_target, model.policy.optimizer
         for module in critic.modules():
             if isinstance(module, nn.Linear):
                 module.reset_parameters()
         target.load_state_dict(critic.state_dict())
-        critic.optimizer.state.clear()
+        optimizer.state.clear()
 
     def state(self) -> State:
         """Weights, optimisers, step counts, and the filled part of the replay buffer."""

@@ -18,7 +18,7 @@ def render_settings(env: gym.Env[Any, Any], size: int) -> dict[str, Any]:
     Returns:
         keyword arguments, empty for an environment that is not MuJoCo's.
     """
-    model = getattr(env.unwrapped, "model", None)
+    model: Any = getattr(env.unwrapped, "model", None)
     if not hasattr(model, "ncam"):
         return {}
     settings: dict[str, Any] = {"width": size, "height": size}

@@ -3,6 +3,7 @@
 Axes: N environments, L steps of an episode, Q simulator-state dims.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class Recorder(VecEnvWrapper):
             raise
         except Exception as error:
             raise EnvironmentFault(f"{self.env_id} failed in a step: {_reason(error)}") from error
-        if not np.isfinite(rewards).all():
+        if not _is_finite(rewards):
             raise EnvironmentFault(f"{self.env_id} returned a reward that is not finite")
         self._obs = self._checked(observations)
         self._columns["true_rewards"][self._row] = rewards
@@ -125,7 +126,7 @@ class Recorder(VecEnvWrapper):
 
     def _checked(self, observations: Any) -> FloatArray:
         flat = self._encode(observations)
-        if not np.isfinite(flat).all():
+        if not _is_finite(flat):
             raise EnvironmentFault(f"{self.env_id} returned an observation that is not finite")
         return flat
 
@@ -135,6 +136,11 @@ class Recorder(VecEnvWrapper):
         if end > start:
             cut = {name: block[start:end, env].copy() for name, block in self._columns.items()}
             self.store.add(Episode(**cut, is_complete=is_complete))
+
+
+def _is_finite(numbers: NDArray[Any]) -> bool:
+    # One sum is infinite or NaN as soon as one number is, at half the cost of looking at each.
+    return math.isfinite(numbers.sum())
 
 
 def _reason(error: Exception) -> str:

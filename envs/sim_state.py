@@ -14,17 +14,18 @@ class StateReader:
     """
 
     def __init__(self, data: Any) -> None:
-        self._data = data
+        self._data = data  # its arrays live as long as it does
         views = [data.qpos, data.qvel, data.act, data.mocap_pos, data.mocap_quat]
-        self._views = [view for view in views if view is not None and view.size]
-        self.dim = sum(view.size for view in self._views)
+        flat = [view.reshape(-1) for view in views if view is not None and view.size]
+        ends = np.cumsum([view.size for view in flat])
+        self.dim = int(ends[-1])
+        # Settled here, since this runs for every environment in every step.
+        self._parts = [(slice(int(e) - v.size, int(e)), v) for e, v in zip(ends, flat, strict=True)]
 
     def __call__(self, row: NDArray[np.float64]) -> None:
         """Writes the present state into `row` (Q,)."""
-        at = 0
-        for view in self._views:
-            row[at : at + view.size] = view if view.ndim == 1 else view.reshape(-1)
-            at += view.size
+        for part, view in self._parts:
+            row[part] = view
 
 
 def write_state(data: Any, row: NDArray[np.float64]) -> None:

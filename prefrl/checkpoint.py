@@ -139,7 +139,8 @@ def load_state(path: str | os.PathLike[str], *, fingerprint: str = "") -> State:
             if tree["fingerprint"] != fingerprint:
                 raise StorageError(
                     f"{path} belongs to another run: its settings have fingerprint "
-                    f"{tree['fingerprint']!r}, this run's have {fingerprint!r}"
+                    f"{tree['fingerprint']!r}, this run's have {fingerprint!r} "
+                    "(were they changed since it began?)"
                 )
             state: State = _decode(tree["state"], archive)
             return state

@@ -1,17 +1,22 @@
 """The command line: arguments become a run, or the evaluation of one."""
 
-import argparse
+import contextlib
+import dataclasses
+import io
 import json
+import math
 import os
+import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from prefrl.config import RunConfig, from_yaml
+from prefrl.config import RunConfig, TeacherConfig, from_yaml
 from prefrl.errors import ConfigError, PrefrlError
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
@@ -20,6 +25,8 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
   eval   evaluate a finished run:        prefrl eval RUN --video out.mp4
 
 prefrl COMMAND --help lists a command's options."""
+
+_Command = TypeVar("_Command")
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,13 @@ class EvalCommand:
     video_seconds: float = 10.0
     video_size: int = 480
 
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 1), ("seed", 0), ("video_size", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected {least} or more")
+        if not 0 < self.video_seconds < math.inf:
+            raise ConfigError(f"video_seconds is {self.video_seconds}; expected more than 0")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status."""
@@ -71,58 +85,130 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
-    if words[0] not in commands:
-        valid = ", ".join(commands)
-        print(f"prefrl: unknown command {words[0]!r}; choose from {valid}", file=sys.stderr)
-        return 2
     try:
-        commands[words[0]](words[1:])
+        if words[0] not in commands:
+            raise ConfigError(f"unknown command {words[0]!r}; choose from {', '.join(commands)}")
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            commands[words[0]](words[1:])
     except PrefrlError as error:
-        print(f"prefrl: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"prefrl: {_one_line(str(error))}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nprefrl: stopped; go on with --resume and the run folder", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\nprefrl: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
 
 
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    # Where in the code it was raised is of no use to whoever types a command.
+    print(f"warning: {_one_line(str(message))}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _parse(command: type[_Command], words: list[str], **options: Any) -> _Command:
+    """What tyro makes of the words.
+
+    Raises:
+        ConfigError: one line in place of the box that tyro draws around what is wrong.
+    """
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            parsed: _Command = tyro.cli(command, args=words, **options)
+            return parsed
+    except SystemExit as end:
+        if not end.code:  # It was asked for help.
+            raise
+        raise ConfigError(f"{_without_box(box.getvalue())}; see {options['prog']} --help") from None
+
+
+def _without_box(text: str) -> str:
+    """What is wrong, and the name that was perhaps meant; not tyro's frame and further help."""
+    lines = [line.strip(" │|") for line in text.splitlines() if not re.match(r"[╭╰+]", line)]
+    rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]+", line)), len(lines))
+    said = _one_line(" ".join(lines[:rule])).split(" Got errors:")[0].rstrip(".")
+    meant = re.match(r"Perhaps you meant: *(--[\w.-]+)", _one_line(" ".join(lines[rule + 1 :])))
+    return f"{said}; did you mean {meant[1]}?" if meant else said
+
+
 def _run(words: list[str]) -> None:
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", type=Path)
-    config_path = finder.parse_known_args(words)[0].config
-    start = from_yaml(config_path) if config_path is not None else RunConfig()
-    command = tyro.cli(
-        RunCommand,
-        args=words,
-        prog="prefrl run",
-        default=RunCommand(settings=start),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    command, start = _run_command(words)
+    if command.resume is not None and (
+        command.settings != start or command.config is not None or command.out is not None
+    ):
+        raise ConfigError("--resume goes on with the run's own settings; give it alone")
     from prefrl.runs import resume, run  # torch and its friends take seconds to import
 
     if command.resume is not None:
-        if command.settings != start or command.config is not None or command.out is not None:
-            raise ConfigError("--resume goes on with the run's own settings; give it alone")
-        folder = command.resume
-        result = resume(folder, wandb_project=command.wandb)
+        result = resume(command.resume, wandb_project=command.wandb)
     else:
         result = run(command.settings, out=command.out, wandb_project=command.wandb)
     summary = result.summary
     print(
         f"true return {summary['final_true_return_mean']:.0f} "
-        f"± {summary['final_true_return_std']:.0f} over {summary['eval_episodes']} episodes, "
+        f"(std {summary['final_true_return_std']:.0f}) over {summary['eval_episodes']} episodes, "
         f"{summary['num_answers']} answers, {summary['wall_s']:.0f} s; "
         f"policy, curve and summary are in {result.folder}"
     )
 
 
-def _eval(words: list[str]) -> None:
-    command = tyro.cli(EvalCommand, args=words, prog="prefrl eval")
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    from prefrl.runs import evaluate_run, film_run
+def _run_command(words: list[str]) -> tuple[RunCommand, RunConfig]:
+    """The command, and the settings that its options have changed."""
+    path = _parse(_ConfigOnly, _config_words(words), prog="prefrl run").config
+    start = from_yaml(path) if path is not None else RunConfig()
+    command = _parse(
+        RunCommand,
+        words,
+        prog="prefrl run",
+        default=RunCommand(settings=start),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    return dataclasses.replace(command, settings=_consistent(command.settings, start)), start
 
-    result = evaluate_run(command.run, num_episodes=command.episodes, seed=command.seed)
-    print(json.dumps({"run": str(command.run), **asdict(result)}, indent=2))
+
+@dataclass(frozen=True)
+class _ConfigOnly:
+    """The one option that must be known before the others, whose defaults it holds."""
+
+    config: Path | None = None
+
+
+def _config_words(words: list[str]) -> list[str]:
+    for index, word in enumerate(words):
+        if word == "--config":
+            return words[index : index + 2]
+        if word.startswith("--config="):
+            return [word]
+    return []
+
+
+def _consistent(settings: RunConfig, start: RunConfig) -> RunConfig:
+    """Another teacher or agent than the file's comes with its own parameters, not the file's."""
+    teacher = settings.teacher
+    if teacher.name != start.teacher.name:
+        own = {
+            name: value
+            for name, value in asdict(teacher).items()
+            if value != getattr(start.teacher, name)
+        }
+        settings = dataclasses.replace(settings, teacher=TeacherConfig(**own))
+    if settings.agent != start.agent and settings.agent_settings == start.agent_settings:
+        settings = dataclasses.replace(settings, agent_settings={})
+    return settings
+
+
+def _eval(words: list[str]) -> None:
+    command = _parse(EvalCommand, words, prog="prefrl eval")
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    from prefrl.playback import evaluate_run, film_run
+
+    result = asdict(evaluate_run(command.run, num_episodes=command.episodes, seed=command.seed))
+    known = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in result.items()}
+    print(json.dumps({"run": str(command.run), **known}, indent=2))
     if command.video is not None:
         num_frames = film_run(
             command.run,

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from prefrl.envs.vec_env import make_vec_env
+from prefrl.errors import ConfigError
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
 
@@ -50,24 +51,31 @@ def evaluate(
         num_episodes: how many.
         seed: of the environments.
         reward_function: the learned reward, where there is one.
+
+    Raises:
+        ConfigError: `num_episodes` is below 1.
+        EnvironmentFault: an environment went wrong.
     """
-    store = EpisodeStore()
-    venv = make_vec_env(make_env, num_episodes, store)
-    venv.set_reward(reward_function)
-    venv.seed(seed)
-    observations = venv.reset()
-    is_playing = np.ones(num_episodes, dtype=bool)
-    true_return, learned_return = np.zeros(num_episodes), np.zeros(num_episodes)
-    learned_rewards, true_rewards = [], []
-    while is_playing.any():
-        observations, rewards, dones, infos = venv.step(predict(observations))
-        true = np.array([info["true_reward"] for info in infos])
-        true_return[is_playing] += true[is_playing]
-        learned_return[is_playing] += rewards[is_playing]
-        learned_rewards.append(rewards[is_playing])
-        true_rewards.append(true[is_playing])
-        is_playing &= ~dones
-    venv.close()
+    if num_episodes < 1:
+        raise ConfigError(f"num_episodes is {num_episodes}; expected 1 or more")
+    venv = make_vec_env(make_env, num_episodes, EpisodeStore(1))  # Nothing played here is kept.
+    try:
+        venv.set_reward(reward_function)
+        venv.seed(seed)
+        observations: Any = venv.reset()
+        is_playing = np.ones(num_episodes, dtype=bool)
+        true_return, learned_return = np.zeros(num_episodes), np.zeros(num_episodes)
+        learned_rewards, true_rewards = [], []
+        while is_playing.any():
+            observations, rewards, dones, infos = venv.step(predict(observations))
+            true = np.array([info["true_reward"] for info in infos])
+            true_return[is_playing] += true[is_playing]
+            learned_return[is_playing] += rewards[is_playing]
+            learned_rewards.append(rewards[is_playing])
+            true_rewards.append(true[is_playing])
+            is_playing &= ~dones
+    finally:
+        venv.close()
     is_learned = reward_function is not None
     return Evaluation(
         true_return_mean=float(true_return.mean()),

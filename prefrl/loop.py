@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from prefrl.checkpoint import Checkpoints
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.metrics import JsonLinesSink, Metrics
 from prefrl.plan import Leg
@@ -100,6 +100,9 @@ class PreferenceLoop:
         streams: the run's random streams.
         feedback: turns segments into a reward; None trains on whatever reward the agent has.
         records: where the run is written down.
+
+    Raises:
+        ConfigError: by the plan, the agent would train on a reward that nothing was learned of.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class PreferenceLoop:
         records: Records | None = None,
     ) -> None:
         self.plan = tuple(plan)
+        _check_plan(self.plan, has_teacher=feedback is not None)
         self.agent = agent
         self.store = store
         self.streams = streams
@@ -125,11 +129,12 @@ class PreferenceLoop:
 
     def run(self) -> None:
         """Works through the rest of the plan."""
+        if self.next_leg == 0:  # From its first step on a run can be resumed, with these settings.
+            self._save()
         while self.next_leg < len(self.plan):
             self._run_leg(self.next_leg)
             self.next_leg += 1
-            with self._timed("checkpoint_s"):
-                self._save()
+            self._save()
 
     def _run_leg(self, index: int) -> None:
         leg = self.plan[index]
@@ -138,7 +143,7 @@ class PreferenceLoop:
                 f"leg {index} starts at step {leg.start_step}, "
                 f"the agent is at {self.agent.num_steps}"
             )
-        self.agent.begin_leg(self.streams.integer("agent", index))
+        self._begin_leg()
         if leg.num_queries:
             self._hold_session(index)
         with self._timed("rl_s"):
@@ -149,36 +154,45 @@ class PreferenceLoop:
         figures = return_figures(self.agent.pop_finished(), is_exploration=leg.is_exploration)
         if self.feedback is not None:
             self._warn_of_early_ends(figures)
-            figures |= self._answer_counts()
+            figures |= _answer_counts(heard_by(self.feedback.dataset, index))
         self._write(figures)
+
+    def _begin_leg(self) -> None:
+        self.agent.begin_leg(self.streams.integer("agent", self.next_leg))
 
     def _hold_session(self, index: int) -> None:
         feedback = self.feedback
-        if feedback is None:
-            raise DataError(f"leg {index} has queries, but there is no teacher to ask")
+        assert feedback is not None
         with self._timed("query_s"):
             figures = self._ask(feedback, index)
-        if feedback.dataset.num_answers == 0:
-            raise DataError("the teacher has skipped every query so far; nothing can be learned")
+        dataset = heard_by(feedback.dataset, index)
+        if dataset.num_answers == 0:
+            raise DataError(
+                f"the teacher has skipped every query so far ({dataset.num_skips}); "
+                "nothing can be learned"
+            )
         with self._timed("reward_fit_s"):
-            figures |= feedback.learner.fit(feedback.dataset, session=index)
+            figures |= feedback.learner.fit(dataset, session=index)
         with self._timed("relabel_s"):
             reward_function = feedback.learner.reward_function()
             self.agent.set_reward(reward_function)
             self.agent.relabel(reward_function)
-        self._write({**figures, **self._answer_counts()})
+        self._write({**figures, **_answer_counts(dataset)})
 
     def _ask(self, feedback: Feedback, index: int) -> dict[str, float]:
         """Asks until the plan's answers are there; those on disk from before a kill count."""
         dataset, settings = feedback.dataset, feedback.settings
         figures = feedback.teacher.observe(self._sample("observe", index, settings.min_candidates))
-        is_first = not (dataset.session < index).any()
-        strategy = Uniform() if is_first else feedback.strategy
+        before = heard_by(dataset, index - 1)
+        strategy = feedback.strategy if len(before) else Uniform()
         planned = sum(leg.num_queries for leg in self.plan[: index + 1])
-        patience = len(dataset) + MAX_QUERIES_PER_ANSWER * max(planned - dataset.num_answers, 0)
-        while (missing := planned - dataset.num_answers) > 0 and len(dataset) < patience:
+        patience = len(before) + MAX_QUERIES_PER_ANSWER * max(planned - before.num_answers, 0)
+        while True:
+            heard = heard_by(dataset, index)
             # Streams count in queries, so they go on after a kill as if nothing had happened.
-            asked = len(dataset)
+            asked, missing = len(heard), planned - heard.num_answers
+            if missing <= 0 or asked >= patience:
+                return figures
             pool = self._sample("candidates", asked, settings.pool_size(missing))
             pairs = strategy.select(
                 pool, missing, feedback.learner, rng=self.streams.generator("strategy", asked)
@@ -192,7 +206,6 @@ class PreferenceLoop:
             )
             if feedback.path is not None:
                 dataset.save(feedback.path)
-        return figures
 
     def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
         assert self.feedback is not None
@@ -203,11 +216,6 @@ class PreferenceLoop:
             rng=self.streams.generator(stream, index),
             max_newest=settings.newest_steps,
         )
-
-    def _answer_counts(self) -> dict[str, float]:
-        assert self.feedback is not None
-        dataset = self.feedback.dataset
-        return {"num_answers": dataset.num_answers, "num_skips": dataset.num_skips}
 
     def _warn_of_early_ends(self, figures: dict[str, float]) -> None:
         if self._has_warned or not figures["terminated_share"] > 0:
@@ -231,7 +239,12 @@ class PreferenceLoop:
         self.seconds[name] += time.perf_counter() - began_s
 
     def _save(self) -> None:
-        if self.records.checkpoints is not None:
+        if self.records.checkpoints is None:
+            return
+        with self._timed("checkpoint_s"):
+            # Only a reset brings what unfinished episodes hold into the store: before it is saved,
+            # as a run that is resumed would not have those steps to ask about.
+            self._begin_leg()
             self.records.checkpoints.save(self.agent.num_steps, self.state())
 
     def state(self) -> State:
@@ -242,7 +255,7 @@ class PreferenceLoop:
             "agent": self.agent.state(),
             "store": self.store.state(),
             "learner": feedback.learner.state() if feedback else None,
-            "num_queries": len(feedback.dataset) if feedback else 0,
+            "num_queries": len(heard_by(feedback.dataset, self.next_leg - 1)) if feedback else 0,
             "seconds": dict(self.seconds),
             "wall_s": self.records.metrics.wall_s,
             "last_figures": dict(self.last_figures),
@@ -266,12 +279,39 @@ class PreferenceLoop:
                     f"of {state['num_queries']}: it is not the file the checkpoint was made with"
                 )
             feedback.learner.restore(state["learner"])
-            if feedback.dataset.num_answers and state["num_queries"]:
+            if state["num_queries"]:
                 self.agent.set_reward(feedback.learner.reward_function())
         self.seconds = dict(state["seconds"])
         self.last_figures = dict(state["last_figures"])
         if self.records.log is not None:
             self.records.log.truncate(int(state["log_position"]))
+
+
+def heard_by(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
+    """What had been asked when a session ended.
+
+    It is all there is, unless the run was resumed from a checkpoint before its newest: the answers
+    of the sessions that are to come again then wait in the file.
+    """
+    count = int((dataset.session <= session).sum())
+    return dataset if count == len(dataset) else dataset.first(count)
+
+
+def _answer_counts(dataset: PreferenceDataset) -> dict[str, float]:
+    return {"num_answers": dataset.num_answers, "num_skips": dataset.num_skips}
+
+
+def _check_plan(plan: Sequence[Leg], *, has_teacher: bool) -> None:
+    """Refuses a plan by which the agent would train before there is a reward to train on."""
+    has_asked = False
+    for index, leg in enumerate(plan):
+        has_asked |= leg.num_queries > 0
+        if leg.num_queries and not has_teacher:
+            raise ConfigError(f"leg {index} has queries, but there is no teacher to ask")
+        if has_teacher and not has_asked and not leg.is_exploration:
+            raise ConfigError(
+                f"leg {index} trains before the first queries; let it explore, or ask at its start"
+            )
 
 
 def return_figures(

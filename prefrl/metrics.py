@@ -216,11 +216,7 @@ class WandbSink:
         config: Mapping[str, object],
         folder: str | os.PathLike[str],
     ) -> None:
-        try:
-            wandb = importlib.import_module("wandb")
-        except ModuleNotFoundError as error:
-            raise ConfigError("wandb is not installed; pip install 'prefrl[wandb]'") from error
-        self._run: Any = wandb.init(
+        self._run: Any = import_wandb().init(
             project=project,
             id=run_id,
             resume="allow",
@@ -236,6 +232,18 @@ class WandbSink:
     def close(self) -> None:
         """Uploads the rest and ends the run there."""
         self._run.finish()
+
+
+def import_wandb() -> Any:
+    """The wandb package.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("wandb")
+    except ModuleNotFoundError as error:
+        raise ConfigError("wandb is not installed; pip install 'prefrl[wandb]'") from error
 
 
 class ProgressBar:

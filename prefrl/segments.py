@@ -177,13 +177,14 @@ class EpisodeStore:
             segment_length: T.
             rng: the stream to draw from.
             max_newest: draw only from the newest episodes that together hold at most this many
-                steps (at least one episode); None draws from all.
+                steps (at least one episode); None draws from all, and so does a number within
+                which no episode is as long as a segment.
 
         Returns:
             S segments; a window appears twice only where there are fewer windows than S.
 
         Raises:
-            DataError: no episode drawn from is as long as a segment, or a number is below 1.
+            DataError: no episode is as long as a segment, or a number is below 1.
         """
         if num_segments < 1 or segment_length < 1:
             raise DataError(
@@ -196,6 +197,8 @@ class EpisodeStore:
             newest_first = np.cumsum([len(episode) for episode in reversed(episodes)])
             keep = int(np.searchsorted(newest_first, max_newest, side="right"))
             first = len(episodes) - max(keep, 1)
+            if all(len(episode) < segment_length for episode in episodes[first:]):
+                first = 0
         chosen = episodes[first:]
         windows = np.array([max(0, len(e) - segment_length + 1) for e in chosen], dtype=np.int64)
         ends = np.cumsum(windows)

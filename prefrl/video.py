@@ -1,13 +1,16 @@
 """Films a policy."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, StorageError
 
 
 def film(
@@ -23,7 +26,7 @@ def film(
     Args:
         predict: (N, O) observations -> actions.
         make_env: makes an environment with `render_mode="rgb_array"`.
-        path: the file to write; its folder must exist.
+        path: the file to write, ending in .mp4; its folder must exist.
         max_seconds: longest clip, in seconds of simulated time.
         seed: of the episode.
 
@@ -31,43 +34,96 @@ def film(
         the number of frames.
 
     Raises:
-        ConfigError: the environment cannot be rendered here.
-        StorageError: the file could not be written.
+        ConfigError: the environment cannot be rendered here, or the clip would not be one.
+        EnvironmentFault: the environment went wrong.
+        StorageError: the file could not be written; what was there before is untouched.
     """
-    import imageio.v2 as imageio
-
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"clips are MP4 files, {path} is not named like one; end it in .mp4")
+    if not max_seconds > 0:
+        raise ConfigError(f"max_seconds is {max_seconds}; expected more than 0")
     if not path.parent.is_dir():
         raise StorageError(f"could not write {path}: there is no folder {path.parent}")
     env = make_env()
     try:
         frames_per_s = float(env.metadata.get("render_fps") or 30)
+        frames = _play(predict, env, seed=seed, max_frames=math.ceil(max_seconds * frames_per_s))
+        return _write(path, frames, frames_per_s)
+    finally:
+        env.close()
+
+
+def _play(
+    predict: Callable[[Any], Any], env: gym.Env[Any, Any], *, seed: int, max_frames: int
+) -> Iterator[Any]:
+    """The frames of an episode, each rendered before the action of its step."""
+    try:
         observation, _ = env.reset(seed=seed)
-        frames = []
-        while len(frames) < max_seconds * frames_per_s:
-            frames.append(_frame(env))
+        for _ in range(max_frames):
+            yield _render(env)
             action = predict(np.asarray(observation)[None])[0]
             observation, _, terminated, truncated, _ = env.step(action)
             if terminated or truncated:
-                break
-    finally:
-        env.close()
-    try:
-        with imageio.get_writer(path, fps=frames_per_s, macro_block_size=2) as writer:
-            for frame in frames:
-                writer.append_data(frame)
-    except (OSError, ValueError) as error:
-        path.unlink(missing_ok=True)
-        raise StorageError(f"could not write {path}: {' '.join(str(error).split())}") from None
-    return len(frames)
+                return
+    except PrefrlError:
+        raise
+    except Exception as error:
+        name = env.spec.id if env.spec else type(env.unwrapped).__name__
+        raise EnvironmentFault(f"{name} failed while it was filmed: {_reason(error)}") from error
 
 
-def _frame(env: gym.Env[Any, Any]) -> Any:
+def _render(env: gym.Env[Any, Any]) -> Any:
     try:
         frame = env.render()
     except Exception as error:  # every graphics stack fails in its own way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         hint = "MuJoCo needs MUJOCO_GL=egl and libegl1"
-        raise ConfigError(f"could not render: {reason}; {hint}") from error
+        raise ConfigError(f"could not render: {_reason(error)}; {hint}") from error
     if frame is None:
         raise ConfigError("this environment renders no images")
     return frame
+
+
+def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:
+    """Writes frames beside the file as they come, and puts them in its place at the end."""
+    import imageio.v2 as imageio
+
+    first = next(frames)  # What cannot be rendered fails before there is a file.
+    unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
+    num_frames = 0
+    try:
+        unfinished.touch()  # The system gives better reasons than the encoder.
+        writer: Any = imageio.get_writer(
+            unfinished,
+            format="FFMPEG",
+            fps=frames_per_s,
+            macro_block_size=2,  # The codec needs even numbers of pixels.
+            ffmpeg_log_level="quiet",
+        )
+        with closing(writer):
+            for frame in chain([first], frames):
+                writer.append_data(frame)
+                num_frames += 1
+        if not _holds(unfinished, num_frames):
+            raise OSError("frames are missing from the file; is the disk full?")
+        unfinished.replace(path)
+    except (OSError, ValueError) as error:
+        # The encoder's own errors go on for lines, with the command it was started by.
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise StorageError(f"could not write {path}: {reason}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return num_frames
+
+
+def _holds(path: Path, num_frames: int) -> bool:
+    """Whether the clip is whole; the encoder does not say when the disk was full."""
+    import imageio_ffmpeg
+
+    try:
+        return bool(imageio_ffmpeg.count_frames_and_secs(path)[0] == num_frames)
+    except RuntimeError:  # It is no clip at all.
+        return False
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,375 @@
+"""Measures prefrl against imitation: the same PPO steps, the same number of comparisons.
+
+    pip install -c constraints-lowest.txt . imitation==1.0.1
+    python scripts/benchmark_imitation.py
+
+imitation runs as the example in its documentation does, whose number of iterations is the user's
+to choose; prefrl runs as it comes. Both get PPO with SB3's defaults, observations normalised in the
+policy, eight environments, one thread each, and start side by side, so that they share the
+machine's weather. A last pair, prefrl beside the same PPO on the true reward, shows what
+preferences cost. Every figure is kept in `docs/benchmarks/imitation/results.json`.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path("docs/benchmarks/imitation/results.json")
+ENV = "HalfCheetah-v4"
+NUM_ENVS = 8
+SEGMENT_LENGTH = 50
+EVAL_EPISODES = 10
+# prefrl's random steps before its first session, on top of the PPO steps.
+EXPLORE_STEPS = 16_000
+# SB3's defaults. Its rollout of 2,048 steps is spread over the environments, as imitation's example
+# spreads it.
+ROLLOUT = 2048
+PPO: dict[str, Any] = {
+    "learning_rate": 3e-4,
+    "n_steps": ROLLOUT // NUM_ENVS,
+    "batch_size": 64,
+    "n_epochs": 10,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "clip_range": 0.2,
+    "ent_coef": 0.0,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+}
+POLICY: dict[str, Any] = {"net_arch": [64, 64], "log_std_init": 0.0, "ortho_init": True}
+PACKAGES = (
+    "imitation", "prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One arm, run in a process of its own.
+
+    Args:
+        arm: imitation, prefrl, or true for PPO on the true reward.
+        seed: everything random follows from it.
+        ppo_steps: environment steps that PPO learns from; further ones are counted apart.
+        comparisons: answered queries.
+        iterations: imitation's; it holds one session more than that.
+    """
+
+    arm: str
+    seed: int
+    ppo_steps: int
+    comparisons: int
+    iterations: int = 0
+
+
+def fitting_steps(steps: int, iterations: int) -> int:
+    """The number of PPO steps next to `steps` that imitation takes in equal, whole rollouts."""
+    sessions = iterations + 1
+    return max(1, round(steps / sessions / ROLLOUT)) * ROLLOUT * sessions
+
+
+def run_imitation(job: Job) -> dict[str, Any]:
+    """Preference comparisons as imitation's documentation shows them, on our task and PPO."""
+    from imitation.algorithms import preference_comparisons  # type: ignore[import-not-found]
+    from imitation.policies.base import (  # type: ignore[import-not-found]
+        NormalizeFeaturesExtractor,
+    )
+    from imitation.rewards.reward_nets import BasicRewardNet  # type: ignore[import-not-found]
+    from imitation.util.networks import RunningNorm  # type: ignore[import-not-found]
+    from imitation.util.util import make_vec_env  # type: ignore[import-not-found]
+    from stable_baselines3 import PPO as SB3PPO
+    from stable_baselines3.common.evaluation import evaluate_policy
+    from torch import nn
+
+    stopwatch = Stopwatch()
+    rng = np.random.default_rng(job.seed)
+    venv = make_vec_env(ENV, rng=rng, n_envs=NUM_ENVS)
+    agent = SB3PPO(
+        "MlpPolicy",
+        venv,
+        seed=job.seed,
+        device="cpu",
+        policy_kwargs={
+            **POLICY,
+            "activation_fn": nn.Tanh,
+            "features_extractor_class": NormalizeFeaturesExtractor,
+            "features_extractor_kwargs": {"normalize_class": RunningNorm},
+        },
+        **PPO,
+    )
+    reward_net = BasicRewardNet(
+        venv.observation_space, venv.action_space, normalize_input_layer=RunningNorm
+    )
+    trainer = preference_comparisons.PreferenceComparisons(
+        preference_comparisons.AgentTrainer(
+            algorithm=agent, reward_fn=reward_net, venv=venv, exploration_frac=0.05, rng=rng
+        ),
+        reward_net,
+        num_iterations=job.iterations,
+        fragmenter=preference_comparisons.RandomFragmenter(warning_threshold=0, rng=rng),
+        preference_gatherer=preference_comparisons.SyntheticGatherer(rng=rng),
+        reward_trainer=preference_comparisons.BasicRewardTrainer(
+            preference_model=preference_comparisons.PreferenceModel(reward_net),
+            loss=preference_comparisons.CrossEntropyRewardLoss(),
+            epochs=10,
+            rng=rng,
+        ),
+        fragment_length=SEGMENT_LENGTH,
+        initial_epoch_multiplier=4,
+        initial_comparison_frac=0.1,
+        query_schedule="hyperbolic",
+    )
+    # It trains the agent once more than it has iterations, before the first of them.
+    total = job.ppo_steps * job.iterations // (job.iterations + 1)
+    trainer.train(total_timesteps=total, total_comparisons=job.comparisons)
+    figures = stopwatch.read()
+    steps = {"ppo_steps": agent.num_timesteps, "env_steps": sum(venv.get_attr("total_steps"))}
+    fresh = make_vec_env(ENV, rng=rng, n_envs=EVAL_EPISODES)
+    returns, _ = evaluate_policy(
+        agent.policy, fresh, EVAL_EPISODES, deterministic=True, return_episode_rewards=True
+    )
+    return {
+        **figures,
+        **steps,
+        "comparisons": len(trainer.dataset),
+        "sessions": job.iterations + 1,
+        "true_return_mean": float(np.mean(returns)),
+        "true_return_std": float(np.std(returns)),
+    }
+
+
+def run_prefrl(job: Job) -> dict[str, Any]:
+    """A whole run of prefrl: checkpoints, curve, evaluation and all are part of its time."""
+    from prefrl import RunConfig, run
+
+    explore = min(EXPLORE_STEPS, job.ppo_steps // 10) // NUM_ENVS * NUM_ENVS
+    is_true = job.arm == "true"
+    config = RunConfig(
+        env=ENV,
+        agent="ppo",
+        steps=job.ppo_steps if is_true else job.ppo_steps + explore,
+        explore_steps=explore,
+        budget=job.comparisons,
+        segment_length=SEGMENT_LENGTH,
+        reward="true" if is_true else "learned",
+        num_envs=NUM_ENVS,
+        seed=job.seed,
+        threads=1,
+        eval_episodes=EVAL_EPISODES,
+        agent_settings={
+            **PPO,
+            "normalize_observations": True,
+            "normalize_reward": False,
+            "policy_kwargs": {**POLICY, "activation_fn": "Tanh"},
+        },
+    )
+    stopwatch = Stopwatch()
+    summary = run(config, out=Path("run"), show_progress=False).summary
+    return {
+        **stopwatch.read(),
+        "ppo_steps": summary["steps"] - (0 if is_true else explore),
+        "env_steps": summary["steps"],
+        "comparisons": summary["num_answers"],
+        "wall_breakdown": summary["wall_breakdown"],
+        "true_return_mean": summary["final_true_return_mean"],
+        "true_return_std": summary["final_true_return_std"],
+    }
+
+
+class Stopwatch:
+    """Seconds on the wall and of this process's own work, since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """What has passed so far."""
+        return {
+            "wall_s": round(time.perf_counter() - self._wall, 3),
+            "cpu_s": round(time.process_time() - self._cpu, 3),
+        }
+
+
+def work(job: Job, out: Path) -> None:
+    """Runs one arm in this process and writes its figures to `out`."""
+    import torch
+
+    torch.set_num_threads(1)
+    figures = run_imitation(job) if job.arm == "imitation" else run_prefrl(job)
+    out.write_text(json.dumps(figures))
+
+
+def side_by_side(*jobs: Job) -> list[dict[str, Any]]:
+    """Starts the jobs at the same moment, a process and a thread each; returns their figures.
+
+    Raises:
+        RuntimeError: one of them failed; the last lines it wrote are in the message.
+    """
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with tempfile.TemporaryDirectory(prefix="prefrl-benchmark-") as scratch:
+        folders = [Path(scratch, job.arm) for job in jobs]
+        processes = []
+        for job, folder in zip(jobs, folders, strict=True):
+            folder.mkdir()
+            words = ["--job", json.dumps(asdict(job)), "--out", str(folder / "figures.json")]
+            with (folder / "log").open("w") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, str(Path(__file__).resolve()), *words],
+                        cwd=folder,
+                        env={**os.environ, **one_thread, "TMPDIR": str(folder)},
+                        stdout=log,
+                        stderr=log,
+                    )
+                )
+        try:
+            statuses = [process.wait() for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        for job, folder, status in zip(jobs, folders, statuses, strict=True):
+            if status:
+                tail = (folder / "log").read_text()[-2000:]
+                raise RuntimeError(f"{job} failed with status {status}:\n{tail}")
+        return [json.loads((folder / "figures.json").read_text()) for folder in folders]
+
+
+def against_imitation(seed: int, iterations: int, steps: int, comparisons: int) -> dict[str, Any]:
+    """One pair: both libraries, the same PPO steps."""
+    ppo_steps = fitting_steps(steps, iterations)
+    theirs, ours = side_by_side(
+        Job("imitation", seed, ppo_steps, comparisons, iterations),
+        Job("prefrl", seed, ppo_steps, comparisons),
+    )
+    return {
+        "seed": seed,
+        "iterations": iterations,
+        "imitation": theirs,
+        "prefrl": ours,
+        "wall_ratio": round(theirs["wall_s"] / ours["wall_s"], 3),
+        "cpu_ratio": round(theirs["cpu_s"] / ours["cpu_s"], 3),
+    }
+
+
+def against_true_reward(seed: int, steps: int, comparisons: int) -> dict[str, Any]:
+    """One pair: prefrl on preferences and on the true reward, the same PPO steps."""
+    true, ours = side_by_side(
+        Job("true", seed, steps, comparisons), Job("prefrl", seed, steps, comparisons)
+    )
+    return {
+        "seed": seed,
+        "true_reward": true,
+        "prefrl": ours,
+        "wall_ratio": round(ours["wall_s"] / true["wall_s"], 3),
+        "cpu_ratio": round(ours["cpu_s"] / true["cpu_s"], 3),
+    }
+
+
+def line(title: str, pair: dict[str, Any], *arms: str) -> str:
+    """A pair's figures, in one line."""
+    told = [
+        f"{arm} {pair[arm]['wall_s']:.0f} s ({pair[arm]['ppo_steps']:,} PPO steps, "
+        f"true return {pair[arm]['true_return_mean']:.0f})"
+        for arm in arms
+    ]
+    return (
+        f"{title}, seed {pair['seed']}: {' / '.join(told)} "
+        f"= {pair['wall_ratio']:.2f} on the wall, {pair['cpu_ratio']:.2f} of CPU time"
+    )
+
+
+def version(package: str) -> str | None:
+    """The installed version; None where there is none, as in a checkout on PYTHONPATH."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the figures were measured with, and on."""
+    return {
+        "env": ENV,
+        "num_envs": NUM_ENVS,
+        "segment_length": SEGMENT_LENGTH,
+        "steps": arguments.steps,
+        "comparisons": arguments.comparisons,
+        "ppo": {**PPO, **POLICY, "activation_fn": "Tanh", "normalize_observations": True},
+        "threads": 1,
+        "cpus": os.cpu_count(),
+        "load_average_at_start": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def whole(text: str) -> int:
+    """A positive whole number."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the pairs; what is finished is on disk before the next one starts."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--steps", type=whole, default=300_000, help="PPO steps of every arm")
+    parser.add_argument("--comparisons", type=whole, default=700, help="answered queries")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument(
+        "--iterations",
+        type=whole,
+        nargs="*",
+        default=[5, 11, 48],
+        help="imitation's num_iterations: 5 is its example's, 11 holds as many sessions as prefrl "
+        "does, 48 is what fits 300k steps next to the 60 that the example advises; none leaves "
+        "imitation out",
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of all figures")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.job is not None:
+        work(Job(**json.loads(arguments.job)), arguments.out)
+        return 0
+    for package in ("imitation", "prefrl") if arguments.iterations else ("prefrl",):
+        if importlib.util.find_spec(package) is None:
+            print(
+                f"benchmark_imitation: {package} is not installed here; "
+                "pip install -c constraints-lowest.txt . imitation==1.0.1",
+                file=sys.stderr,
+            )
+            return 2
+    results: dict[str, Any] = {
+        "settings": settings(arguments), "against_imitation": [], "against_true_reward": []
+    }  # fmt: skip
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    scale = (arguments.steps, arguments.comparisons)
+    for seed in arguments.seeds:
+        pair = against_true_reward(seed, *scale)
+        results["against_true_reward"].append(pair)
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+        print(line("overhead", pair, "prefrl", "true_reward"), flush=True)
+        for iterations in arguments.iterations:
+            pair = against_imitation(seed, iterations, *scale)
+            results["against_imitation"].append(pair)
+            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+            title = f"imitation with {iterations} iterations"
+            print(line(title, pair, "imitation", "prefrl"), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import DQN, SAC
+from stable_baselines3.common.vec_env import VecNormalize
+
+from prefrl.agents import OffPolicyAgent, make_agent, make_model, sac
+from prefrl.agents.exploration import StateEntropyReward
+from prefrl.errors import ConfigError
+from tests.agents.stacks import SMALL, SMALL_SAC, constant, stack, stack_of
+from tests.envs.tasks import Pieces
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch) -> OffPolicyAgent:
+    """Explores at random for 20 steps, and looks for novelty anew every 15."""
+    monkeypatch.setattr(sac, "RANDOM_STEPS", 20)
+    monkeypatch.setattr(sac, "REFERENCE_EVERY", 15)
+    monkeypatch.setattr(sac, "CATCH_UP_UPDATES", 7)
+    model: Any = make_model("sac", stack(1), SMALL_SAC, seed=0, device="cpu")
+    return OffPolicyAgent(model)
+
+
+def buffer_of(agent: OffPolicyAgent) -> Any:
+    assert agent.model.replay_buffer is not None
+    return agent.model.replay_buffer
+
+
+def copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def test_exploring_is_random_first_and_then_learns_to_find_new_states(agent):
+    agent.begin_leg(0)
+    agent.explore(20)
+    assert agent.model._n_updates == 0
+    agent.explore(20)
+    assert agent.model._n_updates == 20
+    actions = buffer_of(agent).actions[:20]
+    assert abs(actions).max() > 0.9  # Uniform on [-1, 1], as the buffer keeps them.
+
+
+def test_what_was_explored_is_rewarded_for_its_distance_from_all_that_was_visited(agent):
+    agent.begin_leg(0)
+    agent.explore(45)
+    buffer = buffer_of(agent)
+    visited = buffer.observations[:45, 0]
+    reward = StateEntropyReward(visited, rng=np.random.default_rng(45))
+    next_obs = buffer.next_observations[:45, 0]
+    expected = reward(visited, visited[:, :0], next_obs, np.zeros(45, dtype=bool))
+    np.testing.assert_array_equal(buffer.rewards[:45, 0], expected)
+    assert buffer.rewards[:45].std() > 0
+
+
+def test_no_true_reward_is_learned_from_while_exploring(agent):
+    agent.begin_leg(0)
+    agent.explore(45)
+    assert (buffer_of(agent).rewards[:45] >= 0).all()  # Pendulum's own are below 0.
+
+
+def test_after_a_new_reward_no_stale_one_is_left(agent):
+    agent.begin_leg(0)
+    agent.explore(40)
+    for seed, value in enumerate((3.0, 5.0, 7.0), start=1):
+        agent.begin_leg(seed)
+        agent.set_reward(constant(value))
+        agent.relabel(constant(value))
+        assert (buffer_of(agent).rewards[: buffer_of(agent).size()] == value).all()
+        agent.train(25)
+        assert (buffer_of(agent).rewards[: buffer_of(agent).size()] == value).all()
+    assert buffer_of(agent).full
+
+
+def test_the_critic_that_learned_to_explore_is_replaced_and_the_actor_kept(agent, monkeypatch):
+    agent.begin_leg(0)
+    agent.explore(40)
+    model: Any = agent.model
+    monkeypatch.setattr(model, "train", lambda **_: None)  # It would catch up at once.
+    actor, critic = copied(model.actor), copied(model.critic)
+    assert model.critic.optimizer.state
+    agent.relabel(constant(1.0))
+    assert all(torch.equal(value, actor[name]) for name, value in copied(model.actor).items())
+    for name, value in copied(model.critic).items():
+        assert not torch.equal(value, critic[name])
+        assert torch.equal(value, model.critic_target.state_dict()[name])
+    assert not model.critic.optimizer.state
+
+
+def test_the_critic_is_replaced_once_and_catches_up(agent):
+    agent.begin_leg(0)
+    agent.explore(40)
+    updates = agent.model._n_updates
+    agent.relabel(constant(1.0))
+    assert agent.model._n_updates == updates + 7
+    critic = copied(agent.model.critic)
+    agent.relabel(constant(2.0))
+    for name, value in copied(agent.model.critic).items():
+        assert torch.equal(value, critic[name])
+    assert agent.model._n_updates == updates + 7
+
+
+def test_the_critic_is_kept_where_nothing_was_explored(agent):
+    agent.begin_leg(0)
+    agent.set_reward(constant(1.0))
+    agent.train(30)
+    critic = copied(agent.model.critic)
+    agent.relabel(constant(2.0))
+    for name, value in copied(agent.model.critic).items():
+        assert torch.equal(value, critic[name])
+
+
+def test_once_there_is_a_reward_every_step_is_learned_from(agent):
+    agent.begin_leg(0)
+    agent.explore(10)  # Shorter than the random part.
+    agent.begin_leg(1)
+    agent.set_reward(constant(1.0))
+    agent.relabel(constant(1.0))
+    updates = agent.model._n_updates
+    agent.train(12)
+    assert agent.model._n_updates == updates + 12
+
+
+def sac_in(venv: Any, **settings: Any) -> Callable[[], Any]:
+    return lambda: SAC(
+        "MlpPolicy",
+        venv,
+        device="cpu",
+        **{"buffer_size": 50, "policy_kwargs": {**SMALL}, **settings},
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (sac_in(VecNormalize(stack(1))), "must not stand on VecNormalize"),
+        (sac_in(stack(1), train_freq=(1, "episode")), "train_freq is .*expected a number of steps"),
+        (
+            sac_in(
+                stack(1),
+                optimize_memory_usage=True,
+                replay_buffer_kwargs={"handle_timeout_termination": False},
+            ),
+            "optimize_memory_usage",
+        ),
+    ],
+)
+def test_a_model_whose_buffer_cannot_be_relabelled_is_refused(make, said):
+    with pytest.raises(ConfigError, match=said):
+        make_agent(make())
+
+
+def test_a_buffer_of_dictionaries_is_refused():
+    model = DQN(
+        "MultiInputPolicy",
+        stack_of(lambda: Pieces(first=0)),
+        buffer_size=50,
+        policy_kwargs={**SMALL},
+        device="cpu",
+    )
+    with pytest.raises(ConfigError, match=r"buffer of dictionaries .*FlatObservation"):
+        make_agent(model, total_steps=100)

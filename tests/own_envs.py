@@ -1,0 +1,110 @@
+"""Tiny environments, registered under `tests.own_envs:Name-v0`."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+
+class PointMass(gym.Env[Any, Any]):
+    """A point in the plane that is paid for being near the origin, and starts anywhere.
+
+    Args:
+        fault: a file; while it exists, the environment does what it says after `fault_step` steps:
+            "nan" or "raise".
+        fault_step: in steps of this environment, over all episodes.
+    """
+
+    def __init__(self, fault: str | None = None, fault_step: int = 300) -> None:
+        self.observation_space = spaces.Box(-2.0, 2.0, (2,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self._fault = Path(fault) if fault else None
+        self._fault_step = fault_step
+        self._num_steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._place = self.np_random.uniform(-1.0, 1.0, 2)
+        return self._place.astype(np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._num_steps += 1
+        self._place = np.clip(self._place + 0.1 * np.asarray(action), -2.0, 2.0)
+        observation = self._place.astype(np.float32)
+        reward = -float(np.linalg.norm(self._place))
+        if self._fault is not None and self._num_steps > self._fault_step and self._fault.exists():
+            if self._fault.read_text() == "raise":
+                raise RuntimeError("the motor\nis too hot")
+            observation = np.full_like(observation, np.nan)
+        return observation, reward, False, False, {}
+
+
+class Deadly(PointMass):
+    """A `PointMass` that kills its own process, as `kill -9` does, after `PREFRL_KILL_AT` steps."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if self._num_steps == int(os.environ.get("PREFRL_KILL_AT", "-1")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
+class Kitchen(gym.Env[Any, Any]):
+    """Nested observations and discrete actions: paid for standing at the stove with the pan."""
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Dict(
+            {
+                "robot": spaces.Dict(
+                    {
+                        "place": spaces.Box(-1.0, 1.0, (2,), np.float32),
+                        "gripper": spaces.Discrete(3),
+                    }
+                ),
+                "lights": spaces.MultiBinary(2),
+            }
+        )
+        self.action_space = spaces.Discrete(5)
+
+    def _observe(self) -> dict[str, Any]:
+        robot = {"place": self._place.astype(np.float32), "gripper": self._gripper}
+        return {"robot": robot, "lights": np.array([1, 0], dtype=np.int8)}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._place, self._gripper = self.np_random.uniform(-1.0, 1.0, 2), 0
+        return self._observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        moves = np.array([[0.1, 0.0], [-0.1, 0.0], [0.0, 0.1], [0.0, -0.1], [0.0, 0.0]])
+        self._place = np.clip(self._place + moves[int(action)], -1.0, 1.0)
+        self._gripper = (self._gripper + 1) % 3
+        return self._observe(), float(self._place[0]), False, False, {}
+
+
+class Seeing(PointMass):
+    """Observes an image, which is no vector of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Box(0, 255, (16, 16, 3), np.uint8)
+
+
+class Reading(PointMass):
+    """Observes text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Text(8)
+
+
+for name in ("PointMass", "Deadly", "Kitchen", "Seeing", "Reading"):
+    gym.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=50)
+gym.register("Endless-v0", entry_point=f"{__name__}:PointMass")
