@@ -139,8 +139,9 @@ class Recorder(VecEnvWrapper):
 
 
 def _is_finite(numbers: NDArray[Any]) -> bool:
-    # One sum is infinite or NaN as soon as one number is, at half the cost of looking at each.
-    return math.isfinite(numbers.sum())
+    # One sum is infinite or NaN as soon as one number is, at half the cost of looking at each; only
+    # where it is, can it be that large numbers overflowed.
+    return math.isfinite(numbers.sum()) or bool(np.isfinite(numbers).all())
 
 
 def _reason(error: Exception) -> str:

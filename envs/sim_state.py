@@ -18,7 +18,7 @@ class StateReader:
         views = [data.qpos, data.qvel, data.act, data.mocap_pos, data.mocap_quat]
         flat = [view.reshape(-1) for view in views if view is not None and view.size]
         ends = np.cumsum([view.size for view in flat])
-        self.dim = int(ends[-1])
+        self.dim = sum(view.size for view in flat)
         # Settled here, since this runs for every environment in every step.
         self._parts = [(slice(int(e) - v.size, int(e)), v) for e, v in zip(ends, flat, strict=True)]
 

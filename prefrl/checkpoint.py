@@ -65,6 +65,17 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Removes what kills in the middle of `write_atomically` left behind, subfolders included.
+
+    Args:
+        folder: one that no other process writes into.
+    """
+    for path in Path(folder).rglob(".*.tmp"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name):
+            path.unlink(missing_ok=True)
+
+
 def reason(error: OSError) -> str:
     """Why the system refused, without the number and the path that `str` would add."""
     return error.strerror or str(error)

@@ -3,14 +3,11 @@
 import contextlib
 import dataclasses
 import json
-import math
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,13 @@ import torch
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.factory import MakeModel, make_agent, make_model, tensorboard_logger
-from prefrl.checkpoint import Checkpoints, reason, write_text_atomically
+from prefrl.checkpoint import Checkpoints, reason, remove_leftovers, write_text_atomically
 from prefrl.config import RunConfig, from_yaml, to_yaml
 from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.registry import prepared
 from prefrl.envs.vec_env import make_vec_env
 from prefrl.errors import EnvironmentFault, StorageError
-from prefrl.evaluation import Evaluation, evaluate
+from prefrl.evaluation import evaluate
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.loop import Feedback, PreferenceLoop, Records, SessionSettings
@@ -44,9 +41,8 @@ from prefrl.resolution import MakeEnv, make_configured_env, plan, resolve, teach
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
+from prefrl.summary import summarise
 from prefrl.types import QueryStrategy, State, Teacher
-
-PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
 
 
 @dataclass(frozen=True)
@@ -288,49 +284,60 @@ class _Run:
             wandb_project: as in `run`.
         """
         config, folder, feedback = self.config, self.folder, self.feedback
-        first_step, state = found or (0, {})
         if feedback is not None and feedback.path is not None and feedback.path.exists():
             feedback.dataset = PreferenceDataset.load(
                 feedback.path, validation_fraction=config.queries.validation_fraction
             )
-        sinks: list[Sink] = []
-        if wandb_project is not None:
-            settings, run_id = dataclasses.asdict(config), f"{folder.name}-{config.fingerprint()}"
-            sinks.append(WandbSink(wandb_project, run_id=run_id, config=settings, folder=folder))
-        with _resumable(folder):
-            log = JsonLinesSink(folder / "metrics.jsonl")
-            logger = tensorboard_logger(folder / "tensorboard")
-        self.agent.model.set_logger(logger)
-        sinks += [log, LoggerSink(logger)]
-        if show_progress:
-            assert config.steps
-            print(f"run folder: {folder}", file=sys.stderr)
-            budget = config.budget if feedback else None
-            self.progress = ProgressBar(config.steps, budget=budget, first_step=first_step)
-            sinks.append(self.progress)
-        metrics = Metrics(sinks, wall_offset_s=state.get("wall_s", 0.0))
-        loop = PreferenceLoop(
-            plan=self.plan,
-            agent=self.agent,
-            store=self.store,
-            streams=self.streams,
-            feedback=feedback,
-            records=Records(metrics, _checkpoints(folder, config), log),
-        )
-        try:
+        first_step, state = found or (0, {})
+        wall_s = state.get("wall_s", 0.0)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.venv.close)
+            with _resumable(folder):
+                log = JsonLinesSink(folder / "metrics.jsonl")
+            stack.callback(log.close)
+            records = Records(checkpoints=_checkpoints(folder, config), log=log)
+            loop = PreferenceLoop(
+                plan=self.plan,
+                agent=self.agent,
+                store=self.store,
+                streams=self.streams,
+                feedback=feedback,
+                records=records,
+            )
             if state:
                 loop.restore(state)
                 state.clear()  # Whoever still holds it: a replay buffer need not be kept twice.
             else:
                 log.truncate(0)
+            # Now that it is known to go on, others may write into the folder.
             with _resumable(folder):
+                remove_leftovers(folder)
+                sinks = [*self._open_sinks(wandb_project), log]
+                if show_progress:
+                    sinks.append(self._open_progress(first_step))
+                records.metrics = Metrics(sinks, wall_offset_s=wall_s)
+                stack.callback(records.metrics.close)
                 loop.run()
-                return self._sum_up(loop, metrics)
-        finally:
-            metrics.close()
-            self.venv.close()
+                return self._sum_up(loop)
 
-    def _sum_up(self, loop: PreferenceLoop, metrics: Metrics) -> RunResult:
+    def _open_sinks(self, wandb_project: str | None) -> list[Sink]:
+        config, folder = self.config, self.folder
+        logger = tensorboard_logger(folder / "tensorboard")
+        self.agent.model.set_logger(logger)
+        sinks: list[Sink] = [LoggerSink(logger)]
+        if wandb_project is not None:
+            settings, run_id = dataclasses.asdict(config), f"{folder.name}-{config.fingerprint()}"
+            sinks.append(WandbSink(wandb_project, run_id=run_id, config=settings, folder=folder))
+        return sinks
+
+    def _open_progress(self, first_step: int) -> ProgressBar:
+        assert self.config.steps
+        print(f"run folder: {self.folder}", file=sys.stderr)
+        budget = self.config.budget if self.feedback else None
+        self.progress = ProgressBar(self.config.steps, budget=budget, first_step=first_step)
+        return self.progress
+
+    def _sum_up(self, loop: PreferenceLoop) -> RunResult:
         config, folder, feedback = self.config, self.folder, self.feedback
         learner = feedback.learner if feedback else None
         model = learner.model if isinstance(learner, RewardTrainer) else None
@@ -349,50 +356,6 @@ class _Run:
         plot_learning_curve(
             read_metrics(folder / "metrics.jsonl"), folder / "learning_curve.png", title=title
         )
-        summary = summarise(config, loop, result, wall_s=metrics.wall_s)
+        summary = summarise(config, loop, result)
         write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         return RunResult(folder, summary, self.agent, model)
-
-
-def summarise(
-    config: RunConfig, loop: PreferenceLoop, result: Evaluation, *, wall_s: float
-) -> dict[str, Any]:
-    """The content of summary.json; what does not apply is null."""
-
-    def known(value: float | None) -> float | None:
-        return None if value is None or math.isnan(value) else value
-
-    dataset = loop.feedback.dataset if loop.feedback else None
-    return {
-        "env": config.env,
-        "agent": config.agent,
-        "reward": config.reward,
-        "strategy": config.strategy if dataset else None,
-        "teacher": config.teacher.name if dataset else None,
-        "seed": config.seed,
-        "steps": loop.agent.num_steps,
-        "budget": config.budget if dataset else 0,
-        "num_answers": dataset.num_answers if dataset else 0,
-        "num_skips": dataset.num_skips if dataset else 0,
-        "final_true_return_mean": result.true_return_mean,
-        "final_true_return_std": result.true_return_std,
-        "final_learned_return_mean": known(result.learned_return_mean),
-        "eval_episodes": result.num_episodes,
-        "last_training_true_return": known(loop.last_figures.get("true_return")),
-        "reward_holdout_accuracy": known(loop.last_figures.get("reward_holdout_accuracy")),
-        "reward_true_correlation": known(result.reward_true_correlation),
-        "wall_s": round(wall_s, 3),
-        "wall_breakdown": {name: round(value, 3) for name, value in loop.seconds.items()},
-        "threads": config.threads,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in PACKAGES},
-        },
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

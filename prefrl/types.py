@@ -147,4 +147,3 @@ class Agent(Protocol):
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
         ...
-

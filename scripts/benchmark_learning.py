@@ -97,7 +97,9 @@ def cells(names: Sequence[str]) -> Iterator[Cell]:
 
 def run_cell(cell: Cell, runs: Path) -> str:
     """Runs a cell in a process of its own, or goes on with it; returns a line to print."""
-    out = runs / cell.name
+    out, kept = runs / cell.name, RESULTS / f"{cell.name}.json"
+    if kept.exists() and not out.exists():
+        return f"{cell.name}: kept from before, in {kept}"
     if not (out / "summary.json").exists():
         resuming = (out / "config.yaml").exists()
         command = ["scripts/run_pbrl.py", "--resume", str(out)] if resuming else cell.command(out)
@@ -155,13 +157,15 @@ def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
         if not runs:
             continue
         returns = [r["final_true_return_mean"] for r in runs]
+        accuracy = _mean(runs, "reward_holdout_accuracy")
+        match = _mean(runs, "reward_true_correlation")
         low, high = bootstrap_interval(returns, rng=np.random.default_rng(0))
         label = "true reward" if arm == "true" else f"{arm} answers"
         ratio = f"{np.mean(returns) / np.mean(true):.2f}" if true and arm != "true" else ""
         lines.append(
             f"| {label} | {', '.join(f'{r:.0f}' for r in returns)} "
             f"| {np.mean(returns):.0f} ({low:.0f} to {high:.0f}) | {ratio} "
-            f"| {_mean(runs, 'reward_holdout_accuracy')} | {_mean(runs, 'reward_true_correlation')} "
+            f"| {accuracy} | {match} "
             f"| {np.mean([r['wall_s'] for r in runs]):.0f} |"
         )
     return [*lines, "", f"![{name}](learning/{name}.png)", ""]

@@ -5,8 +5,10 @@ it, with its own folder, output and environment variables. It can be killed like
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +22,7 @@ _ON_THE_WAY = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.backends.
 _SERVER.set_forkserver_preload(["prefrl.runs", "prefrl.cli", "tests.own_envs", *_ON_THE_WAY])
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 120.0
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,14 @@ class Outcome:
         status: exit status; -9 where it was killed.
         out: its standard output.
         err: its standard error.
+        files: what it was about to do with files of the folder, in order: "open PATH",
+            "os.rename PATH" and so on, whether or not the system let it.
     """
 
     status: int
     out: str
     err: str
+    files: list[str]
 
     @property
     def complaint(self) -> str:
@@ -48,9 +54,12 @@ class Outcome:
 class Process:
     """A command that has been started."""
 
-    def __init__(self, process: Any, out: Path, err: Path) -> None:
+    def __init__(self, process: Any, output: Path) -> None:
         self._process = process
-        self._out, self._err = out, err
+        self._output = output
+
+    def _text(self, stream: str) -> str:
+        return self._output.with_suffix(stream).read_text(encoding="utf-8")
 
     def kill(self) -> None:
         """Sends SIGKILL, which no process can catch."""
@@ -66,35 +75,39 @@ class Process:
         self._process.join(timeout_s)
         if self._process.is_alive():
             self.kill()
-            raise TimeoutError(f"no end after {timeout_s} s: {self._err.read_text()}")
-        outcome = Outcome(self._process.exitcode, self._out.read_text(), self._err.read_text())
+            raise TimeoutError(f"no end after {timeout_s} s: {self._text('.err')}")
+        status = self._process.exitcode
         self._process.close()
-        return outcome
+        files = self._text(".files").splitlines()
+        return Outcome(status, self._text(".out"), self._text(".err"), files)
 
 
 def start(
     folder: Path,
     *words: object,
     environ: Mapping[str, str] | None = None,
-    before: Callable[[], None] | None = None,
+    kill_at_file: int | None = None,
+    before: Callable[[], object] | None = None,
 ) -> Process:
     """Starts `prefrl WORDS` in a folder.
 
     Args:
-        folder: where it runs; its output is kept there, too.
+        folder: where it runs.
         words: the command line.
         environ: further environment variables.
-        before: called in the process, before the command; a function of a module.
+        kill_at_file: it kills itself, as `kill -9` does, right before the entry of that number in
+            `Outcome.files`.
+        before: called in the process, before the command; importable there.
     """
-    number = len(list(folder.glob(".process-*.out")))
-    out, err = folder / f".process-{number}.out", folder / f".process-{number}.err"
+    output = folder.parent / f".{folder.name}-{next(_numbers)}"
     process = _SERVER.Process(
         target=_command,
-        args=(folder, [str(word) for word in words], dict(environ or {}), before, (out, err)),
+        args=(folder, output, [str(word) for word in words], dict(environ or {})),
+        kwargs={"kill_at_file": kill_at_file, "before": before},
     )
     with _path_to(ROOT):  # The first one starts the server, which looks for modules there.
         process.start()
-    return Process(process, out, err)
+    return Process(process, output)
 
 
 @contextlib.contextmanager
@@ -110,26 +123,27 @@ def _path_to(folder: Path) -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
-def prefrl(folder: Path, *words: object, environ: Mapping[str, str] | None = None) -> Outcome:
-    """Runs `prefrl WORDS` in a folder, to its end."""
-    return start(folder, *words, environ=environ).wait()
+def prefrl(folder: Path, *words: object, **options: Any) -> Outcome:
+    """Runs `prefrl WORDS` in a folder, to its end; see `start`."""
+    return start(folder, *words, **options).wait()
 
 
 def _command(
     folder: Path,
+    output: Path,
     words: list[str],
     environ: dict[str, str],
-    before: Callable[[], None] | None,
-    output: tuple[Path, Path],
+    *,
+    kill_at_file: int | None,
+    before: Callable[[], object] | None,
 ) -> None:
-    for stream, path in zip((1, 2), output, strict=True):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(descriptor, stream)
-        os.close(descriptor)
+    for stream, suffix in ((1, ".out"), (2, ".err")):
+        os.dup2(_new_file(output.with_suffix(suffix)), stream)
     os.chdir(folder)
     os.environ.update(environ)
     from prefrl.cli import main
 
+    _watch_files(folder, _new_file(output.with_suffix(".files")), kill_at_file)
     if before is not None:
         before()
     status: Any = 1
@@ -142,3 +156,23 @@ def _command(
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(status)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+
+def _watch_files(folder: Path, diary: int, kill_at: int | None) -> None:
+    count = itertools.count()
+
+    def watch(event: str, details: tuple[Any, ...]) -> None:
+        if event not in ("open", "os.rename", "os.remove", "os.mkdir") or not details:
+            return
+        path = Path(os.fsdecode(details[0])) if isinstance(details[0], (str, bytes)) else None
+        if path is None or folder not in (folder / path).parents:
+            return
+        if next(count) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.write(diary, f"{event} {(folder / path).relative_to(folder)}\n".encode())
+
+    sys.addaudithook(watch)

@@ -70,11 +70,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.envs",
         "prefrl.agents",
     ),
+    "prefrl.summary": (*LEAVES, "prefrl.evaluation", "prefrl.loop"),
     "prefrl.runs": (
         *LEAVES,
         "prefrl.metrics",
         "prefrl.plan",
         "prefrl.resolution",
+        "prefrl.summary",
         "prefrl.plots",
         "prefrl.evaluation",
         "prefrl.feedback",
@@ -117,6 +119,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "prefrl.envs.recorder",
         "prefrl.envs.reward_vec_env",
         "prefrl.envs.vec_env",
+        "scripts.benchmark_imitation",  # the other tool's loop is built on it
     ),
     "mujoco": ("prefrl.envs", "prefrl.labelling.clips"),
     "sqlite3": ("prefrl.labelling.store",),

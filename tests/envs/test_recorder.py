@@ -183,6 +183,26 @@ def test_an_environment_that_goes_wrong_is_named_and_what_came_before_is_kept(ho
     np.testing.assert_array_equal(episode.observations, 0.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered in reduce:RuntimeWarning")
+def test_numbers_may_be_as_large_as_they_are_finite():
+    class Vast(Counting):
+        scale = 3e38
+
+        def step(self, action: Any):
+            _, *rest = super().step(action)
+            return np.array([self.scale, self.scale, -self.scale], dtype=np.float32), *rest
+
+    store = EpisodeStore()
+    venv = Recorder(side_by_side([Vast]), store, env_id="Vast-v0")
+    venv.reset()
+    for _ in range(5):
+        venv.step(np.zeros((1, 2)))
+    assert store.episodes[0].observations[1:].max() == np.float32(3e38)
+    Vast.scale = np.inf  # Of both signs, so that no sum tells which.
+    with pytest.raises(EnvironmentFault, match="Vast-v0 returned an observation"):
+        venv.step(np.zeros((1, 2)))
+
+
 def test_an_environment_that_cannot_be_reset_is_named():
     venv = Recorder(
         side_by_side([partial(Failing, "raises on reset")]), EpisodeStore(), env_id="Failing-v0"

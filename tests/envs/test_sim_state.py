@@ -52,6 +52,15 @@ def test_a_reader_follows_the_simulation_through_resets():
     env.close()
 
 
+def test_a_simulation_in_which_nothing_moves_has_an_empty_state():
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><geom size='1'/></worldbody></mujoco>"
+    )
+    reader = StateReader(mujoco.MjData(model))
+    assert reader.dim == 0
+    reader(np.empty(0))
+
+
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 def test_an_environment_without_mujoco_has_no_state(env_id):
     assert state_reader(make_env(env_id)) is None
