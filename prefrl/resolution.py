@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+import torch
 from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.presets import preset_for
@@ -56,6 +57,7 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         explore_steps=explore if config.explore_steps is None else config.explore_steps,
         checkpoint_every=config.checkpoint_every or preset.checkpoint_every,
         max_episode_steps=limit,
+        device=usable_device(config.device),
         agent_settings=_merged(preset.agent_settings, config.agent_settings),
         teacher=TeacherConfig(name=config.teacher.name, **dataclasses.asdict(teacher)),
         queries=dataclasses.replace(
@@ -91,6 +93,22 @@ def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
     if limit is None:
         raise ConfigError(f"{config.env} has no time limit; choose one with max_episode_steps")
     return limit
+
+
+def usable_device(name: str) -> str:
+    """A device that torch can work on here; `auto` is a GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: torch knows no such device, or this machine has none.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = " ".join(str(error).split(". ")[0].split())
+        raise ConfigError(f"device is {name!r}: {reason}; choose cpu, cuda or auto") from None
+    return name
 
 
 def _merged(preset: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -119,5 +119,6 @@ class ModelReward:
     @torch.inference_mode()
     def _slow(self, rows: FloatArray) -> FloatArray:
         model: Any = self._model
+        # The model takes its inputs to where it is.
         raw: FloatArray = model(torch.from_numpy(rows))["raw_rewards"].cpu().numpy()
         return raw

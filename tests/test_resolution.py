@@ -1,0 +1,31 @@
+"""What a run's settings leave open is decided once, and checked."""
+
+import pytest
+import torch
+
+from prefrl.config import RunConfig
+from prefrl.errors import ConfigError
+from prefrl.resolution import resolve, usable_device
+
+
+def test_auto_is_a_gpu_where_there_is_one() -> None:
+    assert usable_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_the_saved_settings_name_the_device_that_was_used() -> None:
+    assert resolve(RunConfig(env="Pendulum-v1", device="auto")).device != "auto"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", ""])
+def test_a_device_that_is_not_there_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(ConfigError, match="choose cpu, cuda or auto") as refused:
+        usable_device(name)
+    assert "\n" not in str(refused.value)
+    assert repr(name) in str(refused.value)
+
+
+def test_a_short_run_explores_a_tenth_of_its_steps_and_never_less_than_a_segment_each() -> None:
+    config = RunConfig(env="HalfCheetah-v4", steps=40_000)
+    assert resolve(config).explore_steps == 4_000
+    tiny = RunConfig(env="HalfCheetah-v4", steps=800, num_envs=8)
+    assert resolve(tiny).explore_steps == 8 * 50
