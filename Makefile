@@ -1,7 +1,7 @@
 # `make run` installs everything and trains; `make check` is what must pass before a commit.
 #   make run ARGS="--steps 100000 --seed 3"
 #   make test ARGS="-k packaging"
-#   make test PYTHON=python3.12 VENV=/tmp/venv-3.12
+#   make test PYTHON=python3.12 VENV=.venv-3.12
 
 PYTHON ?= python3
 VENV ?= .venv

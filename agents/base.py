@@ -112,7 +112,7 @@ class SB3Agent(ABC):
             )
         if not model._custom_logger:
             # SB3 makes one at the first call of `learn`, and critics catch up before that; for a
-            # silent model it would make an empty folder in /tmp at every call.
+            # silent model it would make an empty temporary folder at every call.
             model._logger = Logger(folder=None, output_formats=[])
             model._custom_logger = model.tensorboard_log is None and model.verbose == 0
 
