@@ -104,6 +104,8 @@ class SB3Agent(ABC):
         self.venv = find_reward_stage(model.get_env())
         self.on_step = on_step
         self.total_steps = total_steps
+        # While exploring, environments are reset after so many steps each; None leaves them alone.
+        self.explore_episode_steps: int | None = None
         changing = changing_schedules(model)
         if changing and total_steps is None:
             raise ConfigError(
@@ -143,11 +145,16 @@ class SB3Agent(ABC):
         self.model.action_space.seed(seed)
         self.venv.action_space.seed(seed)
         env.seed(seed)
-        # SB3 resets its environments only when it first learns; a leg does so every time.
+        self._reset_environments()
+        self._follow_schedules(self.num_steps, 0)
+
+    def _reset_environments(self) -> None:
+        """SB3 resets its environments only when it first learns."""
+        env = self.model.get_env()
+        assert env is not None
         observations: Any = env.reset()
         self.model._last_obs = observations
         self.model._last_episode_starts = np.ones(self.num_envs, dtype=bool)
-        self._follow_schedules(self.num_steps, 0)
 
     def set_reward(self, reward_function: RewardFunction) -> None:
         """From the next step on this is the reward."""

@@ -89,6 +89,7 @@ def make_agent(
     *,
     on_step: Callable[[int], None] | None = None,
     total_steps: int | None = None,
+    explore_episode_steps: int | None = None,
 ) -> SB3Agent:
     """The agent that fits the kind of model.
 
@@ -96,14 +97,20 @@ def make_agent(
         model: built on a stack that contains a `RewardVecEnv`.
         on_step: called with the number of steps taken.
         total_steps: of the whole run; a model whose settings change over it needs to know.
+        explore_episode_steps: while exploring, environments are reset after so many steps each.
 
     Raises:
         ConfigError: the model is neither on-policy nor off-policy, or cannot be used.
     """
-    if isinstance(model, OnPolicyAlgorithm):
-        return OnPolicyAgent(model, on_step=on_step, total_steps=total_steps)
-    if isinstance(model, OffPolicyAlgorithm):
-        return OffPolicyAgent(model, on_step=on_step, total_steps=total_steps)
+    kinds: tuple[tuple[Any, Any], ...] = (
+        (OnPolicyAlgorithm, OnPolicyAgent),
+        (OffPolicyAlgorithm, OffPolicyAgent),
+    )
+    for kind, make in kinds:
+        if isinstance(model, kind):
+            agent: SB3Agent = make(model, on_step=on_step, total_steps=total_steps)
+            agent.explore_episode_steps = explore_episode_steps
+            return agent
     raise ConfigError(
         f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model"
     )

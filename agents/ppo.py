@@ -57,7 +57,9 @@ class OnPolicyAgent(SB3Agent):
         self._check_steps(num_steps)
         model = self.model
         observations: list[Any] = [model._last_obs]
-        for _ in range(num_steps // self.num_envs):
+        for step in range(num_steps // self.num_envs):
+            if self.explore_episode_steps and step and step % self.explore_episode_steps == 0:
+                self._reset_environments()
             actions = np.stack([self.venv.action_space.sample() for _ in range(self.num_envs)])
             last, _, model._last_episode_starts, _ = self.venv.step(actions)
             observations.append(last)

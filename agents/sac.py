@@ -85,12 +85,17 @@ class OffPolicyAgent(SB3Agent):
         self._check_steps(num_steps)
         self._has_explored_only = True
         self.model.learning_starts = RANDOM_STEPS
-        end = self.num_steps + num_steps
+        begin, end = self.num_steps, self.num_steps + num_steps
         self._refresh_exploration()
         while self.num_steps < end:
-            until_next = REFERENCE_EVERY - self.num_steps % REFERENCE_EVERY
-            self._learn(min(until_next, end - self.num_steps))
-            self._refresh_exploration()
+            at = self.num_steps
+            until_next = REFERENCE_EVERY - at % REFERENCE_EVERY
+            episode = (self.explore_episode_steps or end) * self.num_envs
+            self._learn(min(until_next, episode - (at - begin) % episode, end - at))
+            if self.num_steps % REFERENCE_EVERY == 0 or self.num_steps == end:
+                self._refresh_exploration()
+            if (self.num_steps - begin) % episode == 0:
+                self._reset_environments()
 
     def _refresh_exploration(self) -> None:
         buffer = self.model.replay_buffer

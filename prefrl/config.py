@@ -225,6 +225,9 @@ class RunConfig:
             reward, the arm to compare with.
         num_envs: environments stepped side by side; None lets the preset decide.
         explore_steps: steps before the first session; None lets the preset decide.
+        explore_episode_steps: while exploring, environments are reset after so many steps each. By
+            default two segments where early termination was switched off, so that the first queries
+            are not all about robots that have fallen; whole episodes elsewhere.
         seed: everything random follows from it; 0 is a seed.
         device: where torch works (cpu, cuda, cuda:1, auto).
         threads: torch threads; results repeat exactly for the same number only.
@@ -249,6 +252,7 @@ class RunConfig:
     reward: Literal["learned", "true"] = "learned"
     num_envs: PositiveInt | None = None
     explore_steps: CountInt | None = None
+    explore_episode_steps: PositiveInt | None = None
     seed: CountInt = 0
     device: str = "cpu"
     threads: PositiveInt = 1

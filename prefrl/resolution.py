@@ -10,6 +10,7 @@ from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.presets import preset_for
 from prefrl.config import RunConfig, TeacherConfig, checked
+from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.registry import episode_steps, find_spec, make_env
 from prefrl.errors import ConfigError
 from prefrl.feedback.teachers import TeacherSettings
@@ -57,6 +58,7 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         explore_steps=explore if config.explore_steps is None else config.explore_steps,
         checkpoint_every=config.checkpoint_every or preset.checkpoint_every,
         max_episode_steps=limit,
+        explore_episode_steps=_explore_episode(config, own_env, segment_length),
         device=usable_device(config.device),
         agent_settings=_merged(preset.agent_settings, config.agent_settings),
         teacher=TeacherConfig(name=config.teacher.name, **dataclasses.asdict(teacher)),
@@ -93,6 +95,20 @@ def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
     if limit is None:
         raise ConfigError(f"{config.env} has no time limit; choose one with max_episode_steps")
     return limit
+
+
+def _explore_episode(config: RunConfig, own_env: MakeEnv | None, segment_length: int) -> int | None:
+    if config.explore_episode_steps is not None:
+        if config.explore_episode_steps < segment_length:
+            raise ConfigError(
+                f"explore_episode_steps is {config.explore_episode_steps}; the first queries need "
+                f"segments of {segment_length} steps"
+            )
+        return config.explore_episode_steps
+    switched_off = (
+        own_env is None and config.fixed_horizon and fixed_horizon_settings(find_spec(config.env))
+    )
+    return 2 * segment_length if switched_off else None
 
 
 def usable_device(name: str) -> str:

@@ -230,7 +230,12 @@ class _Run:
                 device=config.device,
             )
         )
-        self.agent = make_agent(make(self.venv), on_step=self._advance, total_steps=config.steps)
+        self.agent = make_agent(
+            make(self.venv),
+            on_step=self._advance,
+            total_steps=config.steps,
+            explore_episode_steps=config.explore_episode_steps,
+        )
         self.plan = plan(config, stride=self.agent.stride)
         self.feedback = self._make_feedback(parts) if config.reward == "learned" else None
 

@@ -49,7 +49,12 @@ PPO: dict[str, Any] = {
     "vf_coef": 0.5,
     "max_grad_norm": 0.5,
 }
-POLICY: dict[str, Any] = {"net_arch": [64, 64], "log_std_init": 0.0, "ortho_init": True}
+POLICY: dict[str, Any] = {
+    "net_arch": [64, 64],
+    "activation_fn": "Tanh",
+    "log_std_init": 0.0,
+    "ortho_init": True,
+}
 PACKAGES = (
     "imitation", "prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy",
 )  # fmt: skip
@@ -89,25 +94,20 @@ def run_imitation(job: Job) -> dict[str, Any]:
     from imitation.rewards.reward_nets import BasicRewardNet  # type: ignore[import-not-found]
     from imitation.util.networks import RunningNorm  # type: ignore[import-not-found]
     from imitation.util.util import make_vec_env  # type: ignore[import-not-found]
-    from stable_baselines3 import PPO as SB3PPO
-    from stable_baselines3.common.evaluation import evaluate_policy
-    from torch import nn
+
+    from prefrl.agents.factory import make_model
+    from prefrl.envs.registry import make_env
+    from prefrl.evaluation import evaluate
 
     stopwatch = Stopwatch()
     rng = np.random.default_rng(job.seed)
     venv = make_vec_env(ENV, rng=rng, n_envs=NUM_ENVS)
-    agent = SB3PPO(
-        "MlpPolicy",
-        venv,
-        seed=job.seed,
-        device="cpu",
-        policy_kwargs={
-            **POLICY,
-            "activation_fn": nn.Tanh,
-            "features_extractor_class": NormalizeFeaturesExtractor,
-            "features_extractor_kwargs": {"normalize_class": RunningNorm},
-        },
-        **PPO,
+    extractor = {
+        "features_extractor_class": NormalizeFeaturesExtractor,
+        "features_extractor_kwargs": {"normalize_class": RunningNorm},
+    }
+    agent: Any = make_model(
+        "ppo", venv, {**PPO, "policy_kwargs": {**POLICY, **extractor}}, seed=job.seed, device="cpu"
     )
     reward_net = BasicRewardNet(
         venv.observation_space, venv.action_space, normalize_input_layer=RunningNorm
@@ -136,17 +136,19 @@ def run_imitation(job: Job) -> dict[str, Any]:
     trainer.train(total_timesteps=total, total_comparisons=job.comparisons)
     figures = stopwatch.read()
     steps = {"ppo_steps": agent.num_timesteps, "env_steps": sum(venv.get_attr("total_steps"))}
-    fresh = make_vec_env(ENV, rng=rng, n_envs=EVAL_EPISODES)
-    returns, _ = evaluate_policy(
-        agent.policy, fresh, EVAL_EPISODES, deterministic=True, return_episode_rewards=True
+    result = evaluate(
+        lambda observations: agent.predict(observations, deterministic=True)[0],
+        lambda: make_env(ENV),
+        num_episodes=EVAL_EPISODES,
+        seed=job.seed,
     )
     return {
         **figures,
         **steps,
         "comparisons": len(trainer.dataset),
         "sessions": job.iterations + 1,
-        "true_return_mean": float(np.mean(returns)),
-        "true_return_std": float(np.std(returns)),
+        "true_return_mean": result.true_return_mean,
+        "true_return_std": result.true_return_std,
     }
 
 
@@ -172,7 +174,7 @@ def run_prefrl(job: Job) -> dict[str, Any]:
             **PPO,
             "normalize_observations": True,
             "normalize_reward": False,
-            "policy_kwargs": {**POLICY, "activation_fn": "Tanh"},
+            "policy_kwargs": POLICY,
         },
     )
     stopwatch = Stopwatch()
@@ -306,7 +308,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "segment_length": SEGMENT_LENGTH,
         "steps": arguments.steps,
         "comparisons": arguments.comparisons,
-        "ppo": {**PPO, **POLICY, "activation_fn": "Tanh", "normalize_observations": True},
+        "ppo": {**PPO, **POLICY, "normalize_observations": True},
         "threads": 1,
         "cpus": os.cpu_count(),
         "load_average_at_start": round(os.getloadavg()[0], 2),

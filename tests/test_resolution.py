@@ -29,3 +29,14 @@ def test_a_short_run_explores_a_tenth_of_its_steps_and_never_less_than_a_segment
     assert resolve(config).explore_steps == 4_000
     tiny = RunConfig(env="HalfCheetah-v4", steps=800, num_envs=8)
     assert resolve(tiny).explore_steps == 8 * 50
+
+
+def test_a_task_whose_early_end_was_switched_off_is_explored_two_segments_at_a_time() -> None:
+    assert resolve(RunConfig(env="Hopper-v4")).explore_episode_steps == 100
+    assert resolve(RunConfig(env="HalfCheetah-v4")).explore_episode_steps is None
+    assert resolve(RunConfig(env="Hopper-v4", fixed_horizon=False)).explore_episode_steps is None
+
+
+def test_an_exploration_too_short_for_a_segment_is_refused() -> None:
+    with pytest.raises(ConfigError, match="explore_episode_steps is 20"):
+        resolve(RunConfig(env="Hopper-v4", explore_episode_steps=20))
