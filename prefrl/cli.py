@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(f"unknown command {words[0]!r}; choose from {', '.join(commands)}")
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
+            threading.excepthook = _show_thread_error
             commands[words[0]](words[1:])
     except PrefrlError as error:
         print(f"prefrl: {_one_line(str(error))}", file=sys.stderr)
@@ -103,6 +105,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show_warning(message: Warning | str, *_: Any) -> None:
     # Where in the code it was raised is of no use to whoever types a command.
     print(f"warning: {_one_line(str(message))}", file=sys.stderr)
+
+
+def _show_thread_error(failed: threading.ExceptHookArgs) -> None:
+    # TensorBoard writes in a thread, and hands a full disk on to the main one, which says so.
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
 
 
 def _one_line(text: str) -> str:

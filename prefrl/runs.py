@@ -109,12 +109,18 @@ def run(
         hint = f"; go on with it by --resume {folder}" if (folder / "config.yaml").exists() else ""
         raise StorageError(f"the output folder {folder} is in use{hint}, or choose another --out")
     session = _Run(resolved, folder, parts)
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"could not make {folder}: {reason(error)}") from None
     with _claimed(folder):
-        write_text_atomically(folder / "config.yaml", to_yaml(resolved))
+        try:
+            write_text_atomically(folder / "config.yaml", to_yaml(resolved))
+        except StorageError:
+            if is_new:
+                folder.rmdir()
+            raise
         return session.finish(None, show_progress=show_progress, wandb_project=wandb_project)
 
 
@@ -184,7 +190,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _resumable(folder: Path) -> Iterator[None]:
     """Says how to go on, once what has stopped a run is put right."""
-    hint = f"the last checkpoint is kept, go on with --resume {folder}"
+    hint = f"go on from the last checkpoint with --resume {folder}"
     try:
         yield
     except (EnvironmentFault, StorageError) as error:
@@ -259,7 +265,9 @@ class _Run:
         return Feedback(
             teacher=parts.teacher or SyntheticTeacher(teacher_settings(config.teacher)),
             strategy=parts.strategy or make_strategy(config.strategy),
-            learner=RewardTrainer(model.to(config.device), settings, streams=self.streams),
+            learner=RewardTrainer(
+                model.to(self.agent.model.device), settings, streams=self.streams
+            ),
             settings=SessionSettings(
                 segment_length=config.segment_length,
                 candidate_factor=config.queries.candidate_factor,

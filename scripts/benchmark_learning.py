@@ -95,11 +95,15 @@ def cells(names: Sequence[str]) -> Iterator[Cell]:
                 yield Cell(name, arm, seed)
 
 
-def run_cell(cell: Cell, runs: Path) -> str:
-    """Runs a cell in a process of its own, or goes on with it; returns a line to print."""
+def run_cell(cell: Cell, runs: Path) -> tuple[bool, str]:
+    """Runs a cell in a process of its own, or goes on with it.
+
+    Returns:
+        whether it has ended well, and a line to print.
+    """
     out, kept = runs / cell.name, RESULTS / f"{cell.name}.json"
     if kept.exists() and not out.exists():
-        return f"{cell.name}: kept from before, in {kept}"
+        return True, f"{cell.name}: kept from before, in {kept}"
     if not (out / "summary.json").exists():
         resuming = (out / "config.yaml").exists()
         command = ["scripts/run_pbrl.py", "--resume", str(out)] if resuming else cell.command(out)
@@ -111,9 +115,10 @@ def run_cell(cell: Cell, runs: Path) -> str:
                 [sys.executable, *command], env=env, stdout=log, stderr=log, check=False
             ).returncode
         if status:
-            return f"{cell.name}: failed with status {status}, see {log.name}"
+            return False, f"{cell.name}: failed with status {status}, see {log.name}"
     summary = keep(cell, out)
-    return f"{cell.name}: {summary['final_true_return_mean']:.0f} in {summary['wall_s']:.0f} s"
+    reached = f"{summary['final_true_return_mean']:.0f} in {summary['wall_s']:.0f} s"
+    return True, f"{cell.name}: {reached}"
 
 
 def keep(cell: Cell, out: Path) -> dict[str, Any]:
@@ -206,13 +211,16 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--report", action="store_true", help="only write the tables and plots")
     arguments = parser.parse_args()
+    has_failed = False
     if not arguments.report:
         with ThreadPoolExecutor(arguments.jobs) as pool:
             work = [pool.submit(run_cell, c, arguments.runs) for c in cells(arguments.groups)]
             for one in work:
-                print(one.result(), flush=True)
+                has_ended_well, line = one.result()
+                has_failed |= not has_ended_well
+                print(line, flush=True)
     report()
-    return 0
+    return int(has_failed)
 
 
 if __name__ == "__main__":

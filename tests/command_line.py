@@ -65,6 +65,10 @@ class Process:
         """Sends SIGKILL, which no process can catch."""
         self._process.kill()
 
+    def interrupt(self) -> None:
+        """Sends SIGINT, as Ctrl-C does."""
+        os.kill(self._process.pid, signal.SIGINT)
+
     @property
     def is_alive(self) -> bool:
         """Whether it still runs."""

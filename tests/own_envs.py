@@ -14,16 +14,14 @@ class PointMass(gym.Env[Any, Any]):
     """A point in the plane that is paid for being near the origin, and starts anywhere.
 
     Args:
-        fault: a file; while it exists, the environment does what it says after `fault_step` steps:
-            "nan" or "raise".
-        fault_step: in steps of this environment, over all episodes.
+        fault: a file such as "nan 300" or "raise 0"; while it exists, the environment observes NaN
+            or raises after so many steps, over all episodes.
     """
 
-    def __init__(self, fault: str | None = None, fault_step: int = 300) -> None:
+    def __init__(self, fault: str | None = None) -> None:
         self.observation_space = spaces.Box(-2.0, 2.0, (2,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self._fault = Path(fault) if fault else None
-        self._fault_step = fault_step
         self._num_steps = 0
 
     def reset(
@@ -38,10 +36,12 @@ class PointMass(gym.Env[Any, Any]):
         self._place = np.clip(self._place + 0.1 * np.asarray(action), -2.0, 2.0)
         observation = self._place.astype(np.float32)
         reward = -float(np.linalg.norm(self._place))
-        if self._fault is not None and self._num_steps > self._fault_step and self._fault.exists():
-            if self._fault.read_text() == "raise":
-                raise RuntimeError("the motor\nis too hot")
-            observation = np.full_like(observation, np.nan)
+        if self._fault is not None and self._fault.exists():
+            kind, after = self._fault.read_text().split()
+            if self._num_steps > int(after):
+                if kind == "raise":
+                    raise RuntimeError("the motor\nis too hot")
+                observation = np.full_like(observation, np.nan)
         return observation, reward, False, False, {}
 
 

@@ -16,11 +16,15 @@ from prefrl.checkpoint import load_state
 from prefrl.config import from_yaml, to_yaml
 from prefrl.metrics import read_metrics
 from tests import tiny_runs
-from tests.command_line import prefrl, start
+from tests.command_line import Outcome, prefrl, start
 from tests.test_checkpoint import same
 
 DEADLY = "tests.own_envs:Deadly-v0"
-CONFIGS = {"ppo": tiny_runs.ppo(env=DEADLY), "sac": tiny_runs.sac(env=DEADLY)}
+# Exploration in short episodes, and over more than one leg.
+CONFIGS = {
+    "ppo": tiny_runs.ppo(env=DEADLY, explore_steps=360, explore_episode_steps=25),
+    "sac": tiny_runs.sac(env=DEADLY, explore_episode_steps=30),
+}
 
 
 class Home:
@@ -29,6 +33,7 @@ class Home:
     def __init__(self, path, agent):
         self.path, self.run = path, path / "run"
         self.files: list[str] = []
+        self.outcome: Outcome | None = None
         path.mkdir(parents=True)
         (path / "settings.yaml").write_text(to_yaml(CONFIGS[agent]))
         self.begin = ["run", "--config", "settings.yaml", "--out", "run"]

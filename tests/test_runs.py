@@ -389,6 +389,12 @@ def test_a_folder_in_use_stays_as_it_is(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_the_device_may_be_left_to_torch(tmp_path):
+    result = run(tiny_runs.ppo(steps=300, device="auto"), out=tmp_path, show_progress=False)
+    assert result.reward_model is not None
+    assert result.reward_model.input_mean.device == result.agent.model.device
+
+
 def test_an_empty_folder_is_as_good_as_none(tmp_path):
     result = run(tiny_runs.ppo(reward="true", steps=130), out=tmp_path, show_progress=False)
     assert result.folder == tmp_path

@@ -1,0 +1,64 @@
+"""Learning is tested by learning."""
+
+import pytest
+
+from prefrl import QueryConfig, RunConfig, TeacherConfig, run
+from prefrl.metrics import read_metrics
+from tests import tiny_runs
+
+PPO_SETTINGS = {"n_steps": 64, "batch_size": 64, "gamma": 0.9, "learning_rate": 1e-3}
+
+
+def point_mass(**changes):
+    """100 answers about a point that is paid for being near the origin."""
+    return RunConfig(
+        **{
+            "env": tiny_runs.POINT_MASS,
+            "agent": "ppo",
+            "steps": 16_000,
+            "num_envs": 8,
+            "budget": 100,
+            "segment_length": 10,
+            "explore_steps": 800,
+            "eval_episodes": 20,
+            "agent_settings": PPO_SETTINGS,
+            "queries": QueryConfig(num_sessions=4),
+            **changes,
+        }
+    )
+
+
+def random_return(result):
+    """What random actions reached, before the first session."""
+    return read_metrics(result.folder / "metrics.jsonl")[0]["true_return"]
+
+
+def test_ppo_learns_a_task_from_comparisons_alone(tmp_path):
+    result = run(point_mass(), out=tmp_path / "run", show_progress=False)
+    assert result.summary["final_true_return_mean"] > 0.5 * random_return(result)
+    assert result.summary["reward_true_correlation"] > 0.6
+    assert result.summary["reward_holdout_accuracy"] > 0.7
+
+
+@pytest.mark.slow
+def test_from_answers_that_mean_nothing_it_learns_nothing(tmp_path):
+    guessing = TeacherConfig("noisy", beta=0.0)
+    result = run(point_mass(teacher=guessing), out=tmp_path / "run", show_progress=False)
+    assert result.summary["final_true_return_mean"] < 0.8 * random_return(result)
+
+
+@pytest.mark.slow
+def test_sac_learns_a_task_from_comparisons_alone(tmp_path):
+    sac = {"agent": "sac", "num_envs": 1, "steps": 4_000, "explore_steps": 1_000}
+    config = point_mass(**sac, agent_settings={"gamma": 0.9, "policy_kwargs": {"net_arch": [64]}})
+    result = run(config, out=tmp_path / "run", show_progress=False)
+    assert result.summary["final_true_return_mean"] > 0.5 * random_return(result)
+    assert result.summary["reward_true_correlation"] > 0.6
+
+
+@pytest.mark.slow
+def test_a_cheetah_learns_to_run_from_comparisons_alone(tmp_path):
+    config = RunConfig(env="HalfCheetah-v4", agent="ppo", steps=152_000)
+    result = run(config, out=tmp_path / "run", show_progress=False)
+    assert result.summary["final_true_return_mean"] > 800
+    assert result.summary["reward_true_correlation"] > 0.6
