@@ -3,7 +3,8 @@
 PPO started from RL Baselines3 Zoo's published MuJoCo values (gamma, GAE lambda, gradient clipping,
 no orthogonal initialisation, ReLU). What was changed by measurement: 64 units instead of 256, eight
 environments, minibatches of 256 and a learning rate of 3e-4 (docs/benchmarks/learning.md). SAC's
-are SB3's own defaults with PEBBLE's smaller starting temperature.
+are SB3's own defaults with PEBBLE's smaller starting temperature, and 128 units instead of 256: on
+HalfCheetah they learn as much in 100,000 steps (4,246 against 3,992, one seed) in half the time.
 """
 
 import re
@@ -55,7 +56,7 @@ _SAC: dict[str, Any] = {
     "gradient_steps": 1,
     "ent_coef": "auto_0.1",
     "normalize_observations": False,
-    "policy_kwargs": {"net_arch": [256, 256], "activation_fn": "ReLU"},
+    "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "ReLU"},
 }
 
 # Random play of these covers an episode in fewer steps than the usual segment has.
