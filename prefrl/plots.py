@@ -1,11 +1,11 @@
-"""Pictures of a run and of a benchmark, as PNG files of 1200 x 500 px.
+"""Pictures of a run, a benchmark and a reward model: PNG files of 1200 x 500 px, or 750 x 750.
 
 Drawn with matplotlib's `Figure` alone: pyplot's global state and any display stay untouched.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ Rows = Sequence[Mapping[str, float | None]]
 FloatArray = NDArray[np.float64]
 
 _SIZE_IN = (9.6, 4.0)
+_SQUARE_IN = (6.0, 6.0)
 _DPI = 125
 _INK, _MUTED, _FAINT = "#1f2430", "#5f6673", "#d9dce2"
 _TRUE, _LEARNED = "#0b66b0", "#c8551b"
@@ -32,6 +33,24 @@ _ARMS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444
 _DASHES = ("-", "--", ":", "-.")
 _NUM_GRID_POINTS = 200
 _LABEL_CHARACTER = 0.018  # of the axis: a digit above it
+_DOT_POINTS2 = (24.0, 130.0)  # areas of the smallest dot drawn and of that of the fullest bin
+_Z_95 = 1.96
+
+
+class Bins(Protocol):
+    """Predictions in groups, such as `prefrl.rewards.calibration.reliability_bins` makes them."""
+
+    @property
+    def mean_predicted(self) -> FloatArray:
+        """(bins,) mean predicted probability of "left", in [0, 1]."""
+
+    @property
+    def mean_observed(self) -> FloatArray:
+        """(bins,) mean answer: 1 left, 0 right, 0.5 a tie."""
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(bins,) answers in each, at least 1."""
 
 
 def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str) -> None:
@@ -118,6 +137,53 @@ def plot_arms(
     _save(figure, path)
 
 
+def plot_reliability(bins: Bins, path: str | os.PathLike[str], *, title: str) -> None:
+    """Draws what was answered against what was predicted; on the diagonal a model is calibrated.
+
+    The area of a dot is in proportion to the answers in its bin (very small ones are drawn larger,
+    to be seen); its bar is Wilson's 95% interval (1927), too long where ties are among them.
+
+    Args:
+        bins: may be none.
+        path: the PNG file.
+        title: above it all; taken literally.
+
+    Raises:
+        StorageError: the file could not be written.
+    """
+    figure = _new_figure(title, _SQUARE_IN)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    _finish_shares(axes)
+    axes.set_xlabel("predicted probability that left is better")
+    axes.set_ylabel("share of answers that said left")
+    note = "no answers yet"
+    if len(bins.counts):
+        x, y = bins.mean_predicted, bins.mean_observed
+        smallest, largest = _DOT_POINTS2
+        areas = np.maximum(largest * bins.counts / bins.counts.max(), smallest)
+        low, high = _wilson(y, bins.counts)
+        axes.vlines(x, low, high, color=_TRUE, alpha=0.45, linewidth=1.4, clip_on=False)
+        axes.scatter(x, y, areas, color=_TRUE, edgecolors="white", zorder=4, clip_on=False)
+        note = f"{bins.counts.sum():,} answers, {_span(bins.counts)} a dot;  "
+        note += "bars: 95% interval;  dashed: calibrated"
+    axes.set_title(note, loc="left", color=_MUTED, fontsize=9)
+    _save(figure, path)
+
+
+def _wilson(share: FloatArray, counts: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """(bins,) ends of the score interval of each share; honest at 0 and 1, and for few answers."""
+    shrink = 1 / (1 + _Z_95**2 / counts)
+    centre = shrink * (share + _Z_95**2 / (2 * counts))
+    half = shrink * _Z_95 * np.sqrt(share * (1 - share) / counts + (_Z_95 / (2 * counts)) ** 2)
+    return centre - half, centre + half
+
+
+def _span(counts: NDArray[np.int64]) -> str:
+    fewest, most = counts.min(), counts.max()
+    return f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+
+
 def _draw_arm(axes: "Axes", grid: FloatArray, values: FloatArray, index: int) -> "Line2D":
     colour, dashes = _ARMS[index % len(_ARMS)], _DASHES[index // len(_ARMS) % len(_DASHES)]
     marker = "o" if len(grid) == 1 else ""
@@ -131,10 +197,10 @@ def _draw_arm(axes: "Axes", grid: FloatArray, values: FloatArray, index: int) ->
     return line
 
 
-def _new_figure(title: str) -> "Figure":
+def _new_figure(title: str, size_in: tuple[float, float] = _SIZE_IN) -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE_IN, dpi=_DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained", facecolor="white")
     figure.suptitle(
         title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=_INK, parse_math=False
     )
@@ -201,6 +267,20 @@ def _finish_axes(axes: "Axes", last_step: float) -> None:
     if high - low >= 10:  # Otherwise whole numbers would hide what differs.
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="y", color=_FAINT, linewidth=0.7)
+    _mute(axes)
+
+
+def _finish_shares(axes: "Axes") -> None:
+    """A square from 0 to 1 in both directions."""
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.grid(color=_FAINT, linewidth=0.7)
+    _mute(axes)
+
+
+def _mute(axes: "Axes") -> None:
+    """What is not drawn from figures steps back."""
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FAINT)

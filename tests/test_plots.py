@@ -8,7 +8,8 @@ import pytest
 from matplotlib import image
 
 from prefrl.errors import StorageError
-from prefrl.plots import plot_arms, plot_learning_curve
+from prefrl.plots import plot_arms, plot_learning_curve, plot_reliability
+from prefrl.rewards.calibration import ReliabilityBins, reliability_bins
 
 
 def run(num_legs=50, *, learned=True, height=4_000.0):
@@ -131,6 +132,56 @@ def test_the_band_goes_from_the_lowest_to_the_highest_seed(tmp_path, monkeypatch
     assert axes.lines[0].get_ydata()[-1] == pytest.approx(60.0)  # 20 * (1 + 2 + 6) / 3
     at_the_end = [y for x, y in axes.collections[0].get_paths()[0].vertices if x == 20]
     assert (min(at_the_end), max(at_the_end)) == (20.0, 120.0)
+
+
+def bins_of(*rows):
+    """One (mean predicted, mean observed, count) each."""
+    predicted, observed, counts = np.array(rows).reshape(-1, 3).T
+    return ReliabilityBins(predicted, observed, counts.astype(np.int64))
+
+
+def drawn_reliability(bins, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("prefrl.plots._save", lambda figure, path: figures.append(figure))
+    plot_reliability(bins, tmp_path / "x.png", title="")
+    (axes,) = figures[0].axes
+    return axes
+
+
+def test_reliability_is_a_dot_a_bin_between_diagonal_and_interval(tmp_path, monkeypatch):
+    bins = bins_of((0.1, 0.0, 40), (0.5, 0.5, 10), (0.9, 1.0, 20))
+    axes = drawn_reliability(bins, tmp_path, monkeypatch)
+    bars, dots = axes.collections
+    assert dots.get_offsets().tolist() == [[0.1, 0.0], [0.5, 0.5], [0.9, 1.0]]
+    assert dots.get_sizes() == pytest.approx(dots.get_sizes()[0] * np.array([1, 0.25, 0.5]))
+    ends = [path.vertices[:, 1].tolist() for path in bars.get_paths()]
+    # Wilson's interval of 0 in 40 goes up to z^2 / (n + z^2), that of 5 in 10 from 0.24 to 0.76.
+    assert ends[0] == pytest.approx([0.0, 1.96**2 / (40 + 1.96**2)], abs=1e-9)
+    assert ends[1] == pytest.approx([0.2366, 0.7634], abs=1e-4)
+    assert axes.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 1), (0, 1))
+    assert axes.get_xlabel() == "predicted probability that left is better"
+    assert axes.get_ylabel() == "share of answers that said left"
+    assert axes.get_title(loc="left").startswith("70 answers, 10 to 40 a dot;")
+
+
+def test_a_bin_with_next_to_no_answers_is_still_seen(tmp_path, monkeypatch):
+    bins = bins_of((0.1, 0.0, 1), (0.5, 0.5, 100_000))
+    _, dots = drawn_reliability(bins, tmp_path, monkeypatch).collections
+    assert dots.get_sizes().min() > 20
+
+
+@pytest.mark.parametrize("num", [0, 1, 2, 500])
+def test_reliability_of_any_number_of_answers_is_a_square_picture(tmp_path, num):
+    p = np.linspace(0, 1, num)
+    bins = reliability_bins(p, (p > 0.5).astype(float))
+    plot_reliability(bins, tmp_path / "x.png", title="$no_math \\here$: ECE 0.03")
+    assert pixels(tmp_path / "x.png").shape == (750, 750, 3)
+
+
+def test_reliability_says_where_there_are_no_answers(tmp_path, monkeypatch):
+    axes = drawn_reliability(bins_of(), tmp_path, monkeypatch)
+    assert axes.get_title(loc="left") == "no answers yet"
 
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path):
