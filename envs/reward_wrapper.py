@@ -38,6 +38,20 @@ class EnsembleReward(Protocol):
         ...
 
 
+@runtime_checkable
+class NoveltyAware(Protocol):
+    """A reward function that also knows how new to it an input is."""
+
+    @property
+    def knows_novelty(self) -> bool:
+        """Whether there is anything to compare with."""
+        ...
+
+    def novelty(self, obs: FloatArray, action: FloatArray) -> FloatArray:
+        """(N,) 0 for what was seen in training, larger for what is unlike it."""
+        ...
+
+
 def as_reward_function(reward: RewardFunction | HasRewardFunction) -> RewardFunction:
     """The reward function itself, or the frozen present one of a reward model."""
     if isinstance(reward, HasRewardFunction):
@@ -97,9 +111,11 @@ def check_fits(
 class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Replaces an environment's reward; everything else reaches the agent untouched.
 
-    `info["true_reward"]` keeps the environment's own reward and, for an ensemble,
-    `info["reward_uncertainty"]` the heads' spread. The reward function sees observations and
-    actions flattened (discrete ones one-hot), before any normalisation you wrap around this.
+    `info["true_reward"]` keeps the environment's own reward; for an ensemble,
+    `info["reward_uncertainty"]` is the heads' spread, and for a reward model with a feature bank
+    `info["reward_novelty"]` how unlike every segment in it the step is, from 0 to 2. The reward
+    function sees observations and actions flattened (discrete ones one-hot), before any
+    normalisation you wrap around this.
 
     Args:
         env: any Gymnasium environment whose spaces flatten to numbers.
@@ -161,6 +177,8 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             info["reward_uncertainty"] = float(uncertainty[0])
         else:
             rewards = self.reward_function(obs, row, next_obs, np.array([terminated or truncated]))
+        if isinstance(self.reward_function, NoveltyAware) and self.reward_function.knows_novelty:
+            info["reward_novelty"] = float(self.reward_function.novelty(obs, row)[0])
         info["true_reward"] = float(true_reward)
         self._obs = next_obs
         return observation, float(rewards[0]), terminated, truncated, info

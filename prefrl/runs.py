@@ -247,21 +247,24 @@ class _Run:
 
     def _make_feedback(self, parts: Parts) -> Feedback:
         config, settings = self.config, self.config.reward_model
+        assert config.segment_length
         observations = observation_dim(self.venv.observation_space)
         model = EnhancedRewardModel(
             observations + action_dim(self.venv.action_space),
             generator=self.streams.torch_generator("reward-weights"),
             hidden_dim=settings.hidden_dim,
             num_reward_heads=settings.num_reward_heads,
-            bank_size=settings.bank_size,
             dropout=settings.dropout,
             num_layers=settings.num_layers,
             shared_trunk=settings.shared_trunk,
             head_layer_norm=settings.head_layer_norm,
+            segment_length=config.segment_length if settings.scale_by_segment else 1,
+            bank_size=settings.bank_size or 0,
+            bank_policy=settings.bank_policy,
+            bank_neighbours=settings.bank_neighbours,
             observation_dim=observations,
             env_id=self.venv.env_id,
         )
-        assert config.segment_length
         return Feedback(
             teacher=parts.teacher or SyntheticTeacher(teacher_settings(config.teacher)),
             strategy=parts.strategy or make_strategy(config.strategy),

@@ -55,7 +55,10 @@ def test_options_are_settings(whole):
     config = from_yaml(whole.run / "config.yaml")
     expected = tiny_runs.ppo(seed=0)
     for name in ("env", "agent", "steps", "num_envs", "budget", "segment_length", "reward_model"):
-        assert getattr(config, name) == getattr(expected, name), name
+        wanted = getattr(expected, name)
+        if name == "reward_model":
+            wanted = wanted.decided("plain")  # PPO's
+        assert getattr(config, name) == wanted, name
     assert config.agent_settings["n_steps"] == 64
     assert config.agent_settings["gamma"] == 0.99, "the rest is the preset's"
 
@@ -171,6 +174,8 @@ def test_an_environment_that_ends_early_is_warned_of_in_one_line(tmp_path):
     outcome = prefrl(tmp_path, "run", "--config", "mine.yaml", "--out", "run")
     assert outcome.status == 0, outcome.err
     warned = [line for line in outcome.err.splitlines() if line.startswith("warning: ")]
+    # CartPole pays 1 for every step, so the oracle has nothing but ties to give.
+    warned = [line for line in warned if "every answer is a tie" not in line]
     assert len(warned) == 1
     assert "episodes end early" in warned[0]
     assert "terminate_when_unhealthy=False" in warned[0]

@@ -38,6 +38,8 @@ NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "last_session_at": st.floats(0, 1),
     "validation_fraction": SHARE,
     "dropout": SHARE,
+    "error_rate": SHARE | st.just("auto"),
+    "bank_alpha": SHARE | st.just("auto"),
     "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),
     "max_grad_norm": st.floats(0, exclude_min=True, allow_infinity=True),
 }
@@ -53,7 +55,7 @@ def fields_of(config: type, **fixed: st.SearchStrategy[Any]) -> st.SearchStrateg
             drawn[field.name] = fixed[field.name]
         elif field.name in NUMBERS:
             drawn[field.name] = NUMBERS[field.name]
-        elif hint is bool:
+        elif bool in getattr(hint, "__args__", (hint,)):
             drawn[field.name] = st.booleans()
         elif hint is str:
             drawn[field.name] = st.text(max_size=8)

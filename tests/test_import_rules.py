@@ -96,7 +96,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.envs",
         "prefrl.agents",
     ),
-    "prefrl.benchmark": (*LEAVES, "prefrl.runs"),
+    "prefrl.benchmark": (*LEAVES, "prefrl.runs", "prefrl.feedback", "prefrl.rewards"),
     "prefrl.cli": (
         *LEAVES,
         "prefrl.plots",

@@ -418,11 +418,12 @@ def test_without_feedback_it_trains_on_the_environments_own_reward(workshop):
     assert all(row["learned_return"] == -30 for row in workshop.rows())
 
 
+@pytest.mark.filterwarnings("ignore:every answer is a tie")  # CartPole pays 1 for every step
 def test_episodes_that_end_early_are_warned_of_once(workshop):
     workshop.make_env, workshop.segment_length = lambda: gym.make("CartPole-v1"), 5
     with pytest.warns(UserWarning, match="episodes end early .* fixed horizon") as caught:
         workshop.build().run()
-    assert len(caught) == 1
+    assert sum("episodes end early" in str(one.message) for one in caught) == 1
 
 
 def test_episodes_that_end_at_their_time_limit_are_not_warned_of(workshop):

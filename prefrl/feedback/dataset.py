@@ -3,6 +3,7 @@
 Axes: B comparisons, T steps, O observation dims, A action dims, D = O + A.
 """
 
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from prefrl.checkpoint import write_atomically
 from prefrl.errors import DataError, StorageError
 from prefrl.segments import FloatArray, SegmentBatch
 
-_ANSWERS = (0.0, 0.5, 1.0)
 # What damaged or foreign bytes make zipfile and NumPy raise, and ours where the arrays do not fit.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError),
@@ -31,14 +31,24 @@ class Comparisons:
     Args:
         left: (B, T, D) observations and actions of the left segments.
         right: (B, T, D) of the right segments.
-        p_left: (B,) 1 left, 0 right, 0.5 tie; never NaN.
+        p_left: (B,) 1 left, 0 right, 0.5 tie, or the share of votes for left; never NaN.
+        query: (B,) number of each query in its dataset; by default they are counted from 0.
+        objective: (B,) which objective each answer is about; by default the first.
     """
 
     left: FloatArray
     right: FloatArray
     p_left: FloatArray
+    query: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    objective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
+        num = len(self.p_left)
+        for name, usual in (("query", np.arange(num)), ("objective", np.zeros(num, np.int64))):
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, usual)
+            if getattr(self, name).shape != (num,):
+                raise DataError(f"{name} has shape {getattr(self, name).shape}; expected ({num},)")
         if self.left.ndim != 3 or self.left.shape != self.right.shape:
             raise DataError(
                 f"left has shape {self.left.shape} and right {self.right.shape}; "
@@ -51,6 +61,14 @@ class Comparisons:
 
     def __len__(self) -> int:
         return len(self.p_left)
+
+    def segment_numbers(self) -> NDArray[np.int64]:
+        """(B, 2) the same number for segments of the same content, left and right."""
+        both = np.concatenate([self.left, self.right])
+        rows = np.ascontiguousarray(both.reshape(len(both), math.prod(both.shape[1:])))
+        whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
+        _, numbers = np.unique(whole, return_inverse=True)
+        return numbers.reshape(2, len(self)).T.astype(np.int64)
 
 
 @dataclass
@@ -67,6 +85,7 @@ class PreferenceDataset:
         p_left: (B,) 1 left, 0 right, 0.5 tie, NaN skipped.
         is_validation: (B,) held out; never true of a skipped query.
         session: (B,) the round of queries it belongs to.
+        objective: (B,) which objective was asked about; 0 where there is one.
 
     Raises:
         DataError: a field has the wrong shape or range.
@@ -78,8 +97,11 @@ class PreferenceDataset:
     p_left: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     is_validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     session: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    objective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
+        if len(self.objective) == 0:
+            self.objective = np.zeros(len(self.p_left), dtype=np.int64)
         if not 0 <= self.validation_fraction < 1:
             raise DataError(
                 f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1"
@@ -87,7 +109,7 @@ class PreferenceDataset:
         shape = (sum(len(batch) for batch in self.left),)
         if sum(len(batch) for batch in self.right) != shape[0]:
             raise DataError(f"there are not as many right segments as left ones ({shape[0]})")
-        for name in ("p_left", "is_validation", "session"):
+        for name in ("p_left", "is_validation", "session", "objective"):
             if getattr(self, name).shape != shape:
                 raise DataError(f"{name} has shape {getattr(self, name).shape}; expected {shape}")
         _check_answers(self.p_left)
@@ -114,6 +136,7 @@ class PreferenceDataset:
         p_left: NDArray[np.float64],
         *,
         session: int,
+        objective: int = 0,
         rng: np.random.Generator,
     ) -> None:
         """Appends queries and their answers.
@@ -123,6 +146,7 @@ class PreferenceDataset:
             right: (B, T, ...) right segments.
             p_left: (B,) 1, 0, 0.5 or NaN (skipped).
             session: the round of queries they belong to.
+            objective: which objective the teacher was asked about.
             rng: draws which of the answers are held out.
 
         Raises:
@@ -151,7 +175,9 @@ class PreferenceDataset:
         self.right.append(right)
         self.p_left = np.concatenate([self.p_left, p_left])
         self.is_validation = np.concatenate([self.is_validation, held])
-        self.session = np.concatenate([self.session, np.full(len(p_left), session, dtype=np.int64)])
+        asked = np.full(len(p_left), 1, dtype=np.int64)
+        self.session = np.concatenate([self.session, session * asked])
+        self.objective = np.concatenate([self.objective, objective * asked])
 
     def split(self) -> tuple[Comparisons, Comparisons]:
         """The answered comparisons: those to train on, and those held out.
@@ -165,7 +191,13 @@ class PreferenceDataset:
         right = np.concatenate([batch.inputs() for batch in self.right])
         answered = ~np.isnan(self.p_left)
         return tuple(  # type: ignore[return-value]
-            Comparisons(left[rows], right[rows], self.p_left[rows].astype(np.float32))
+            Comparisons(
+                left[rows],
+                right[rows],
+                self.p_left[rows].astype(np.float32),
+                query=np.flatnonzero(rows),
+                objective=self.objective[rows],
+            )
             for rows in (answered & ~self.is_validation, answered & self.is_validation)
         )
 
@@ -204,6 +236,7 @@ class PreferenceDataset:
             "p_left": self.p_left,
             "split": np.where(self.is_validation, "test", "train"),
             "session": self.session,
+            "objective": self.objective,
         }
 
     @staticmethod
@@ -243,6 +276,8 @@ class PreferenceDataset:
                 p_left=arrays["p_left"],
                 is_validation=arrays["split"] == "test",
                 session=arrays["session"],
+                # Files from elsewhere know of one objective only.
+                objective=arrays.get("objective", np.zeros(len(arrays["p_left"]), dtype=np.int64)),
             )
         except FileNotFoundError:
             raise StorageError(f"there is no file {path}") from None
@@ -264,14 +299,16 @@ class PreferenceDataset:
             p_left=self.p_left[keep],
             is_validation=self.is_validation[keep],
             session=self.session[keep],
+            objective=self.objective[keep],
         )
 
 
 def _check_answers(p_left: NDArray[np.float64]) -> None:
-    wrong = p_left[~(np.isnan(p_left) | np.isin(p_left, _ANSWERS))]
+    wrong = p_left[~(np.isnan(p_left) | ((p_left >= 0) & (p_left <= 1)))]
     if len(wrong):
         raise DataError(
-            f"an answer is {wrong[0]}; expected 1 (left), 0 (right), 0.5 (tie) or NaN (skip)"
+            f"an answer is {wrong[0]}; expected 1 (left), 0 (right), 0.5 (tie), the share of votes "
+            "for left, or NaN (skip)"
         )
 
 

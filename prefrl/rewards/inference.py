@@ -4,6 +4,7 @@ Axes: N rows, D input dims, F features, K heads.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ CHUNK_ROWS = 8192
 Affine = tuple[FloatArray, FloatArray]
 
 
-def affine_chain(model: "EnhancedRewardModel") -> list[Affine] | None:
+def affine_chain(
+    model: "EnhancedRewardModel", objective_weights: Sequence[float] | None = None
+) -> list[Affine] | None:
     """The model as matrix products with ReLUs between them, normalisations folded in.
 
     An environment step scores a handful of rows, where the cost is the number of operations, not
@@ -31,9 +34,10 @@ def affine_chain(model: "EnhancedRewardModel") -> list[Affine] | None:
 
     Returns:
         (in, out) weights and (out,) biases; None for a model that is no such chain (layer norms,
-        independent trunks).
+        independent trunks, rewards adjusted by the bank).
     """
-    if model.config.head_layer_norm or not model.config.shared_trunk:
+    adjusts = objective_weights is None and float(model.bank_alpha) != 0
+    if model.config.head_layer_norm or not model.config.shared_trunk or adjusts:
         return None
 
     def host(tensor: torch.Tensor) -> NDArray[np.float64]:
@@ -47,10 +51,17 @@ def affine_chain(model: "EnhancedRewardModel") -> list[Affine] | None:
     layers.append(
         (host(model.head_in.weight).reshape(-1, width), host(model.head_in.bias).reshape(-1))
     )
-    spread = host(model.reward_std)
+    # Heads are normalised objective by objective, then combined: all of it is linear.
+    objectives = host(model.objective_weights(objective_weights))
+    scale = model.config.segment_length * float(model.segment_spread)
+    spread = host(model.reward_std) * scale
+    shape = (heads, len(objectives))
+    spread = spread.reshape(shape)
     out = np.zeros((heads, heads, width))
-    out[np.arange(heads), np.arange(heads)] = host(model.head_out) / spread[:, None]
-    bias = (host(model.head_bias) - host(model.reward_mean)) / spread
+    weighted = host(model.head_out).reshape(*shape, width) * objectives[:, None] / spread[..., None]
+    out[np.arange(heads), np.arange(heads)] = weighted.sum(1)
+    mean = host(model.reward_mean).reshape(shape) * scale
+    bias = ((host(model.head_bias).reshape(shape) - mean) * objectives / spread).sum(1)
     layers.append((out.reshape(heads, heads * width), bias))
     return [(np.ascontiguousarray(w.T, np.float32), b.astype(np.float32)) for w, b in layers]
 
@@ -60,12 +71,19 @@ class ModelReward:
 
     Args:
         model: copied, so later fitting does not reach into running environments.
+        objective_weights: how much each of its objectives counts; None takes equal shares.
     """
 
-    def __init__(self, model: "EnhancedRewardModel") -> None:
+    def __init__(
+        self, model: "EnhancedRewardModel", objective_weights: Sequence[float] | None = None
+    ) -> None:
         self.config = model.config
-        self._chain = affine_chain(model)
+        self._objective_weights = objective_weights
+        self._chain = affine_chain(model, objective_weights)
         self._model = None if self._chain else copy.deepcopy(model).eval().requires_grad_(False)
+        entries = model.bank.embeddings_of_entries()
+        # Across, as it stands in the product with the features.
+        self._bank = None if model.bank.is_empty else np.ascontiguousarray(entries.cpu().numpy().T)
         heads = model.config.num_reward_heads
         self._share = np.full(heads, 1.0 / heads, dtype=np.float32)
 
@@ -83,6 +101,40 @@ class ModelReward:
         Raises:
             DataError: the dims are not those the model was trained on.
         """
+        rows = self._rows(obs, action)
+        if len(rows) <= CHUNK_ROWS:
+            raw = self._raw_rewards(rows)
+        else:
+            starts = range(0, len(rows), CHUNK_ROWS)
+            raw = np.concatenate([self._raw_rewards(rows[i : i + CHUNK_ROWS]) for i in starts])
+        mean = raw @ self._share
+        gap = raw - mean[:, None]
+        return mean, np.sqrt((gap * gap) @ self._share)
+
+    @property
+    def knows_novelty(self) -> bool:
+        """Whether the model has segments in its bank to compare with."""
+        return self._bank is not None
+
+    def novelty(self, obs: FloatArray, action: FloatArray) -> FloatArray:
+        """(N,) how unlike every segment in the bank: 1 - largest cosine similarity, in [0, 2].
+
+        Raises:
+            DataError: as `with_uncertainty`, or the bank is empty.
+        """
+        rows = self._rows(obs, action)
+        if self._bank is None:
+            raise DataError("this reward model has an empty feature bank; novelty needs segments")
+        if self._chain is None:
+            features = self._slow(rows)["features"]
+        else:
+            features = _through(rows, self._chain[: self.config.num_layers])
+        length = np.sqrt(np.square(features).sum(1, keepdims=True))
+        nearest: FloatArray = (features @ self._bank / np.maximum(length, 1e-12)).max(1)
+        return np.float32(1.0) - nearest
+
+    def _rows(self, obs: FloatArray, action: FloatArray) -> FloatArray:
+        """(N, O), (N, A) -> (N, D)."""
         expected = self.config.observation_dim
         if obs.ndim != 2 or action.ndim != 2 or expected not in (None, obs.shape[1]):
             raise DataError(
@@ -95,30 +147,28 @@ class ModelReward:
                 f"observation and action have {rows.shape[1]} dims a row; "
                 f"this model takes {self.config.input_dim}"
             )
-        if len(rows) <= CHUNK_ROWS:
-            raw = self._raw_rewards(rows)
-        else:
-            starts = range(0, len(rows), CHUNK_ROWS)
-            raw = np.concatenate([self._raw_rewards(rows[i : i + CHUNK_ROWS]) for i in starts])
-        mean = raw @ self._share
-        gap = raw - mean[:, None]
-        return mean, np.sqrt((gap * gap) @ self._share)
+        return rows
 
     def _raw_rewards(self, rows: FloatArray) -> FloatArray:
         """(N, D) -> (N, K) normalised rewards."""
         if self._chain is None:
-            return self._slow(rows)
+            return self._slow(rows)["raw_rewards"]
         *hidden, (weight, bias) = self._chain
-        for hidden_weight, hidden_bias in hidden:
-            rows = rows @ hidden_weight
-            rows += hidden_bias
-            np.maximum(rows, 0.0, out=rows)
-        raw: FloatArray = rows @ weight + bias
+        raw: FloatArray = _through(rows, hidden) @ weight + bias
         return raw
 
     @torch.inference_mode()
-    def _slow(self, rows: FloatArray) -> FloatArray:
+    def _slow(self, rows: FloatArray) -> dict[str, FloatArray]:
         model: Any = self._model
         # The model takes its inputs to where it is.
-        raw: FloatArray = model(torch.from_numpy(rows))["raw_rewards"].cpu().numpy()
-        return raw
+        outputs = model(torch.from_numpy(rows), objective_weights=self._objective_weights)
+        return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
+
+
+def _through(rows: FloatArray, hidden: Sequence[Affine]) -> FloatArray:
+    """(N, D) -> (N, width): matrix products, each followed by a ReLU."""
+    for weight, bias in hidden:
+        rows = rows @ weight
+        rows += bias
+        np.maximum(rows, 0.0, out=rows)
+    return rows

@@ -1,8 +1,9 @@
 """The Enhanced Reward Model: a shared trunk and K heads computed as one batched product.
 
-Axes: B sequences, T steps, N rows, D input dims, F features, K heads.
+Axes: B sequences, T steps, N rows, D input dims, F features, K heads, M objectives.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prefrl.errors import DataError, StorageError
+from prefrl.rewards.bank import POLICIES, FeatureBank
 from prefrl.rewards.inference import CHUNK_ROWS, ModelReward
+from prefrl.rewards.layers import HeadwiseLinear, SeededDropout
 from prefrl.rewards.storage import CONFIG, WEIGHTS, read_model, write_model
 from prefrl.segments import FloatArray
 
 # An input or a head that moves less over the fitted rows stands still; it is not divided by that.
 MIN_SPREAD = 1e-6
+# Segments that all but agree are not blown up by more than this.
+MIN_SEGMENT_SPREAD = 1e-2
+POOLINGS = ("none", "mean", "last")
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,21 @@ class RewardModelConfig:
         input_dim: D, observation and action dims of a row (or a feature vector's length).
         hidden_dim: F, width of the trunk, of the features and of each head's hidden layer.
         num_reward_heads: K.
-        bank_size: capacity of the feature bank; recorded, used once the model has a bank.
+        bank_size: capacity of the feature bank; 0 does without.
         dropout: drop probability after each trunk layer while fitting.
         num_layers: hidden layers of the trunk.
         shared_trunk: False gives each head a trunk of its own.
-        head_layer_norm: normalise each head's hidden layer. It bounds how far a reward can grow
-            with its inputs, so it is off by default: a faster cheetah than any seen must look
-            better.
+        head_layer_norm: normalise each head's hidden layer. Off by default: weights under a norm
+            cannot be regularised by their size, so wrong answers are learned by heart, and the
+            reward cannot grow with its inputs, so a faster cheetah than any seen looks no better.
+        pooling: "none" rewards every step of a sequence; "mean" and "last" reward a sequence once,
+            by the mean of its steps' features or by its last step's.
+        num_objectives: M rewards a head, combined by weights given when scoring.
+        segment_length: steps of the segments it is fitted to. Rewards a step start out at the order
+            of 1 / segment_length nats, so that what is expected of whole segments before the
+            first answer does not depend on their length.
+        bank_policy: which segments the bank keeps: fifo, reservoir or importance.
+        bank_neighbours: k, how many entries adjust a reward.
         observation_dim: how many of the D inputs are observations; None where rows are features.
         env_id: the environment it was trained in; None where there is none.
     """
@@ -48,13 +62,26 @@ class RewardModelConfig:
     num_layers: int = 2
     shared_trunk: bool = True
     head_layer_norm: bool = False
+    pooling: str = "none"
+    num_objectives: int = 1
+    segment_length: int = 1
+    bank_policy: str = "fifo"
+    bank_neighbours: int = 10
     observation_dim: int | None = None
     env_id: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("input_dim", "hidden_dim", "num_reward_heads", "num_layers"):
+        for name in (
+            *("input_dim", "hidden_dim", "num_reward_heads", "num_layers"),
+            *("num_objectives", "segment_length", "bank_neighbours"),
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name, valid in (("pooling", POOLINGS), ("bank_policy", tuple(POLICIES))):
+            if getattr(self, name) not in valid:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(valid)}"
+                )
         if self.bank_size < 0:
             raise ValueError(f"bank_size is {self.bank_size}; expected 0 or more")
         if not 0.0 <= self.dropout < 1.0:
@@ -66,47 +93,14 @@ class RewardModelConfig:
             )
 
 
-class HeadwiseLinear(nn.Module):
-    """K linear maps in one product: (..., D) or (..., K, D) -> (..., K, out)."""
-
-    def __init__(self, num_heads: int, in_dim: int, out_dim: int, *, takes_heads: bool) -> None:
-        super().__init__()
-        self.takes_heads = takes_heads
-        self.weight = nn.Parameter(torch.empty(num_heads, out_dim, in_dim))
-        self.bias = nn.Parameter(torch.zeros(num_heads, out_dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Applies head k's map to the shared rows, or to the rows of head k."""
-        if self.takes_heads:
-            return torch.einsum("...ki,koi->...ko", x, self.weight) + self.bias
-        heads, out_dim, in_dim = self.weight.shape
-        flat = F.linear(x, self.weight.view(heads * out_dim, in_dim), self.bias.view(-1))
-        return flat.view(*x.shape[:-1], heads, out_dim)
-
-
-class SeededDropout(nn.Module):
-    """Dropout that draws from `generator` where there is one, from torch's global one elsewhere."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """In training mode, drops with probability p and scales the rest by 1 / (1 - p)."""
-        if not self.training or self.p == 0:
-            return x
-        draw = torch.rand(x.shape, generator=self.generator, dtype=x.dtype, device=x.device)
-        return x * (draw >= self.p) / (1 - self.p)
-
-
 class EnhancedRewardModel(nn.Module):
     """A reward ensemble: features from a trunk, K rewards from K heads.
 
     Each head is Linear, ReLU, Linear (with a LayerNorm before the ReLU on request). Heads are
     normalised to zero mean and unit spread over the fitted transitions before they are averaged
-    (Christiano et al. 2017, section 2.2.1), so that no head outweighs the others. Scoring never
-    changes the model.
+    (Christiano et al. 2017, section 2.2.1), so that no head outweighs the others. A bank of segment
+    embeddings says how new an input is, and draws rewards towards those of like segments where
+    fitting found that to help (`bank_alpha`). Scoring never changes the model.
 
     Args:
         input_dim: D.
@@ -116,8 +110,11 @@ class EnhancedRewardModel(nn.Module):
 
     input_mean: Tensor
     input_std: Tensor
+    segment_spread: Tensor
     reward_mean: Tensor
     reward_std: Tensor
+    temperature: Tensor
+    bank_alpha: Tensor
 
     def __init__(
         self, input_dim: int, *, generator: torch.Generator | None = None, **settings: Any
@@ -139,12 +136,19 @@ class EnhancedRewardModel(nn.Module):
         if self.config.head_layer_norm:
             self.head_scale = nn.Parameter(torch.ones(heads, width))
             self.head_shift = nn.Parameter(torch.zeros(heads, width))
-        self.head_out = nn.Parameter(torch.empty(heads, width))
-        self.head_bias = nn.Parameter(torch.zeros(heads))
+        outputs = heads * self.config.num_objectives  # head k's objective m is output k M + m
+        self.head_out = nn.Parameter(torch.empty(outputs, width))
+        # Comparisons say nothing of it: what gradient it had would be rounding, and Adam's step
+        # does not shrink with the gradient.
+        self.head_bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
         self.register_buffer("input_mean", torch.zeros(input_dim))
         self.register_buffer("input_std", torch.ones(input_dim))
-        self.register_buffer("reward_mean", torch.zeros(heads))
-        self.register_buffer("reward_std", torch.ones(heads))
+        self.register_buffer("segment_spread", torch.ones(()))
+        self.register_buffer("reward_mean", torch.zeros(outputs))
+        self.register_buffer("reward_std", torch.ones(outputs))
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("bank_alpha", torch.zeros(()))
+        self.bank = FeatureBank(self.config.bank_size, width, policy=self.config.bank_policy)
         self.reset(generator or torch.Generator().manual_seed(0))
         self.eval()
 
@@ -192,47 +196,94 @@ class EnhancedRewardModel(nn.Module):
         features: Tensor = self.trunk((inputs - self.input_mean) / self.input_std)
         return features
 
-    def head_rewards(self, inputs: Tensor) -> Tensor:
-        """(..., D) -> (..., K) rewards in nats, before normalisation: what fitting works on."""
-        return self._rewards_of(self._head_features(inputs))
+    def head_rewards(
+        self, inputs: Tensor, objective_weights: Sequence[float] | None = None
+    ) -> Tensor:
+        """(..., D) -> (..., K) rewards in nats, before normalisation."""
+        return self._combined(self._rewards_of(self._head_features(inputs)), objective_weights)
 
     def _rewards_of(self, features: Tensor) -> Tensor:
+        """(..., F) or (..., K, F) -> (..., K, M) in nats."""
+        config = self.config
         hidden = self.head_in(features)
-        if self.config.head_layer_norm:
-            hidden = F.layer_norm(hidden, (self.config.hidden_dim,))
+        if config.head_layer_norm:
+            hidden = F.layer_norm(hidden, (config.hidden_dim,))
             hidden = torch.addcmul(self.head_shift, hidden, self.head_scale)
-        return (torch.relu(hidden) * self.head_out).sum(-1) + self.head_bias
+        shape = (config.num_reward_heads, config.num_objectives)
+        if config.num_objectives == 1:
+            rewards = ((torch.relu(hidden) * self.head_out).sum(-1) + self.head_bias)[..., None]
+        else:
+            products = torch.relu(hidden)[..., None, :] * self.head_out.view(*shape, -1)
+            rewards = products.sum(-1) + self.head_bias.view(shape)
+        return rewards / (config.segment_length * self.segment_spread)
 
-    def forward(self, inputs: Tensor, attention_mask: Tensor | None = None) -> dict[str, Tensor]:
+    def _combined(self, rewards: Tensor, weights: Sequence[float] | None) -> Tensor:
+        """(..., K, M) -> (..., K)."""
+        return rewards @ self.objective_weights(weights)
+
+    def objective_weights(self, weights: Sequence[float] | None = None) -> Tensor:
+        """(M,) how much each objective counts: those given, or equal shares.
+
+        Raises:
+            DataError: there are not M of them, or one is not finite.
+        """
+        num = self.config.num_objectives
+        if weights is None:
+            return self.reward_mean.new_full((num,), 1.0 / num)
+        given = torch.as_tensor(weights, dtype=self.reward_mean.dtype)
+        if given.shape != (num,) or not bool(given.isfinite().all()):
+            raise DataError(f"objective_weights is {weights}; expected {num} finite numbers")
+        return given.to(self.reward_mean.device)
+
+    def _normalised(self, rewards: Tensor) -> Tensor:
+        """(..., K, M) of zero mean and unit spread over what was fitted."""
+        shape = rewards.shape[-2:]
+        return (rewards - self.reward_mean.view(shape)) / self.reward_std.view(shape)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        objective_weights: Sequence[float] | None = None,
+    ) -> dict[str, Tensor]:
         """Rewards, their uncertainty and the features behind them.
 
         Args:
             inputs: (N, D) rows or (B, T, D) sequences.
-            attention_mask: (B, T) 1 for real steps, 0 for padding; masked steps give zero reward.
+            attention_mask: (B, T) 1 for real steps, 0 for padding; masked steps give zero reward,
+                and a pooled sequence does not see them.
+            objective_weights: M numbers; None takes equal shares.
 
         Returns:
             `rewards` (..., 1), mean over heads; `uncertainty` (..., 1), population standard
             deviation over heads; `features` (..., F) (their mean over heads with independent
-            trunks); `raw_rewards` (..., K), each head's normalised reward.
+            trunks); `raw_rewards` (..., K), each head's normalised reward. With pooling, `...` is
+            (B,) for sequences.
 
         Raises:
-            DataError: the last axis is not D, there are too many axes, or the mask does not fit.
+            DataError: the last axis is not D, there are too many axes, or the mask or the weights
+                do not fit.
         """
         if inputs.ndim not in (2, 3):
             raise DataError(
                 f"inputs have shape {tuple(inputs.shape)}; expected (rows, dims) or "
                 "(sequences, steps, dims)"
             )
+        if attention_mask is not None and attention_mask.shape != inputs.shape[:-1]:
+            raise DataError(
+                f"attention_mask has shape {tuple(attention_mask.shape)}; "
+                f"expected {tuple(inputs.shape[:-1])}"
+            )
         features = self._head_features(inputs)
-        raw = (self._rewards_of(features) - self.reward_mean) / self.reward_std
+        is_pooled = inputs.ndim == 3 and self.config.pooling != "none"
+        if is_pooled:
+            features = self._pooled(features, attention_mask)
+        raw = self._combined(self._normalised(self._rewards_of(features)), objective_weights)
         if not self.config.shared_trunk:
             features = features.mean(-2)
-        if attention_mask is not None:
-            if attention_mask.shape != inputs.shape[:-1]:
-                raise DataError(
-                    f"attention_mask has shape {tuple(attention_mask.shape)}; "
-                    f"expected {tuple(inputs.shape[:-1])}"
-                )
+        if not self.training and self.bank_alpha != 0 and objective_weights is None:
+            raw = raw + self._bank_pull(raw, features)
+        if attention_mask is not None and not is_pooled:
             # Filled, not multiplied: padding may hold anything, NaN too.
             raw = raw.masked_fill(attention_mask.to(raw.device)[..., None] == 0, 0.0)
         return {
@@ -243,35 +294,117 @@ class EnhancedRewardModel(nn.Module):
             "raw_rewards": raw,
         }
 
+    def _bank_pull(self, raw: Tensor, features: Tensor) -> Tensor:
+        """(..., 1) what the bank adds to every head's reward."""
+        predicted = raw.detach().mean(-1).reshape(-1)
+        queries = features.reshape(-1, features.shape[-1]).nan_to_num()  # padding may be NaN
+        adjusted = self.bank.adjusted(
+            predicted, queries, alpha=float(self.bank_alpha), k=self.config.bank_neighbours
+        )
+        return (adjusted - predicted).view(*raw.shape[:-1], 1)
+
+    def _pooled(self, features: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """(B, T, F) or (B, T, K, F) features -> one a sequence; padding is not seen."""
+        mask = torch.ones(features.shape[:2]) if attention_mask is None else attention_mask
+        is_real = (mask != 0).to(features.device)
+        if not bool(is_real.any(1).all()):
+            raise DataError("a pooled sequence needs at least one step that is not masked")
+        if self.config.pooling == "last":
+            steps = torch.arange(features.shape[1], device=features.device)
+            last = torch.where(is_real, steps, -1).amax(1)
+            return features[torch.arange(len(features), device=features.device), last]
+        is_real = is_real.view(*is_real.shape, *[1] * (features.ndim - 2))
+        return features.where(is_real, 0.0).sum(1) / is_real.sum(1)
+
+    def segment_scores(self, sequences: Tensor) -> Tensor:
+        """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T, or a pooled reward."""
+        features = self._head_features(sequences)
+        if self.config.pooling == "none":
+            # Last axes first: torch adds in the same order whatever M is.
+            return (
+                self._rewards_of(features)
+                .flatten(-2)
+                .sum(sequences.ndim - 2)
+                .unflatten(-1, (self.config.num_reward_heads, self.config.num_objectives))
+            )
+        flat = features.flatten(0, sequences.ndim - 3)
+        rewards = self._rewards_of(self._pooled(flat, None))
+        return rewards.view(*sequences.shape[:-2], *rewards.shape[1:])
+
+    def embed(self, sequences: Tensor) -> Tensor:
+        """(B, T, D) -> (B, F) where segments lie in feature space: pooled features of their steps.
+
+        The mean, unless pooling is "last". What the bank holds and coverage queries measure by.
+        """
+        features = self._head_features(sequences)
+        if not self.config.shared_trunk:
+            features = features.mean(-2)
+        return features[:, -1] if self.config.pooling == "last" else features.mean(1)
+
+    @torch.inference_mode()
+    def preference_probability(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        """How probably a teacher who never errs prefers the left segment.
+
+        The mean over heads of sigmoid(score difference / temperature), the temperature being that
+        of the last fit (Guo et al. 2017).
+
+        Args:
+            left: (B, T, D).
+            right: (B, T, D).
+
+        Returns:
+            (B,) in [0, 1].
+        """
+        logits = torch.from_numpy(self.score(left) - self.score(right))
+        p_left = torch.sigmoid(logits / self.temperature.cpu()).mean(-1)
+        return p_left.numpy()
+
     @torch.no_grad()
     def set_input_statistics(self, rows: Tensor) -> None:
-        """Freezes the normalisation of inputs at the mean and spread of (N, D) rows."""
-        self.input_mean.copy_(rows.mean(0))
-        spread = rows.std(0, correction=0)
+        """Freezes the normalisation of inputs, from (N, D) rows or (S, T, D) segments.
+
+        Inputs are measured by the mean and spread of single rows. Segments differ by less, as what
+        comes and goes within them cancels; rewards are divided by how much less, so that an
+        untrained network, and the prior that draws it to zero, see segments of every robot alike.
+        """
+        flat = rows.reshape(-1, rows.shape[-1])
+        self.input_mean.copy_(flat.mean(0))
+        spread = flat.std(0, correction=0)
         self.input_std.copy_(torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread)))
+        if rows.ndim == 3 and len(rows) > 1:
+            means = rows.mean(1).std(0, correction=0) / self.input_std
+            moving = means[spread > MIN_SPREAD]
+            ratio = moving.square().mean().sqrt() if len(moving) else means.new_tensor(1.0)
+            self.segment_spread.copy_(ratio.clamp(min=MIN_SEGMENT_SPREAD))
 
     @torch.no_grad()
     def set_reward_statistics(self, rows: Tensor) -> None:
         """Freezes each head's normalisation at its mean and spread over (N, D) rows."""
-        rewards = torch.cat([self.head_rewards(chunk) for chunk in rows.split(CHUNK_ROWS)])
+        chunks = [self._rewards_of(self._head_features(chunk)) for chunk in rows.split(CHUNK_ROWS)]
+        rewards = torch.cat(chunks).flatten(1)
         self.reward_mean.copy_(rewards.mean(0))
         spread = rewards.std(0, correction=0)
         self.reward_std.copy_(torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread)))
 
     @torch.inference_mode()
-    def score(self, sequences: FloatArray) -> FloatArray:
-        """(S, T, D) -> (S, K) each head's reward summed over T, in nats."""
-        num, steps, dims = sequences.shape
+    def score(
+        self, sequences: FloatArray, objective_weights: Sequence[float] | None = None
+    ) -> FloatArray:
+        """(S, T, D) -> (S, K) each head's reward summed over T, in nats; pooled: one reward."""
+        steps = sequences.shape[1]
         # torch shares memory with NumPy, and wants it writable even where it only reads.
-        rows = torch.from_numpy(np.require(sequences, np.float32, ["C", "W"])).view(-1, dims)
-        rows = rows.to(self.input_mean.device)
-        rewards = torch.cat([self.head_rewards(chunk) for chunk in rows.split(CHUNK_ROWS)])
-        scores = rewards.view(num, steps, self.config.num_reward_heads).sum(1)
-        return scores.cpu().numpy()
+        whole = torch.from_numpy(np.require(sequences, np.float32, ["C", "W"]))
+        chunks = whole.to(self.input_mean.device).split(max(1, CHUNK_ROWS // max(1, steps)))
+        scores = torch.cat([self.segment_scores(chunk) for chunk in chunks])
+        return self._combined(scores, objective_weights).cpu().numpy()
 
-    def reward_function(self) -> ModelReward:
-        """A frozen copy of the present reward, to be put into environments."""
-        return ModelReward(self)
+    def reward_function(self, objective_weights: Sequence[float] | None = None) -> ModelReward:
+        """A frozen copy of the present reward, to be put into environments.
+
+        Args:
+            objective_weights: M numbers; None takes equal shares.
+        """
+        return ModelReward(self, objective_weights)
 
     def save(self, folder: Path | str) -> None:
         """Writes `config.json` and `model.safetensors` into `folder`, each atomically.

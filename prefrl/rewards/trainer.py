@@ -1,9 +1,12 @@
 """Fits a reward ensemble to comparisons, session after session.
 
-Axes: B comparisons, T steps, D input dims, K heads.
+Axes: B comparisons, S segments, T steps, D input dims, K heads.
 """
 
-from dataclasses import dataclass
+import copy
+import dataclasses
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,39 +15,32 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
+from prefrl.rewards.calibration import fit_temperature, report
+from prefrl.rewards.crossfit import cross_fitted_logits
+from prefrl.rewards.fitting import (
+    NUM_CONTRASTED,
+    Answers,
+    Objective,
+    comparison_logits,
+    descend,
+    regularised,
+)
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.losses import bradley_terry_nll, preference_accuracy
+from prefrl.rewards.losses import bradley_terry_nll, head_correlation, preference_accuracy
 from prefrl.rewards.model import EnhancedRewardModel
+from prefrl.rewards.noise import PRIOR_RATE, corrected_answers, estimate_error_rate
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import State
 
-# Gradient steps between looks at the held-out loss.
-CHECK_EVERY = 10
-
-
-@dataclass(frozen=True)
-class _Tensors:
-    """Comparisons on the model's device: pairs (B, 2, T, D), p_left (B,)."""
-
-    pairs: Tensor
-    p_left: Tensor
-
-    @staticmethod
-    def of(comparisons: Comparisons, device: torch.device) -> "_Tensors":
-        pairs = np.stack([comparisons.left, comparisons.right], axis=1)
-        return _Tensors(
-            torch.from_numpy(pairs).to(device), torch.from_numpy(comparisons.p_left).to(device)
-        )
-
-
-def comparison_logits(model: EnhancedRewardModel, pairs: Tensor) -> Tensor:
-    """(B, 2, T, D) -> (B, K) left score minus right score, in nats.
-
-    The score is the *sum* of rewards over a segment, as in Christiano et al. 2017, eq. 1.
-    """
-    scores = model.head_rewards(pairs).sum(2)
-    return scores[:, 0] - scores[:, 1]
+# Above this the heads are one head: their disagreement says nothing any more.
+COLLAPSED = 0.99999
+# Fewer answers than this say nothing about the teacher or the heads.
+ENOUGH_TO_JUDGE = 8
+# The prior's precision stays below this share of the number of answers.
+MAX_PRIOR_SHARE = 0.1
+# The shares of the bank's pull among which held-out answers choose.
+_ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generator) -> Tensor:
@@ -74,12 +70,20 @@ class RewardTrainer:
         self, model: EnhancedRewardModel, config: RewardConfig, *, streams: Streams
     ) -> None:
         self.model = model
-        self.config = config
+        self.config = config.decided()
         self._streams = streams
+        self._num_banked = 0  # queries whose segments were offered to the bank
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """(S, K) each head's reward summed over each segment, in nats."""
         return self.model.score(segments.inputs())
+
+    @torch.inference_mode()
+    def embed_segments(self, segments: SegmentBatch) -> FloatArray:
+        """(S, F) where segments lie in the reward model's feature space."""
+        inputs = torch.from_numpy(segments.inputs())
+        embeddings: FloatArray = self.model.embed(inputs).cpu().numpy()
+        return embeddings
 
     def reward_function(self) -> ModelReward:
         """The present reward, frozen."""
@@ -88,10 +92,10 @@ class RewardTrainer:
     def fit(self, comparisons: PreferenceDataset, *, session: int) -> dict[str, float]:
         """Fits to every answer so far; warm from the last session unless told to start anew.
 
-        Each head sees its own bootstrap sample of the training answers: counts drawn from
-        Poisson(1), the limit of drawing |D| with replacement (Christiano et al. 2017, section
-        2.2.1), so an answer keeps its counts as others arrive. Fitting stops after `max_updates`
-        gradient steps, or when the held-out loss has found no new best for `patience` checks.
+        First, models that each leave out a fold say how often the teacher errs; then the ensemble
+        is fitted under that error rate until `max_updates` gradient steps, or until the held-out
+        loss has found no new best for `patience` checks. Last come the normalisation of its heads,
+        the temperature of its probabilities, and the bank.
 
         Args:
             comparisons: all queries and answers of the run.
@@ -101,93 +105,291 @@ class RewardTrainer:
             losses in nats, accuracies as shares, and the number of gradient steps.
 
         Raises:
-            DataError: there is no answer to train on.
+            DataError: there is no answer to train on, or an answer names an objective that the
+                model does not have.
         """
         train_set, held_set = comparisons.split()
-        if len(train_set) == 0:
-            raise DataError("no answer to fit a reward model to: every query so far was skipped")
+        self._check(train_set, held_set)
         device = self.model.input_mean.device
-        train, held = _Tensors.of(train_set, device), _Tensors.of(held_set, device)
         if self.config.restart:
             self.model.reset(self._streams.torch_generator("reward-weights", session))
-        rows = train.pairs.flatten(0, 2)
-        self.model.set_input_statistics(rows)
-        counts = bootstrap_counts(
-            len(train_set),
-            self.model.config.num_reward_heads,
-            rng=self._streams.generator("bootstrap"),
-        ).to(device)
+        held = Answers.of(held_set, self._ones(held_set), device)
+        train = Answers.of(train_set, self._head_weights(train_set), device)
+        segments = train.pairs.flatten(0, 1)
+        # From single rows, segments are taken to differ as much as they do.
+        whole = segments if self.config.scale_by_segment else segments.flatten(0, 1)
+        self.model.set_input_statistics(whole)
+        train, error_rate = self._without_noise(train, train_set, session)
+        objective = Objective(
+            self.config,
+            error_rate,
+            self._prior_strength(train_set),
+            contrast=self._contrast(train, train_set),
+            anchors=self._anchors(session),
+        )
         noise = torch.Generator(device).manual_seed(self._streams.integer("dropout", session))
         self.model.set_dropout_generator(noise)
         try:
             rng = self._streams.generator("minibatch", session)
-            num_updates = self._descend(train, held, counts, rng)
+            num_updates = descend(self.model, train, objective, rng=rng, held=held)
         finally:  # Whatever ends fitting, Ctrl-C too: nobody scores with dropout on.
             self.model.set_dropout_generator(None)
             self.model.eval()
-        self.model.set_reward_statistics(rows)
-        return {"reward_updates": float(num_updates), **self._report(train, held)}
+        self.model.set_reward_statistics(train.pairs.flatten(0, 2))
+        self._set_temperature(held, error_rate)
+        self._fill_bank(comparisons, session)
+        self._set_bank_alpha(held)
+        return {
+            "reward_updates": float(num_updates),
+            "reward_error_rate": error_rate,
+            **self._report(train, held),
+        }
 
-    def _descend(
-        self, train: _Tensors, held: _Tensors, counts: Tensor, rng: np.random.Generator
-    ) -> int:
-        config, model = self.config, self.model
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    def _check(self, train_set: Comparisons, held_set: Comparisons) -> None:
+        if len(train_set) == 0:
+            raise DataError("no answer to fit a reward model to: every query so far was skipped")
+        num = self.model.config.num_objectives
+        for comparisons in (train_set, held_set):
+            outside = (comparisons.objective < 0) | (comparisons.objective >= num)
+            if outside.any():
+                raise DataError(
+                    f"an answer is about objective {comparisons.objective[outside][0]}; this "
+                    f"model has {num}, counted from 0"
+                )
+        _warn_of_odd_answers(train_set)
+
+    def _ones(self, comparisons: Comparisons) -> Tensor:
+        return torch.ones(len(comparisons), self.model.config.num_reward_heads)
+
+    def _head_weights(self, train_set: Comparisons) -> Tensor:
+        """(B, K) each head's sample of the answers (Christiano et al. 2017, section 2.2.1)."""
+        if not self.config.bootstrap:
+            return self._ones(train_set)
+        return bootstrap_counts(
+            len(train_set),
+            self.model.config.num_reward_heads,
+            rng=self._streams.generator("bootstrap"),
         )
-        num, best, checks_since_best, update = len(train.p_left), float("inf"), 0, 0
-        order: list[int] = []
-        model.train()
-        while update < config.max_updates and checks_since_best < config.patience:
-            if not order:
-                order = rng.permutation(num).tolist()
-            rows, order = order[: config.batch_size], order[config.batch_size :]
-            rate = min(1.0, (update + 1) / (config.warmup_updates + 1)) * config.learning_rate
-            optimizer.param_groups[0]["lr"] = rate
-            logits = comparison_logits(model, train.pairs[rows])
-            loss = bradley_terry_nll(logits, train.p_left[rows], counts[rows]).sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-            optimizer.step()
-            update += 1
-            if update % CHECK_EVERY == 0 and len(held.p_left):
-                held_loss = self._held_loss(held)
-                checks_since_best = 0 if held_loss < best - 1e-3 else checks_since_best + 1
-                best = min(best, held_loss)
-        return update
 
-    def _held_loss(self, held: _Tensors) -> float:
-        self.model.eval()
-        loss = float(self._losses(held).mean())
-        self.model.train()
-        return loss
+    def _prior_strength(self, train_set: Comparisons) -> float:
+        """Precision of the prior, in answers.
+
+        It grows where answers share segments: many answers about few segments say little of others.
+        Few answers must not lose to it, or the reward would be the same everywhere.
+        """
+        num = len(train_set)
+        num_segments = len(np.unique(train_set.segment_numbers()))
+        strength = (self.config.l2 or 0.0) * 2 * num / num_segments
+        return min(strength, MAX_PRIOR_SHARE * num)
+
+    def _anchors(self, session: int) -> tuple[Tensor, ...]:
+        """Random weights, the same all run long, to which the prior draws each head its own way.
+
+        Anchored ensembling (Pearce et al. 2020): where answers say nothing, heads keep to their
+        anchors and so disagree; drawn to zero, they would all become one.
+        """
+        if not (self.config.anchored and self.config.l2):
+            return ()
+        like = copy.deepcopy(self.model)
+        like.reset(self._streams.torch_generator("reward-weights", session * self.config.restart))
+        return tuple(weight.detach() for weight in regularised(like))
+
+    def _without_noise(
+        self, train: Answers, train_set: Comparisons, session: int
+    ) -> tuple[Answers, float]:
+        """The answers worth fitting to, and the share of random ones among them."""
+        rate, mode = self.config.error_rate, self.config.contradictions
+        assert rate is not None
+        if rate != "auto" and mode == "keep":
+            return train, rate
+        assumed = PRIOR_RATE if rate == "auto" else rate
+        logits = cross_fitted_logits(
+            self.model,
+            train,
+            train_set.segment_numbers(),
+            Objective(self.config, assumed, self._prior_strength(train_set)),
+            rng=self._streams.generator("folds", session),
+            generator=self._streams.torch_generator("fold-weights", session),
+        )
+        p_left = train_set.p_left.astype(np.float64)
+        estimated, temperature = estimate_error_rate(logits, p_left)
+        p_predicted = 0.5 * (1 + np.tanh(0.5 * logits / temperature))
+        answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
+        if not kept.any():
+            kept = np.ones_like(kept)
+        corrected = dataclasses.replace(
+            train,
+            p_left=torch.from_numpy(answers).to(train.p_left),
+            weights=train.weights * torch.from_numpy(kept).to(train.weights)[:, None],
+        )
+        return corrected, estimated if rate == "auto" else rate
+
+    def _set_temperature(self, held: Answers, error_rate: float) -> None:
+        if not self.config.temperature:
+            return
+        fitted = fit_temperature(self._logits(held), _doubles(held.p_left), error_rate=error_rate)
+        self.model.temperature.fill_(fitted)
 
     @torch.no_grad()
-    def _losses(self, data: _Tensors) -> Tensor:
-        logits = comparison_logits(self.model, data.pairs)
-        return bradley_terry_nll(logits, data.p_left, torch.ones_like(logits))
+    def _logits(self, answers: Answers) -> FloatArray:
+        """(B, K) each head's, in nats."""
+        logits = comparison_logits(self.model, answers.pairs, answers.objective)
+        return logits.double().cpu().numpy()
+
+    def _contrast(
+        self, train: Answers, train_set: Comparisons
+    ) -> Callable[[np.random.Generator], Tensor] | None:
+        """Draws the segments of bank entries among those that are fitted to."""
+        keys = self.model.bank.keys_of_entries().cpu().numpy()
+        row_of_query = {query: row for row, query in enumerate(train_set.query.tolist())}
+        places = [
+            (row_of_query[key // 2], key % 2) for key in keys.tolist() if key // 2 in row_of_query
+        ]
+        if not self.config.contrastive or not places:
+            return None
+        rows, sides = torch.tensor(places, device=train.pairs.device).T
+
+        def draw(rng: np.random.Generator) -> Tensor:
+            chosen = rng.permutation(len(rows))[:NUM_CONTRASTED]
+            return train.pairs[rows[chosen], sides[chosen]]
+
+        return draw
 
     @torch.no_grad()
-    def _report(self, train: _Tensors, held: _Tensors) -> dict[str, float]:
+    def _fill_bank(self, comparisons: PreferenceDataset, session: int) -> None:
+        """Embeds what is in the bank anew, then offers it the segments of the new training answers.
+
+        A segment's key is twice its query's number, plus one on the right.
+        """
+        bank = self.model.bank
+        if bank.capacity == 0:
+            return
+        left = np.concatenate([batch.inputs() for batch in comparisons.left])
+        right = np.concatenate([batch.inputs() for batch in comparisons.right])
+        sides = torch.from_numpy(np.stack([left, right], axis=1)).flatten(0, 1)
+        sides = sides.to(self.model.input_mean.device)
+
+        def encode(keys: Tensor) -> tuple[Tensor, Tensor]:
+            segments = sides[keys.to(sides.device)]
+            outputs = self.model(segments)
+            rewards = outputs["rewards"].flatten(1).mean(1)
+            return self.model.embed(segments), rewards
+
+        # What was in the bank is drawn towards itself no more: it is embedded without its pull.
+        self.model.bank_alpha.zero_()
+        bank.refresh(encode, version=session)
+        is_fit = ~np.isnan(comparisons.p_left) & ~comparisons.is_validation
+        queries = np.flatnonzero(is_fit)
+        queries = queries[queries >= self._num_banked]
+        self._num_banked = len(comparisons)
+        if len(queries) == 0:
+            return
+        keys = torch.from_numpy((2 * queries[:, None] + np.arange(2)).reshape(-1))
+        embeddings, values = encode(keys)
+        uncertainty = self.model(sides[keys.to(sides.device)])["uncertainty"]
+        bank.add(
+            embeddings,
+            values,
+            keys=keys,
+            version=session,
+            priority=uncertainty.flatten(1).mean(1),
+            generator=self._streams.torch_generator("bank", session),
+        )
+
+    @torch.no_grad()
+    def _set_bank_alpha(self, held: Answers) -> None:
+        """The pull that explains held-out answers best; none unless it does so clearly."""
+        alpha, model = self.config.bank_alpha, self.model
+        if alpha != "auto":
+            model.bank_alpha.fill_(0.0 if model.bank.is_empty else alpha)
+            return
+        model.bank_alpha.zero_()
+        if model.bank.is_empty or len(held) == 0 or model.config.num_objectives > 1:
+            return
+        losses = []
+        for candidate in _ALPHAS:
+            model.bank_alpha.fill_(candidate)
+            losses.append(self._held_surprise(held))
+        best = int(np.argmin(losses))
+        # A gain within the noise of so few answers is none.
+        is_clear = losses[0] - losses[best] > 0.5 / np.sqrt(len(held)) * losses[0]
+        model.bank_alpha.fill_(_ALPHAS[best] if is_clear else 0.0)
+
+    def _held_surprise(self, held: Answers) -> float:
+        """Mean surprise at held-out answers of the reward as it is used, at its best scale."""
+        segments = held.pairs.flatten(0, 1)
+        rewards = self.model(segments)["rewards"].flatten(1).sum(1).view(-1, 2)
+        logits = (rewards[:, :1] - rewards[:, 1:]) * self.model.reward_std.mean()
+        temperature = fit_temperature(_doubles(logits), _doubles(held.p_left))
+        weights = torch.ones_like(logits)
+        return float(bradley_terry_nll(logits / temperature, held.p_left, weights).mean())
+
+    @torch.no_grad()
+    def _report(self, train: Answers, held: Answers) -> dict[str, float]:
         figures: dict[str, float] = {}
         for name, data in (("train", train), ("holdout", held)):
-            if len(data.p_left) == 0:
+            if len(data) == 0:
                 figures |= {f"reward_{name}_loss": np.nan, f"reward_{name}_accuracy": np.nan}
                 continue
-            logits = comparison_logits(self.model, data.pairs)
+            logits = comparison_logits(self.model, data.pairs, data.objective)
             loss = bradley_terry_nll(logits, data.p_left, torch.ones_like(logits)).mean()
             figures[f"reward_{name}_loss"] = float(loss)
             # What the mean over normalised heads, the reward that is used, would answer.
-            preferred = (logits / self.model.reward_std).mean(-1)
-            figures[f"reward_{name}_accuracy"] = preference_accuracy(preferred, data.p_left)
+            spread = self.model.reward_std.view(self.model.config.num_reward_heads, -1).mean(1)
+            figures[f"reward_{name}_accuracy"] = preference_accuracy(
+                (logits / spread).mean(-1), data.p_left
+            )
+        if len(held):
+            calibration = report(
+                self._logits(held),
+                _doubles(held.p_left),
+                temperature=float(self.model.temperature),
+            )
+            figures |= {
+                "reward_holdout_nll": calibration.nll,
+                "reward_holdout_ece": calibration.ece,
+            }
+        scores = self.model.segment_scores(train.pairs.flatten(0, 1)).mean(-1)
+        figures["reward_head_correlation"] = correlation = head_correlation(scores.cpu())
+        figures["reward_temperature"] = float(self.model.temperature)
+        if correlation > COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
+            warnings.warn(
+                f"the reward ensemble's heads have collapsed onto one (correlation "
+                f"{correlation:.6f}): their disagreement says nothing; switch "
+                "reward_model.anchored or reward_model.bootstrap on",
+                stacklevel=3,
+            )
         return figures
 
     def state(self) -> State:
-        """The model's weights and statistics; the optimiser starts afresh every session."""
+        """The model's weights, statistics and bank; the optimiser starts afresh every session."""
         # Copies: fitting changes the model's own tensors in place.
-        return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        tensors = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        return {"model": tensors, "num_banked": self._num_banked}
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
-        self.model.load_state_dict(state)
+        self.model.load_state_dict(state["model"])
+        self._num_banked = int(state["num_banked"])
+
+
+def _doubles(tensor: Tensor) -> FloatArray:
+    doubles: FloatArray = tensor.double().cpu().numpy()
+    return doubles
+
+
+def _warn_of_odd_answers(train_set: Comparisons) -> None:
+    """Says what is wrong with answers from which little can be learned."""
+    if len(train_set) < ENOUGH_TO_JUDGE:
+        return
+    p_left, first = train_set.p_left, train_set.left[:1, :1]
+    if (train_set.left == first).all() and (train_set.right == first).all():
+        what = "all segments hold the same numbers: there is nothing to tell them apart by"
+    elif (p_left == 0.5).all():
+        what = "every answer is a tie: there is nothing to learn but that all segments are alike"
+    elif (p_left > 0.5).all() or (p_left < 0.5).all():
+        side = "left" if p_left[0] > 0.5 else "right"
+        what = f"every answer is {side}: the teacher seems to press one key, whatever is shown"
+    else:
+        return
+    warnings.warn(what, stacklevel=4)

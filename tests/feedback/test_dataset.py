@@ -78,7 +78,7 @@ class TestAdding:
         dataset = PreferenceDataset()
         assert len(dataset) == dataset.num_answers == dataset.num_skips == 0
 
-    @pytest.mark.parametrize("answer", [0.3, -1.0, 2.0, np.inf])
+    @pytest.mark.parametrize("answer", [1.3, -1.0, 2.0, np.inf])
     def test_an_answer_that_is_none_is_refused_and_nothing_is_added(self, answer):
         dataset = dataset_of([1.0])
         with pytest.raises(DataError, match=rf"an answer is {answer}; expected 1 \(left\)"):
@@ -117,7 +117,8 @@ class TestAdding:
             ({"p_left": np.ones(3)}, r"p_left has shape \(3,\); expected \(2,\)"),
             ({"session": np.ones((2, 1))}, r"session has shape \(2, 1\)"),
             ({"is_validation": np.ones(1, bool)}, r"is_validation has shape \(1,\)"),
-            ({"p_left": np.array([1, 0.2])}, "an answer is 0.2"),
+            ({"p_left": np.array([1, 1.2])}, "an answer is 1.2"),
+            ({"objective": np.zeros(3, np.int64)}, r"objective has shape \(3,\)"),
             ({"p_left": np.array([1, NAN])}, "is_validation holds out a query that was skipped"),
             ({"right": []}, r"not as many right segments as left ones \(2\)"),
         ],
@@ -266,6 +267,7 @@ class TestFile:
             "p_left": ("float64", (10,)),
             "split": ("<U5", (10,)),
             "session": ("int64", (10,)),
+            "objective": ("int64", (10,)),
         }
         assert {name: (a.dtype.str, a.shape) for name, a in arrays.items()} == {
             name: (np.dtype(dtype).str, shape) for name, (dtype, shape) in kinds.items()
@@ -362,7 +364,8 @@ class TestDamage:
             ("left_start", np.array([0, 5, 10, -5])),
             ("right_start", np.array([0, 5])),
             ("right_start", np.array([0.0, 5.0, 10.0, 15.0])),
-            ("p_left", np.array([1, 0, 0.7, 1])),
+            ("p_left", np.array([1, 0, 1.7, 1])),
+            ("objective", np.zeros(3, dtype=np.int64)),
             ("p_left", np.array(["a", "b", "c", "d"])),
             ("p_left", np.ones(3)),
             ("session", np.zeros(3, dtype=np.int64)),

@@ -9,8 +9,9 @@ from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
+from prefrl.rewards.fitting import comparison_logits
 from prefrl.rewards.losses import preference_accuracy
-from prefrl.rewards.trainer import bootstrap_counts, comparison_logits
+from prefrl.rewards.trainer import bootstrap_counts
 from prefrl.seeding import Streams
 from prefrl.segments import SegmentBatch
 from tests import linear_task
@@ -19,7 +20,7 @@ from tests.rewards.small_model import assert_same, weights_of
 
 def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
     """A small ensemble that has seen nothing; `settings` are those of `RewardConfig`."""
-    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings})
+    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings}).decided()
     model = EnhancedRewardModel(
         linear_task.INPUT_DIM,
         generator=streams.torch_generator("reward-weights"),
@@ -28,6 +29,7 @@ def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
         num_reward_heads=config.num_reward_heads,
         shared_trunk=config.shared_trunk,
         dropout=config.dropout,
+        bank_size=config.bank_size or 0,
         observation_dim=linear_task.OBSERVATION_DIM,
     )
     return RewardTrainer(model, config, streams=streams)
@@ -123,11 +125,13 @@ class TestLearning:
 
 def figures_of(trainer: RewardTrainer, dataset: PreferenceDataset) -> dict[str, float]:
     """The figures of a model as it is: fitting without moving the weights."""
-    still = RewardConfig(max_updates=1, learning_rate=1e-30, weight_decay=0.0)
+    still = RewardConfig(max_updates=1, learning_rate=1e-30, weight_decay=0.0, error_rate=0.0)
     return RewardTrainer(trainer.model, still, streams=Streams(0)).fit(dataset, session=0)
 
 
 class TestHardCases:
+    @pytest.mark.filterwarnings("ignore:every answer is")
+    @pytest.mark.filterwarnings("ignore:the reward ensemble's heads have collapsed")
     @pytest.mark.parametrize("shared_trunk", [True, False])
     @pytest.mark.parametrize(
         "p_left",
@@ -145,6 +149,26 @@ class TestHardCases:
         obs, action = linear_task.transitions(50, rng=rng(2))
         assert np.isfinite(trainer.reward_function().with_uncertainty(obs, action)).all()
 
+    @pytest.mark.filterwarnings("ignore:the reward ensemble's heads have collapsed")
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (1.0, "every answer is left: the teacher seems to press one key"),
+            (0.0, "every answer is right"),
+            (0.5, "every answer is a tie"),
+        ],
+    )
+    def test_a_teacher_of_one_answer_is_spoken_of(self, answer, said):
+        dataset = linear_task.comparisons(8, rng=rng(), p_left=np.full(8, answer))
+        with pytest.warns(UserWarning, match=said):
+            make_trainer(max_updates=2).fit(dataset, session=0)
+
+    def test_a_handful_of_like_answers_is_not_spoken_of(self):
+        dataset = linear_task.comparisons(7, rng=rng(), p_left=np.ones(7))
+        make_trainer(max_updates=2).fit(dataset, session=0)
+
+    @pytest.mark.filterwarnings("ignore:all segments hold the same numbers")
+    @pytest.mark.filterwarnings("ignore:the reward ensemble's heads have collapsed")
     def test_features_that_never_move_give_finite_figures_and_rewards(self):
         segments = linear_task.segments(8, rng=rng())
         still = SegmentBatch(
@@ -237,7 +261,7 @@ class TestRepeatability:
         trainer = make_trainer(max_updates=15)
         before, state = weights_of(trainer.model), trainer.state()
         trainer.fit(dataset, session=0)
-        assert_same(before, state)
+        assert_same(before, state["model"])
 
 
 class TestSessions:
@@ -257,7 +281,9 @@ class TestSessions:
 
     def test_a_restart_forgets_the_last_session(self):
         first, second = (linear_task.comparisons(20, rng=rng(seed)) for seed in (0, 1))
-        long, short = (make_trainer(max_updates=20, restart=True) for _ in range(2))
+        # The bank remembers more than one session, whatever the weights do.
+        settings: dict[str, Any] = {"max_updates": 20, "restart": True, "bank_size": 0}
+        long, short = (make_trainer(**settings) for _ in range(2))
         long.fit(first, session=0)
         long.fit(second, session=1)
         short.fit(second, session=1)
@@ -320,7 +346,10 @@ class TestHeldOutAnswers:
         )
         one, other = make_trainer(**settings), make_trainer(**settings)
         figures, others = one.fit(dataset, session=0), other.fit(altered, session=0)
-        assert_same(weights_of(one.model), weights_of(other.model))
+        learned, others_learned = weights_of(one.model), weights_of(other.model)
+        for name in ("temperature",):  # That one is fitted to them.
+            del learned[name], others_learned[name]
+        assert_same(learned, others_learned)
         assert figures["reward_train_loss"] == others["reward_train_loss"]
         assert figures["reward_holdout_loss"] != others["reward_holdout_loss"]
 
@@ -383,3 +412,125 @@ class TestUpdates:
         np.testing.assert_array_equal(
             trainer.score_segments(segments), trainer.score_segments(segments)
         )
+
+
+class TestBank:
+    def test_it_holds_the_segments_of_training_answers_as_the_weights_now_see_them(self):
+        dataset = linear_task.comparisons(20, rng=rng(), validation_fraction=0.25)
+        trainer = make_trainer(max_updates=20)
+        for session in range(2):
+            trainer.fit(dataset, session=session)
+        bank, model = trainer.model.bank, trainer.model
+        keys = bank.keys_of_entries().numpy()
+        fitted = np.flatnonzero(~dataset.is_validation)
+        assert sorted(keys.tolist()) == sorted([*(2 * fitted), *(2 * fitted + 1)])
+        sides = np.stack([dataset.left[0].inputs(), dataset.right[0].inputs()], axis=1)
+        segments = torch.from_numpy(sides.reshape(-1, *sides.shape[2:])[keys])
+        with torch.no_grad():
+            own = torch.nn.functional.normalize(model.embed(segments), dim=-1)
+            torch.testing.assert_close(bank.embeddings_of_entries(), own)
+            rewards = model(segments)["rewards"].flatten(1).mean(1)
+            torch.testing.assert_close(bank.values[: len(bank)], rewards)
+
+    def test_new_answers_join_those_of_before(self):
+        dataset = linear_task.comparisons(10, rng=rng())
+        trainer = make_trainer(max_updates=5)
+        trainer.fit(dataset, session=0)
+        more = linear_task.comparisons(6, rng=rng(1))
+        dataset.add(more.left[0], more.right[0], more.p_left, session=1, rng=rng(2))
+        trainer.fit(dataset, session=1)
+        assert len(trainer.model.bank) == 32
+        assert trainer.model.bank.version == 1
+
+    def test_its_size_is_kept(self):
+        trainer = make_trainer(max_updates=5, bank_size=7)
+        trainer.fit(linear_task.comparisons(10, rng=rng()), session=0)
+        assert len(trainer.model.bank) == 7
+
+    @pytest.mark.parametrize(("setting", "at_most"), [(0.0, 0.0), (0.5, 0.5), ("auto", 1.0)])
+    def test_its_pull_is_the_one_that_was_asked_for(self, setting, at_most):
+        dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.3)
+        trainer = make_trainer(max_updates=40, bank_alpha=setting)
+        trainer.fit(dataset, session=0)
+        alpha = float(trainer.model.bank_alpha)
+        assert alpha == setting or (setting == "auto" and 0 <= alpha <= at_most)
+
+
+class TestNoise:
+    def flipped(self, share: float, seed: int = 0) -> PreferenceDataset:
+        stream = rng(seed)
+        answers = linear_task.comparisons(300, rng=rng(seed)).p_left
+        is_flipped = stream.random(300) < share
+        return linear_task.comparisons(
+            300, rng=rng(seed), p_left=np.where(is_flipped, 1 - answers, answers)
+        )
+
+    def test_the_error_rate_is_told_from_the_answers(self):
+        rates = [
+            make_trainer(max_updates=100).fit(self.flipped(share), session=0)["reward_error_rate"]
+            for share in (0.0, 0.3)
+        ]
+        assert rates[0] < 0.15
+        assert rates[1] > 0.3
+
+    def test_a_given_error_rate_is_taken_as_it_is(self):
+        figures = make_trainer(max_updates=2, error_rate=0.25).fit(self.flipped(0.0), session=0)
+        assert figures["reward_error_rate"] == 0.25
+
+    @pytest.mark.parametrize("mode", ["keep", "drop", "flip"])
+    def test_wrong_answers_are_seen_through(self, mode):
+        trainer = make_trainer(max_updates=200, contradictions=mode)
+        trainer.fit(self.flipped(0.25), session=0)
+        fresh = linear_task.comparisons(400, rng=rng(7))
+        left, right = (
+            trainer.score_segments(batch[0]).mean(1) for batch in (fresh.left, fresh.right)
+        )
+        assert np.mean((left > right) == (fresh.p_left > 0.5)) > 0.85
+
+
+class TestObjectives:
+    def test_answers_that_name_their_objective_teach_that_one(self):
+        stream = rng()
+        left, right = (linear_task.segments(300, rng=stream) for _ in range(2))
+        forwards = linear_task.oracle(left, right)
+        dataset = PreferenceDataset(0.0)
+        dataset.add(left[:150], right[:150], forwards[:150], session=0, objective=0, rng=stream)
+        dataset.add(left[150:], right[150:], 1 - forwards[150:], session=0, objective=1, rng=stream)
+        model = EnhancedRewardModel(
+            linear_task.INPUT_DIM, hidden_dim=32, num_objectives=2, segment_length=5
+        )
+        config = RewardConfig(hidden_dim=32, bank_size=0)
+        RewardTrainer(model, config, streams=Streams(0)).fit(dataset, session=0)
+        fresh = linear_task.segments(200, rng=stream)
+        first, second = (model.score(fresh.inputs(), w).mean(1) for w in ((1, 0), (0, 1)))
+        assert np.corrcoef(first, fresh.true_returns)[0, 1] > 0.85
+        assert np.corrcoef(second, fresh.true_returns)[0, 1] < -0.85
+
+    def test_an_objective_that_the_model_lacks_is_refused_by_number(self):
+        dataset = linear_task.comparisons(4, rng=rng())
+        dataset.objective[2] = 1
+        with pytest.raises(DataError, match="about objective 1; this model has 1"):
+            make_trainer().fit(dataset, session=0)
+
+
+def test_temperature_stays_at_one_when_it_is_switched_off():
+    trainer = make_trainer(max_updates=20, temperature=False)
+    trainer.fit(linear_task.comparisons(30, rng=rng(), validation_fraction=0.3), session=0)
+    assert float(trainer.model.temperature) == 1.0
+
+
+def test_the_model_is_antisymmetric_whatever_is_switched_on():
+    dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
+    swapped = PreferenceDataset(
+        0.25,
+        left=dataset.right,
+        right=dataset.left,
+        p_left=1 - dataset.p_left,
+        is_validation=dataset.is_validation,
+        session=dataset.session,
+    )
+    settings: dict[str, Any] = {"diversity": 0.1, "calibration": 0.1, "adapt_l2": True}
+    figures = make_trainer(max_updates=20, **settings).fit(dataset, session=0)
+    others = make_trainer(max_updates=20, **settings).fit(swapped, session=0)
+    for name in ("reward_train_loss", "reward_holdout_loss", "reward_error_rate"):
+        assert others[name] == pytest.approx(figures[name], rel=1e-2)

@@ -1,0 +1,1 @@
+"""Benchmarks: reward models on recorded answers."""

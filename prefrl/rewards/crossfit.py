@@ -1,0 +1,113 @@
+"""Predictions of answers by models that never saw them.
+
+Axes: B answers, T steps, D input dims, F folds.
+"""
+
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prefrl.rewards.fitting import Answers, Objective, comparison_logits, descend
+from prefrl.rewards.model import EnhancedRewardModel
+
+NUM_FOLDS = 4
+# Robots move smoothly: every few steps tell the members nearly as much, in a fraction of the time.
+MAX_STEPS = 12
+
+
+def connected_groups(segments: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(B, 2) numbers of the compared segments -> (B,) group of each comparison.
+
+    Comparisons that share a segment, directly or through others, are in one group: a model that
+    has seen one of them has seen part of the rest.
+    """
+    label = np.arange(int(segments.max()) + 1 if len(segments) else 0)
+    while True:
+        smallest = label[segments].min(1)
+        before = label.copy()
+        np.minimum.at(label, segments[:, 0], smallest)
+        np.minimum.at(label, segments[:, 1], smallest)
+        label = label[label]  # halves the way to the smallest, so that few rounds are needed
+        if (label == before).all():
+            return label[segments[:, 0]]
+
+
+def folds_of(segments: NDArray[np.int64], *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(B, 2) segments -> (B,) one of `NUM_FOLDS` folds; groups stay whole where there are enough.
+
+    Args:
+        segments: numbers of the compared segments.
+        rng: draws.
+    """
+    groups, members = np.unique(connected_groups(segments), return_inverse=True)
+    if len(groups) < NUM_FOLDS:  # one web of comparisons: nothing better than single ones
+        groups, members = np.arange(len(segments)), np.arange(len(segments))
+    fold_of_group = rng.permutation(len(groups)) % NUM_FOLDS
+    folds: NDArray[np.int64] = fold_of_group[members]
+    return folds
+
+
+def cross_fitted_logits(
+    like: EnhancedRewardModel,
+    answers: Answers,
+    segments: NDArray[np.int64],
+    objective: Objective,
+    *,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+) -> NDArray[np.float64]:
+    """Score differences predicted for each answer by a model fitted without its fold.
+
+    One model a fold, all of them fitted at once as the independent members of one ensemble: a
+    member's weight of an answer in its own fold is 0.
+
+    Args:
+        like: the reward model; the members have its width, depth and input statistics.
+        answers: all that may be fitted to; their weights are not looked at.
+        segments: (B, 2) numbers of the compared segments.
+        objective: what is minimised.
+        rng: draws folds and minibatches.
+        generator: draws the initial weights.
+
+    Returns:
+        (B,) left minus right, in nats.
+    """
+    stride = -(-answers.pairs.shape[2] // MAX_STEPS)
+    pairs = answers.pairs[:, :, ::stride].contiguous()
+    config = dataclasses.replace(
+        like.config,
+        num_reward_heads=NUM_FOLDS,
+        shared_trunk=False,
+        segment_length=pairs.shape[2],
+        bank_size=0,
+        dropout=0.0,
+    )
+    members = EnhancedRewardModel(**dataclasses.asdict(config), generator=generator)
+    members.to(like.input_mean.device)
+    members.input_mean.copy_(like.input_mean)
+    members.input_std.copy_(like.input_std)
+    members.segment_spread.copy_(like.segment_spread)
+    folds = torch.from_numpy(folds_of(segments, rng=rng)).to(answers.p_left.device)
+    sees = (folds[:, None] != torch.arange(NUM_FOLDS, device=folds.device)).float()
+    # Heads that part ways or meet the bank are of no use here, and a norm clipped over all members
+    # would tell each of the answers that are hidden from it.
+    plain = dataclasses.replace(
+        objective.config,
+        diversity=0.0,
+        contrastive=0.0,
+        calibration=0.0,
+        max_grad_norm=float("inf"),
+    )
+    answers = dataclasses.replace(answers, pairs=pairs, weights=sees)
+    descend(
+        members,
+        answers,
+        dataclasses.replace(objective, config=plain, contrast=None),
+        rng=rng,
+    )
+    with torch.no_grad():
+        logits = comparison_logits(members, answers.pairs, answers.objective)
+    own = logits.take_along_dim(folds[:, None], 1)[:, 0]
+    return own.double().cpu().numpy()

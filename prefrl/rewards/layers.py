@@ -1,0 +1,39 @@
+"""The layers of a reward ensemble: K heads as one product, dropout from a stream of its own."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class HeadwiseLinear(nn.Module):
+    """K linear maps in one product: (..., D) or (..., K, D) -> (..., K, out)."""
+
+    def __init__(self, num_heads: int, in_dim: int, out_dim: int, *, takes_heads: bool) -> None:
+        super().__init__()
+        self.takes_heads = takes_heads
+        self.weight = nn.Parameter(torch.empty(num_heads, out_dim, in_dim))
+        self.bias = nn.Parameter(torch.zeros(num_heads, out_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies head k's map to the shared rows, or to the rows of head k."""
+        if self.takes_heads:
+            return torch.einsum("...ki,koi->...ko", x, self.weight) + self.bias
+        heads, out_dim, in_dim = self.weight.shape
+        flat = F.linear(x, self.weight.view(heads * out_dim, in_dim), self.bias.view(-1))
+        return flat.view(*x.shape[:-1], heads, out_dim)
+
+
+class SeededDropout(nn.Module):
+    """Dropout that draws from `generator` where there is one, from torch's global one elsewhere."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """In training mode, drops with probability p and scales the rest by 1 / (1 - p)."""
+        if not self.training or self.p == 0:
+            return x
+        draw = torch.rand(x.shape, generator=self.generator, dtype=x.dtype, device=x.device)
+        return x * (draw >= self.p) / (1 - self.p)

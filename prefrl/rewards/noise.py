@@ -1,0 +1,82 @@
+"""How often the teacher errs, and which answers look wrong, by predictions that never saw them.
+
+Axes: B answers.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatVector = NDArray[np.float64]
+
+# RIME (Cheng et al. 2024) corrects answers to which the model gives less than a thousandth.
+FLIP_BELOW = 1e-3
+# Our choice: an answer to which it gives less than a tenth is left out.
+DROP_BELOW = 1e-1
+
+# Christiano et al. 2017, section 2.2.3, assume a tenth of random answers. As a prior it is worth
+# this many answers.
+PRIOR_RATE = 0.1
+PRIOR_ANSWERS = 20.0
+
+_RATES = np.concatenate([[1e-3], np.linspace(0.02, 0.9, 45)])
+_LOG_TEMPERATURES = np.linspace(math.log(0.1), math.log(10.0), 41)
+
+
+def estimate_error_rate(logits: FloatVector, p_left: FloatVector) -> tuple[float, float]:
+    """The share of random answers that explains held-out answers best, with the temperature.
+
+    The posterior mean of the error rate of `bradley_terry_nll` under a flat prior over log
+    temperature and a Beta prior worth 20 answers around a tenth. Ties tell nothing of errors.
+
+    Args:
+        logits: (B,) predicted score differences, by models that have not seen the answer.
+        p_left: (B,) the answers.
+
+    Returns:
+        error rate in [0, 0.9] (an oracle answered at random half the time errs in a quarter), and
+        the most probable temperature; without a decisive answer the prior's mean and 1.
+    """
+    is_decisive = p_left != 0.5
+    if not is_decisive.any():
+        return PRIOR_RATE, 1.0
+    agreement = np.where(p_left > 0.5, logits, -logits)[is_decisive]
+    # (temperatures, B) probability of the answer given, were it meant.
+    scaled = agreement[None, :] / np.exp(_LOG_TEMPERATURES)[:, None]
+    meant = 0.5 * (1.0 + np.tanh(0.5 * scaled))
+    log_posterior = np.empty((len(_RATES), len(_LOG_TEMPERATURES)))
+    for row, rate in enumerate(_RATES):
+        likelihood = np.log(rate / 2 + (1 - rate) * meant).sum(1)
+        prior = PRIOR_ANSWERS * (PRIOR_RATE * math.log(rate) + (1 - PRIOR_RATE) * math.log1p(-rate))
+        log_posterior[row] = likelihood + prior
+    posterior = np.exp(log_posterior - log_posterior.max())
+    by_rate = posterior.sum(1) * np.gradient(_RATES)
+    temperature = _LOG_TEMPERATURES[int(posterior.sum(0).argmax())]
+    return float(by_rate @ _RATES / by_rate.sum()), float(math.exp(temperature))
+
+
+def corrected_answers(
+    p_predicted: FloatVector, p_left: FloatVector, *, mode: str
+) -> tuple[FloatVector, FloatVector]:
+    """Answers that contradict the prediction, turned round or left out.
+
+    After RIME (Cheng et al. 2024, section 4), with fixed bounds in place of theirs, which follow
+    the spread of the loss.
+
+    Args:
+        p_predicted: (B,) probability of "left", by models that have not seen the answer.
+        p_left: (B,) the answers.
+        mode: "keep" changes nothing, "drop" leaves out what is given less than a tenth, "flip"
+            does so too and turns round what is given less than a thousandth.
+
+    Returns:
+        (B,) answers and (B,) weights, 0 or 1.
+    """
+    if mode == "keep":
+        return p_left, np.ones_like(p_left)
+    given = np.where(p_left > 0.5, p_predicted, 1 - p_predicted)
+    given[p_left == 0.5] = 1.0
+    is_flipped = (given < FLIP_BELOW) & (mode == "flip")
+    is_dropped = (given < DROP_BELOW) & ~is_flipped
+    return np.where(is_flipped, 1 - p_left, p_left), np.where(is_dropped, 0.0, 1.0)

@@ -1,0 +1,179 @@
+"""Measures reward models on recorded answers: how often they predict a person, how well they know.
+
+    python scripts/benchmark_reward.py --data shared/data/door_human.npz --num-labels 100 all
+    python scripts/benchmark_reward.py --data arguments.npz --answers votes --flip-rate 0 0.2
+
+A file's own split is tested on once a seed; a file without one is cut into five parts, whole groups
+where it has groups, each of which is tested on by a model fitted to the others. Splits, training
+answers and flipped answers are the same for every model. Means over seeds and their 95% bootstrap
+intervals go to standard output as a Markdown table, and to --out as JSON with the figures of every
+seed.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from tqdm import tqdm
+
+from prefrl.benchmark.recorded import Recorded, load
+from prefrl.benchmark.reward_models import (
+    MEASURES,
+    MODELS,
+    Setting,
+    measure,
+    summarised,
+    tasks_of,
+    use_one_thread,
+)
+from prefrl.checkpoint import write_text_atomically
+from prefrl.errors import PrefrlError, StorageError
+
+# Read by the numerical libraries of a worker when it starts.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Complains in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def number_above_0(word: str) -> int:
+    """An option's whole number, 1 or more."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number, 1 or more")
+    return int(word)
+
+
+def labels(word: str) -> int | None:
+    """A number of labels; None: all."""
+    if word == "all":
+        return None
+    try:
+        return number_above_0(word)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or all") from None
+
+
+def share(word: str) -> float:
+    """A flip rate."""
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 0.5:
+        raise argparse.ArgumentTypeError(f"{word} is not a share, 0 or more and below 0.5")
+    return rate
+
+
+def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = OneLineParser(prog="benchmark_reward", description=(__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="FILE.npz", help="recorded comparisons")
+    add("--num-labels", nargs="+", type=labels, default=[None], help="numbers of answers, or all")
+    add("--flip-rate", nargs="+", type=share, default=[0.0], help="shares turned round")
+    add("--seeds", type=number_above_0, default=5, help="how many seeds, counted from 0")
+    add("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    add("--answers", choices=("gold", "votes"), default="gold", help="what is trained on")
+    add("--jobs", type=number_above_0, default=1, help="fits side by side, one thread each")
+    add("--out", type=Path, metavar="FILE.json", help="where results are kept")
+    return parser.parse_args(words)
+
+
+def check(data: Recorded, settings: Sequence[Setting], arguments: argparse.Namespace) -> None:
+    """Raises what would otherwise come up after hours."""
+    out = arguments.out
+    if out is not None and not out.absolute().parent.is_dir():
+        raise StorageError(f"there is no folder {out.absolute().parent} to write {out.name} into")
+    if out is not None and out.is_dir():
+        raise StorageError(f"{out} is a folder; name a file")
+    for setting, seed in itertools.product(settings, range(arguments.seeds)):
+        tasks_of(data, setting, seed=seed)
+
+
+def results_of(
+    data: Recorded, models: Sequence[str], settings: Sequence[Setting], *, seeds: int, jobs: int
+) -> list[dict[str, Any]]:
+    """Measures every model in every setting with every seed, side by side."""
+    os.environ.update(ONE_THREAD)
+    rows = list(itertools.product(models, settings))
+    cells = [(row, seed) for seed in range(seeds) for row in rows]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=use_one_thread) as pool:
+        work = {
+            pool.submit(measure, model, data, setting, seed=seed): ((model, setting), seed)
+            for (model, setting), seed in cells
+        }
+        try:
+            done = {
+                work[one]: one.result()
+                for one in tqdm(as_completed(work), total=len(work), unit="cell")
+            }
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [
+        # The same bootstrap samples for every row.
+        summarised(*row, [done[row, seed] for seed in range(seeds)], rng=np.random.default_rng(0))
+        for row in rows
+    ]
+
+
+def table(results: Sequence[dict[str, Any]]) -> list[str]:
+    """The results in Markdown: means with their intervals."""
+    lines = [
+        f"| model | labels | flipped | {' | '.join(MEASURES)} | fit, s |",
+        "| --- " * (len(MEASURES) + 4) + "|",
+    ]
+    for row in results:
+        figures = [
+            f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
+            for name in MEASURES
+        ]
+        lines.append(
+            f"| {row['model']} | {row['num_labels']} | {row['flip_rate']:g} "
+            f"| {' | '.join(figures)} | {row['fit_s']:.2f} |"
+        )
+    return lines
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measures, prints and keeps what was asked for."""
+    arguments = arguments_of(words)
+    settings = [
+        Setting(num_labels, flip_rate, from_votes=arguments.answers == "votes")
+        for num_labels, flip_rate in itertools.product(
+            dict.fromkeys(arguments.num_labels), dict.fromkeys(arguments.flip_rate)
+        )
+    ]
+    try:
+        data = load(arguments.data)
+        check(data, settings, arguments)
+        models = list(dict.fromkeys(arguments.models))
+        results = results_of(data, models, settings, seeds=arguments.seeds, jobs=arguments.jobs)
+        print("\n".join(table(results)))
+        if (ceiling := data.human_ceiling()) is not None:
+            print(f"\nOne voter agrees with the majority of the others: {ceiling:.3f}")
+        if arguments.out is not None:
+            text = json.dumps(results, indent=1, allow_nan=False)
+            write_text_atomically(arguments.out, text + "\n")
+    except PrefrlError as error:
+        print(f"benchmark_reward: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
