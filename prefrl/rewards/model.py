@@ -320,13 +320,8 @@ class EnhancedRewardModel(nn.Module):
         """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T, or a pooled reward."""
         features = self._head_features(sequences)
         if self.config.pooling == "none":
-            # Last axes first: torch adds in the same order whatever M is.
-            return (
-                self._rewards_of(features)
-                .flatten(-2)
-                .sum(sequences.ndim - 2)
-                .unflatten(-1, (self.config.num_reward_heads, self.config.num_objectives))
-            )
+            rewards = self._rewards_of(features)
+            return rewards.sum(sequences.ndim - 2)
         flat = features.flatten(0, sequences.ndim - 3)
         rewards = self._rewards_of(self._pooled(flat, None))
         return rewards.view(*sequences.shape[:-2], *rewards.shape[1:])
