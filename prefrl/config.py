@@ -181,8 +181,8 @@ class RewardConfig:
         head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
         dropout: drop probability after each hidden layer while fitting.
         recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
-            robust: a prior, and an error rate estimated from the answers, for few or wrong
-            answers. None lets the preset of the agent decide.
+            robust: a prior, and an error rate estimated from the answers, for answers that may be
+            wrong. None lets the preset of the agent decide.
         bootstrap: each head sees a bootstrap sample of the answers instead of all of them.
         error_rate: share of answers taken for random ones; auto estimates it each session from
             predictions by models that have not seen the answer.

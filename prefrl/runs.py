@@ -38,7 +38,7 @@ from prefrl.metrics import (
 from prefrl.plots import plot_learning_curve
 from prefrl.queries import make_strategy
 from prefrl.resolution import MakeEnv, make_configured_env, plan, resolve, teacher_settings
-from prefrl.rewards import EnhancedRewardModel, RewardTrainer
+from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
 from prefrl.summary import summarise
@@ -249,19 +249,11 @@ class _Run:
         config, settings = self.config, self.config.reward_model
         assert config.segment_length
         observations = observation_dim(self.venv.observation_space)
-        model = EnhancedRewardModel(
+        model = build_model(
             observations + action_dim(self.venv.action_space),
+            settings,
+            segment_length=config.segment_length,
             generator=self.streams.torch_generator("reward-weights"),
-            hidden_dim=settings.hidden_dim,
-            num_reward_heads=settings.num_reward_heads,
-            dropout=settings.dropout,
-            num_layers=settings.num_layers,
-            shared_trunk=settings.shared_trunk,
-            head_layer_norm=settings.head_layer_norm,
-            segment_length=config.segment_length if settings.scale_by_segment else 1,
-            bank_size=settings.bank_size or 0,
-            bank_policy=settings.bank_policy,
-            bank_neighbours=settings.bank_neighbours,
             observation_dim=observations,
             env_id=self.venv.env_id,
         )

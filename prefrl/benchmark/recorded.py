@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from prefrl.checkpoint import reason
 from prefrl.errors import DataError, StorageError
+from prefrl.feedback.dataset import read_arrays
 from prefrl.segments import SegmentBatch
 
 # Without a split of its own, a file is cut into so many parts, each of them tested on once a seed.
@@ -162,13 +163,7 @@ def load(path: Path) -> Recorded:
         StorageError: the file is missing, damaged, or lacks a part; it is named.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            # Checked as a whole first: nothing is parsed or allocated from damaged bytes.
-            if (name := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return _of_arrays(arrays)
+        return _of_arrays(read_arrays(path))
     except FileNotFoundError:
         raise StorageError(f"there is no file {path}") from None
     except OSError as error:

@@ -18,7 +18,7 @@ from prefrl.benchmark.recorded import Recorded, Rows
 from prefrl.config import QueryConfig, RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.rewards import EnhancedRewardModel, RewardTrainer
+from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration import (
     brier_score,
     expected_calibration_error,
@@ -209,23 +209,15 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float) -> P
         config: the settings; the robust recipe decides what they leave open.
         validation_fraction: share of the answers held out of fitting.
     """
-    data, streams, config = task.data, Streams(task.seed), config.decided("robust")
+    data, streams = task.data, Streams(task.seed)
     dataset = PreferenceDataset(validation_fraction)
     left, right = data.segments(task.train, 0), data.segments(task.train, 1)
     dataset.add(left, right, task.p_left, session=0, rng=streams.generator("split"))
-    model = EnhancedRewardModel(
+    model = build_model(
         data.observations.shape[1] + data.actions.shape[1],
+        config,
+        segment_length=data.segment_length,
         generator=streams.torch_generator("reward-weights"),
-        hidden_dim=config.hidden_dim,
-        num_reward_heads=config.num_reward_heads,
-        dropout=config.dropout,
-        num_layers=config.num_layers,
-        shared_trunk=config.shared_trunk,
-        head_layer_norm=config.head_layer_norm,
-        segment_length=data.segment_length if config.scale_by_segment else 1,
-        bank_size=config.bank_size or 0,
-        bank_policy=config.bank_policy,
-        bank_neighbours=config.bank_neighbours,
     )
     with warnings.catch_warnings():
         # Collapsed heads are told by the figures here.

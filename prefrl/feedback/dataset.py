@@ -247,12 +247,7 @@ class PreferenceDataset:
             StorageError: the file is missing, damaged or of another layout; it is named.
         """
         try:
-            with zipfile.ZipFile(path) as archive:
-                # Checked as a whole first: nothing is parsed or allocated from damaged bytes.
-                if (name := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = read_arrays(path)
             length = int(arrays["segment_length"])
             batches = []
             for side in ("left_start", "right_start"):
@@ -301,6 +296,22 @@ class PreferenceDataset:
             session=self.session[keep],
             objective=self.objective[keep],
         )
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file, which is checked as a whole before any of it is parsed.
+
+    Raises:
+        OSError: the file is missing or cannot be read.
+        zipfile.BadZipFile, ValueError and others: it is damaged; what bytes gone wrong make of
+            zipfile and NumPy is theirs to say.
+    """
+    with zipfile.ZipFile(path) as archive:
+        # Nothing is parsed or allocated from damaged bytes.
+        if (name := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _check_answers(p_left: NDArray[np.float64]) -> None:

@@ -2,6 +2,12 @@
 
 from prefrl.rewards.inference import ModelReward
 from prefrl.rewards.model import EnhancedRewardModel, RewardModelConfig
-from prefrl.rewards.trainer import RewardTrainer
+from prefrl.rewards.trainer import RewardTrainer, build_model
 
-__all__ = ["EnhancedRewardModel", "ModelReward", "RewardModelConfig", "RewardTrainer"]
+__all__ = [
+    "EnhancedRewardModel",
+    "ModelReward",
+    "RewardModelConfig",
+    "RewardTrainer",
+    "build_model",
+]

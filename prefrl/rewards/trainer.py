@@ -57,6 +57,44 @@ def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generat
     return torch.from_numpy(counts)
 
 
+def build_model(
+    input_dim: int,
+    config: RewardConfig,
+    *,
+    segment_length: int,
+    generator: torch.Generator,
+    observation_dim: int | None = None,
+    env_id: str | None = None,
+) -> EnhancedRewardModel:
+    """The untrained reward model that the settings describe.
+
+    Args:
+        input_dim: D.
+        config: the settings; the robust recipe decides what they leave open.
+        segment_length: steps of the segments it will be fitted to.
+        generator: draws the initial weights.
+        observation_dim: as in `RewardModelConfig`.
+        env_id: as in `RewardModelConfig`.
+    """
+    config = config.decided()
+    return EnhancedRewardModel(
+        input_dim,
+        generator=generator,
+        hidden_dim=config.hidden_dim,
+        num_reward_heads=config.num_reward_heads,
+        dropout=config.dropout,
+        num_layers=config.num_layers,
+        shared_trunk=config.shared_trunk,
+        head_layer_norm=config.head_layer_norm,
+        segment_length=segment_length if config.scale_by_segment else 1,
+        bank_size=config.bank_size or 0,
+        bank_policy=config.bank_policy,
+        bank_neighbours=config.bank_neighbours,
+        observation_dim=observation_dim,
+        env_id=env_id,
+    )
+
+
 class RewardTrainer:
     """A reward model and everything it is fitted with; the loop's `RewardLearner`.
 
@@ -77,13 +115,6 @@ class RewardTrainer:
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """(S, K) each head's reward summed over each segment, in nats."""
         return self.model.score(segments.inputs())
-
-    @torch.inference_mode()
-    def embed_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, F) where segments lie in the reward model's feature space."""
-        inputs = torch.from_numpy(segments.inputs())
-        embeddings: FloatArray = self.model.embed(inputs).cpu().numpy()
-        return embeddings
 
     def reward_function(self) -> ModelReward:
         """The present reward, frozen."""
@@ -119,11 +150,12 @@ class RewardTrainer:
         # From single rows, segments are taken to differ as much as they do.
         whole = segments if self.config.scale_by_segment else segments.flatten(0, 1)
         self.model.set_input_statistics(whole)
-        train, error_rate = self._without_noise(train, train_set, session)
+        prior = self._prior_strength(train_set)
+        train, error_rate = self._without_noise(train, train_set, prior, session)
         objective = Objective(
             self.config,
             error_rate,
-            self._prior_strength(train_set),
+            prior,
             contrast=self._contrast(train, train_set),
             anchors=self._anchors(session),
         )
@@ -177,9 +209,11 @@ class RewardTrainer:
         It grows where answers share segments: many answers about few segments say little of others.
         Few answers must not lose to it, or the reward would be the same everywhere.
         """
+        if not self.config.l2:
+            return 0.0
         num = len(train_set)
         num_segments = len(np.unique(train_set.segment_numbers()))
-        strength = (self.config.l2 or 0.0) * 2 * num / num_segments
+        strength = self.config.l2 * 2 * num / num_segments
         return min(strength, MAX_PRIOR_SHARE * num)
 
     def _anchors(self, session: int) -> tuple[Tensor, ...]:
@@ -195,7 +229,7 @@ class RewardTrainer:
         return tuple(weight.detach() for weight in regularised(like))
 
     def _without_noise(
-        self, train: Answers, train_set: Comparisons, session: int
+        self, train: Answers, train_set: Comparisons, prior: float, session: int
     ) -> tuple[Answers, float]:
         """The answers worth fitting to, and the share of random ones among them."""
         rate, mode = self.config.error_rate, self.config.contradictions
@@ -207,7 +241,7 @@ class RewardTrainer:
             self.model,
             train,
             train_set.segment_numbers(),
-            Objective(self.config, assumed, self._prior_strength(train_set)),
+            Objective(self.config, assumed, prior),
             rng=self._streams.generator("folds", session),
             generator=self._streams.torch_generator("fold-weights", session),
         )
@@ -240,12 +274,14 @@ class RewardTrainer:
         self, train: Answers, train_set: Comparisons
     ) -> Callable[[np.random.Generator], Tensor] | None:
         """Draws the segments of bank entries among those that are fitted to."""
+        if not self.config.contrastive:
+            return None
         keys = self.model.bank.keys_of_entries().cpu().numpy()
         row_of_query = {query: row for row, query in enumerate(train_set.query.tolist())}
         places = [
             (row_of_query[key // 2], key % 2) for key in keys.tolist() if key // 2 in row_of_query
         ]
-        if not self.config.contrastive or not places:
+        if not places:
             return None
         rows, sides = torch.tensor(places, device=train.pairs.device).T
 
@@ -269,15 +305,17 @@ class RewardTrainer:
         sides = torch.from_numpy(np.stack([left, right], axis=1)).flatten(0, 1)
         sides = sides.to(self.model.input_mean.device)
 
-        def encode(keys: Tensor) -> tuple[Tensor, Tensor]:
+        def encode(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             segments = sides[keys.to(sides.device)]
             outputs = self.model(segments)
-            rewards = outputs["rewards"].flatten(1).mean(1)
-            return self.model.embed(segments), rewards
+            rewards, uncertainty = (
+                outputs[name].flatten(1).mean(1) for name in ("rewards", "uncertainty")
+            )
+            return self.model.embed(segments), rewards, uncertainty
 
         # What was in the bank is drawn towards itself no more: it is embedded without its pull.
         self.model.bank_alpha.zero_()
-        bank.refresh(encode, version=session)
+        bank.refresh(lambda keys: encode(keys)[:2], version=session)
         is_fit = ~np.isnan(comparisons.p_left) & ~comparisons.is_validation
         queries = np.flatnonzero(is_fit)
         queries = queries[queries >= self._num_banked]
@@ -285,14 +323,13 @@ class RewardTrainer:
         if len(queries) == 0:
             return
         keys = torch.from_numpy((2 * queries[:, None] + np.arange(2)).reshape(-1))
-        embeddings, values = encode(keys)
-        uncertainty = self.model(sides[keys.to(sides.device)])["uncertainty"]
+        embeddings, values, uncertainty = encode(keys)
         bank.add(
             embeddings,
             values,
             keys=keys,
             version=session,
-            priority=uncertainty.flatten(1).mean(1),
+            priority=uncertainty,
             generator=self._streams.torch_generator("bank", session),
         )
 

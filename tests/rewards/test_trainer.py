@@ -8,7 +8,7 @@ import torch
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.rewards import EnhancedRewardModel, RewardTrainer
+from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.rewards.fitting import comparison_logits
 from prefrl.rewards.losses import preference_accuracy
 from prefrl.rewards.trainer import bootstrap_counts
@@ -20,16 +20,12 @@ from tests.rewards.small_model import assert_same, weights_of
 
 def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
     """A small ensemble that has seen nothing; `settings` are those of `RewardConfig`."""
-    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings}).decided()
-    model = EnhancedRewardModel(
+    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings})
+    model = build_model(
         linear_task.INPUT_DIM,
+        config,
+        segment_length=1,
         generator=streams.torch_generator("reward-weights"),
-        hidden_dim=config.hidden_dim,
-        num_layers=config.num_layers,
-        num_reward_heads=config.num_reward_heads,
-        shared_trunk=config.shared_trunk,
-        dropout=config.dropout,
-        bank_size=config.bank_size or 0,
         observation_dim=linear_task.OBSERVATION_DIM,
     )
     return RewardTrainer(model, config, streams=streams)
@@ -37,6 +33,17 @@ def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def with_sides_swapped(dataset: PreferenceDataset) -> PreferenceDataset:
+    return PreferenceDataset(
+        dataset.validation_fraction,
+        left=dataset.right,
+        right=dataset.left,
+        p_left=1 - dataset.p_left,
+        is_validation=dataset.is_validation,
+        session=dataset.session,
+    )
 
 
 def parameters_of(trainer: RewardTrainer) -> torch.Tensor:
@@ -99,14 +106,7 @@ class TestLearning:
 
     def test_swapping_the_sides_of_every_comparison_changes_no_figure(self):
         dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
-        swapped = PreferenceDataset(
-            0.25,
-            left=dataset.right,
-            right=dataset.left,
-            p_left=1 - dataset.p_left,
-            is_validation=dataset.is_validation,
-            session=dataset.session,
-        )
+        swapped = with_sides_swapped(dataset)
         figures = make_trainer(max_updates=5).fit(dataset, session=0)
         assert make_trainer(max_updates=5).fit(swapped, session=0) == pytest.approx(
             figures, rel=1e-3
@@ -521,14 +521,7 @@ def test_temperature_stays_at_one_when_it_is_switched_off():
 
 def test_the_model_is_antisymmetric_whatever_is_switched_on():
     dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
-    swapped = PreferenceDataset(
-        0.25,
-        left=dataset.right,
-        right=dataset.left,
-        p_left=1 - dataset.p_left,
-        is_validation=dataset.is_validation,
-        session=dataset.session,
-    )
+    swapped = with_sides_swapped(dataset)
     settings: dict[str, Any] = {"diversity": 0.1, "calibration": 0.1, "adapt_l2": True}
     figures = make_trainer(max_updates=20, **settings).fit(dataset, session=0)
     others = make_trainer(max_updates=20, **settings).fit(swapped, session=0)
