@@ -363,16 +363,22 @@ def _validate(tree: Any, *, source: str) -> RunConfig:
     try:
         return _ADAPTER.validate_python(tree)
     except ValidationError as error:
-        problems = []
+        problems: dict[str, str] = {}
         for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"]) or "the file"
+            # Of a setting that may be one thing or another, pydantic names each thing in square
+            # brackets behind it, with a message of its own.
+            names = [str(part) for part in problem["loc"] if "[" not in str(part)]
+            where = ".".join(names) or "the file"
             if problem["type"] in ("unexpected_keyword_argument", "invalid_key"):
-                problems.append(f"unknown setting {where!r}{_hint(problem['loc'])}")
+                problems[where] = f"unknown setting {where!r}{_hint(problem['loc'])}"
+                continue
+            message = problem["msg"].removeprefix("Value error, ")
+            if where in problems:
+                problems[where] += f", or: {message}"
             else:
-                message = problem["msg"].removeprefix("Value error, ")
-                problems.append(f"{where} is {reprlib.repr(problem['input'])}: {message}")
+                problems[where] = f"{where} is {reprlib.repr(problem['input'])}: {message}"
         # An array's form of itself has several lines; an error has one.
-        raise ConfigError(source + " ".join("; ".join(problems).split())) from None
+        raise ConfigError(source + " ".join("; ".join(problems.values()).split())) from None
 
 
 def _hint(unknown: Sequence[int | str]) -> str:

@@ -320,3 +320,14 @@ class TestCommandLine:
             tyro.cli(RunConfig, args=["--env-kwargs", text])
         assert left.value.code == 2
         assert "env-kwargs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [("error_rate", 2.0), ("bank_alpha", "much")])
+def test_a_number_or_a_word_that_is_neither_is_named_once(name, value):
+    with pytest.raises(ConfigError) as caught:
+        checked(RunConfig(reward_model=RewardConfig(**{name: value})))
+    text = str(caught.value)
+    assert text.startswith(f"reward_model.{name} is {value!r}: Input should be")
+    assert text.count(name) == 1
+    assert "'auto'" in text
+    assert "function" not in text
