@@ -51,9 +51,8 @@ class Recorder(VecEnvWrapper):
             )
         self._encode = observation_encoder(venv.observation_space, env_id)
         self._encode_action = action_encoder(venv.action_space, env_id)
-        readers = [state_reader(env) for env in getattr(venv, "envs", [])]
-        self._readers = [(i, reader) for i, reader in enumerate(readers) if reader is not None]
-        state_dim = self._readers[0][1].dim if self._readers else 0
+        self._read_states = state_reader(getattr(venv, "envs", []))
+        state_dim = self._read_states.dim if self._read_states else 0
         self._columns: dict[str, NDArray[Any]] = {
             "observations": self._block(observation_dim(venv.observation_space), np.float32),
             "actions": self._block(action_dim(venv.action_space), np.float32),
@@ -99,9 +98,8 @@ class Recorder(VecEnvWrapper):
             self._make_room()
         self._columns["observations"][self._row] = self._obs
         self._columns["actions"][self._row] = self._encode_action(actions)
-        states = self._columns["sim_states"][self._row]
-        for i, reader in self._readers:
-            reader(states[i])
+        if self._read_states is not None:
+            self._read_states(self._columns["sim_states"][self._row])
         self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -139,9 +137,9 @@ class Recorder(VecEnvWrapper):
 
 
 def _is_finite(numbers: NDArray[Any]) -> bool:
-    # One sum is infinite or NaN as soon as one number is, at half the cost of looking at each; only
-    # where it is, can it be that large numbers overflowed.
-    return math.isfinite(numbers.sum()) or bool(np.isfinite(numbers).all())
+    # A product with itself is infinite or NaN as soon as one number is, at a fraction of the cost
+    # of looking at each; only where it is, can it be that large numbers overflowed.
+    return math.isfinite(np.vdot(numbers, numbers)) or bool(np.isfinite(numbers).all())
 
 
 def _reason(error: Exception) -> str:

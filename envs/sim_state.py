@@ -1,5 +1,6 @@
-"""Reads the state of a MuJoCo simulation, from which a clip is rendered later."""
+"""Reads the states of MuJoCo simulations, from which a clip is rendered later."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,39 +8,49 @@ from numpy.typing import NDArray
 
 
 class StateReader:
-    """Copies generalised positions, velocities, activations and mocap poses of one simulation.
+    """Copies the states of simulations side by side: positions, velocities, activations, mocap.
 
     Args:
-        data: the simulation's MjData; its arrays stay valid for its whole life, resets included.
+        simulations: MjData of one model each; their arrays stay valid for their whole life, resets
+            included.
+
+    Raises:
+        ValueError: there is none, or their states differ in size.
     """
 
-    def __init__(self, data: Any) -> None:
-        self._data = data  # its arrays live as long as it does
-        views = [data.qpos, data.qvel, data.act, data.mocap_pos, data.mocap_quat]
-        flat = [view.reshape(-1) for view in views if view is not None and view.size]
-        ends = np.cumsum([view.size for view in flat])
-        self.dim = sum(view.size for view in flat)
-        # Settled here, since this runs for every environment in every step.
-        self._parts = [(slice(int(e) - v.size, int(e)), v) for e, v in zip(ends, flat, strict=True)]
+    def __init__(self, simulations: Sequence[Any]) -> None:
+        self._simulations = tuple(simulations)  # their arrays live as long as they do
+        # Settled here, since this is read in every step: one call then copies all of it.
+        self._views = [view for data in simulations for view in _flat_parts(data)]
+        dims = {sum(view.size for view in _flat_parts(data)) for data in simulations}
+        if len(dims) != 1:
+            raise ValueError(f"states of {sorted(dims)} dims; expected those of one model")
+        self.dim = dims.pop()
 
-    def __call__(self, row: NDArray[np.float64]) -> None:
-        """Writes the present state into `row` (Q,)."""
-        for part, view in self._parts:
-            row[part] = view
+    def __call__(self, rows: NDArray[np.float64]) -> None:
+        """Writes the present states into `rows` (N, Q), contiguous in memory."""
+        if self._views:
+            np.concatenate(self._views, out=rows.reshape(-1))
+
+
+def _flat_parts(data: Any) -> list[NDArray[np.float64]]:
+    views = [data.qpos, data.qvel, data.act, data.mocap_pos, data.mocap_quat]
+    return [view.reshape(-1) for view in views if view is not None and view.size]
 
 
 def write_state(data: Any, row: NDArray[np.float64]) -> None:
     """Puts a state that `StateReader` copied back into a simulation of the same model."""
     at = 0
-    for view in (data.qpos, data.qvel, data.act, data.mocap_pos, data.mocap_quat):
-        if view is not None and view.size:
-            view[...] = row[at : at + view.size].reshape(view.shape)
-            at += view.size
+    for view in _flat_parts(data):
+        view[:] = row[at : at + view.size]
+        at += view.size
 
 
-def state_reader(env: Any) -> StateReader | None:
-    """A reader of the environment's simulation; None where it has no MuJoCo state."""
-    data = getattr(env.unwrapped, "data", None)
-    if data is None or not hasattr(data, "qpos") or not hasattr(data, "qvel"):
+def state_reader(envs: Sequence[Any]) -> StateReader | None:
+    """A reader of the environments' simulations; None where one of them has no MuJoCo state."""
+    simulations = [getattr(env.unwrapped, "data", None) for env in envs]
+    if not simulations or not all(
+        hasattr(data, "qpos") and hasattr(data, "qvel") for data in simulations
+    ):
         return None
-    return StateReader(data)
+    return StateReader(simulations)

@@ -29,38 +29,47 @@ def test_a_state_holds_positions_velocities_activations_and_mocap_poses():
     data.mocap_pos[0] = (0.1, 0.2, 0.3)
     data.mocap_quat[0] = (0.0, 1.0, 0.0, 0.0)
     mujoco.mj_step(model, data, 20)
-    reader = StateReader(data)
+    reader = StateReader([data])
     assert reader.dim == 1 + 1 + 1 + 3 + 4
-    row = np.empty(reader.dim)
-    reader(row)
-    write_state(fresh, row)
+    rows = np.empty((1, reader.dim))
+    reader(rows)
+    write_state(fresh, rows[0])
     for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat"):
         np.testing.assert_array_equal(getattr(fresh, name), getattr(data, name))
     assert data.act[0] > 0
 
 
-def test_a_reader_follows_the_simulation_through_resets():
-    env: Any = make_env("HalfCheetah-v4")
-    reader = state_reader(env)
+def test_a_reader_follows_simulations_side_by_side_through_resets():
+    envs: list[Any] = [make_env("HalfCheetah-v4") for _ in range(2)]
+    reader = state_reader(envs)
     assert reader is not None
-    row = np.empty(reader.dim)
+    rows = np.empty((2, reader.dim))
     for seed in range(3):
-        env.reset(seed=seed)
-        reader(row)
-        np.testing.assert_array_equal(row[:9], env.unwrapped.data.qpos)
-        np.testing.assert_array_equal(row[9:], env.unwrapped.data.qvel)
-    env.close()
+        for i, env in enumerate(envs):
+            env.reset(seed=10 * i + seed)
+        reader(rows)
+        for row, env in zip(rows, envs, strict=True):
+            np.testing.assert_array_equal(row[:9], env.unwrapped.data.qpos)
+            np.testing.assert_array_equal(row[9:], env.unwrapped.data.qvel)
+    for env in envs:
+        env.close()
+
+
+def test_simulations_of_different_models_are_not_read_together():
+    envs = [make_env("HalfCheetah-v4"), make_env("Hopper-v4")]
+    with pytest.raises(ValueError, match=r"states of \[12, 18\] dims"):
+        state_reader(envs)
 
 
 def test_a_simulation_in_which_nothing_moves_has_an_empty_state():
     model = mujoco.MjModel.from_xml_string(
         "<mujoco><worldbody><geom size='1'/></worldbody></mujoco>"
     )
-    reader = StateReader(mujoco.MjData(model))
+    reader = StateReader([mujoco.MjData(model)])
     assert reader.dim == 0
-    reader(np.empty(0))
+    reader(np.empty((1, 0)))
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 def test_an_environment_without_mujoco_has_no_state(env_id):
-    assert state_reader(make_env(env_id)) is None
+    assert state_reader([make_env(env_id)]) is None
