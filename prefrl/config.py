@@ -152,6 +152,8 @@ class QueryConfig:
         last_session_at: share of the run's steps after which nothing is asked any more.
         candidate_factor: size of the candidate pool, in segments per query.
         min_candidates: smallest candidate pool, in segments.
+        spread_factor: so many times the pool is drawn, and the segments that lie farthest apart (by
+            their observations) are kept; 1 keeps a plain draw.
         newest_steps: candidates come from the newest episodes that together hold this many steps;
             None lets the preset decide.
         validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
@@ -163,6 +165,7 @@ class QueryConfig:
     last_session_at: Probability = 0.9
     candidate_factor: PositiveInt = 10
     min_candidates: PositiveInt = 200
+    spread_factor: PositiveInt = 3
     newest_steps: PositiveInt | None = None
     validation_fraction: Share = 0.15
 

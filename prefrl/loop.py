@@ -16,6 +16,7 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.metrics import JsonLinesSink, Metrics
 from prefrl.plan import Leg
 from prefrl.queries.base import Uniform
+from prefrl.queries.coverage import farthest_points, observation_points
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore, SegmentBatch
 from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
@@ -36,12 +37,16 @@ class SessionSettings:
         segment_length: T.
         candidate_factor: segments in the pool per query, up to 1,000 in all.
         min_candidates: smallest pool.
+        spread_factor: so many times the pool is drawn, and those are kept that lie farthest apart.
+            Most of a policy's time may pass in few situations; a robot that has fallen lies there
+            for the rest of its episode.
         newest_steps: candidates come from the newest episodes holding this many steps; None: all.
     """
 
     segment_length: int
     candidate_factor: int = 10
     min_candidates: int = 200
+    spread_factor: int = 3
     newest_steps: int | None = None
 
     def pool_size(self, num_queries: int) -> int:
@@ -193,7 +198,7 @@ class PreferenceLoop:
             asked, missing = len(heard), planned - heard.num_answers
             if missing <= 0 or asked >= patience:
                 return figures
-            pool = self._sample("candidates", asked, settings.pool_size(missing))
+            pool = self._candidates(asked, settings.pool_size(missing))
             pairs = strategy.select(
                 pool, missing, feedback.learner, rng=self.streams.generator("strategy", asked)
             )
@@ -206,6 +211,15 @@ class PreferenceLoop:
             )
             if feedback.path is not None:
                 dataset.save(feedback.path)
+
+    def _candidates(self, asked: int, size: int) -> SegmentBatch:
+        assert self.feedback is not None
+        factor = self.feedback.settings.spread_factor
+        pool = self._sample("candidates", asked, factor * size)
+        if factor == 1:
+            return pool
+        rng = self.streams.generator("spread", asked)
+        return pool[farthest_points(observation_points(pool), size, rng=rng)]
 
     def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
         assert self.feedback is not None

@@ -267,6 +267,7 @@ class _Run:
                 segment_length=config.segment_length,
                 candidate_factor=config.queries.candidate_factor,
                 min_candidates=config.queries.min_candidates,
+                spread_factor=config.queries.spread_factor,
                 newest_steps=config.queries.newest_steps,
             ),
             dataset=PreferenceDataset(config.queries.validation_fraction),

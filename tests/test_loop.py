@@ -27,7 +27,7 @@ from prefrl.loop import (
 )
 from prefrl.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.plan import Leg, plan_run
-from prefrl.queries import Uniform
+from prefrl.queries import Uniform, observation_points
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
@@ -98,6 +98,7 @@ class Workshop:
     make_learner: Any = RewardTrainer
     plan: Sequence[Leg] = PLAN
     segment_length: int = 10
+    spread_factor: int = 3
     log: JsonLinesSink | None = None
 
     def build(self, *, dataset=None, has_feedback=True):
@@ -117,7 +118,11 @@ class Workshop:
             teacher=self.teacher,
             strategy=self.strategy,
             learner=self.learner,
-            settings=SessionSettings(segment_length=self.segment_length, min_candidates=40),
+            settings=SessionSettings(
+                segment_length=self.segment_length,
+                min_candidates=40,
+                spread_factor=self.spread_factor,
+            ),
             dataset=dataset or PreferenceDataset(),
             path=self.answers,
         )
@@ -225,6 +230,30 @@ def test_the_first_session_is_uniform_and_the_later_ones_are_the_strategys(works
     assert len(workshop.strategy.predictors) == len(SESSIONS) - 1
     assert set(map(id, workshop.strategy.predictors)) == {id(workshop.learner)}
     assert set(workshop.strategy.pools) == {workshop.feedback.settings.pool_size(SESSIONS[1])}
+
+
+class Measuring(Uniform):
+    """Notes how far apart the two segments of each pool lie that are closest to each other."""
+
+    def __init__(self):
+        self.gaps = []
+
+    def select(self, pool, num_queries, predictor, *, rng):
+        points = observation_points(pool)
+        distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
+        np.fill_diagonal(distances, np.inf)
+        self.gaps.append(float(distances.min()))
+        return super().select(pool, num_queries, predictor, rng=rng)
+
+
+def test_candidates_lie_farther_apart_than_a_plain_draw(open_workshop):
+    spread, plain = (
+        open_workshop(f"spread {factor}", strategy=Measuring(), spread_factor=factor)
+        for factor in (3, 1)
+    )
+    for workshop in (spread, plain):
+        workshop.build().run()
+    assert spread.strategy.gaps[0] > 2 * plain.strategy.gaps[0]
 
 
 class Reading(RewardTrainer):

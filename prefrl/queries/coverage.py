@@ -1,0 +1,54 @@
+"""Choosing what lies far apart, so that what happens seldom is seen too.
+
+Axes: S segments, T steps, O observation dims, D dims of a point.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefrl.segments import FloatArray, SegmentBatch
+
+
+def observation_points(segments: SegmentBatch) -> FloatArray:
+    """Where segments lie: their mean observation, and the last one.
+
+    Args:
+        segments: S of T steps.
+
+    Returns:
+        (S, 2 O) each dim in its own spread over the segments; one that stands still is 0.
+    """
+    observations = segments.observations
+    points = np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
+    spread = points.std(0)
+    centred: FloatArray = points - points.mean(0)
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-6)
+
+
+def farthest_points(
+    points: FloatArray, num_chosen: int, *, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Greedy k-center: each next point is the one farthest from all chosen before it.
+
+    Gonzalez 1985; for choosing what to label, Sener and Savarese 2018, algorithm 1. No point then
+    lies farther from a chosen one than twice what the best choice would allow.
+
+    Args:
+        points: (S, D).
+        num_chosen: at most S.
+        rng: draws the first one.
+
+    Returns:
+        (num_chosen,) their rows, distinct, in the order chosen.
+    """
+    squares = np.square(points).sum(1)
+    chosen = np.empty(num_chosen, dtype=np.int64)
+    nearest = np.full(len(points), np.inf, dtype=points.dtype)
+    row = int(rng.integers(len(points)))
+    for place in range(num_chosen):
+        chosen[place] = row
+        distances = squares + squares[row] - 2 * points @ points[row]
+        np.minimum(nearest, distances, out=nearest)
+        nearest[row] = -np.inf  # Its distance to itself is 0 but for rounding.
+        row = int(nearest.argmax())
+    return chosen
