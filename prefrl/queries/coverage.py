@@ -21,8 +21,9 @@ def observation_points(segments: SegmentBatch) -> FloatArray:
     observations = segments.observations
     points = np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
     spread = points.std(0)
-    centred: FloatArray = points - points.mean(0)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-6)
+    is_moving = spread > 1e-6
+    standardised: FloatArray = (points - points.mean(0)) / np.where(is_moving, spread, np.inf)
+    return standardised
 
 
 def farthest_points(
