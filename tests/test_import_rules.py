@@ -96,7 +96,15 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.envs",
         "prefrl.agents",
     ),
-    "prefrl.benchmark": (*LEAVES, "prefrl.runs", "prefrl.feedback", "prefrl.rewards"),
+    "prefrl.benchmark": (
+        *LEAVES,
+        "prefrl.runs",
+        "prefrl.feedback",
+        "prefrl.queries",
+        "prefrl.rewards",
+        "prefrl.envs",
+        "prefrl.agents",
+    ),
     "prefrl.cli": (
         *LEAVES,
         "prefrl.plots",
@@ -116,6 +124,7 @@ PUBLIC_FACE_MAY_NOT = ("prefrl.cli", "scripts")
 HOMES: dict[str, tuple[str, ...]] = {
     "stable_baselines3": (
         "prefrl.agents",
+        "prefrl.benchmark.workloads",  # relabelling is timed on its replay buffer
         "prefrl.envs.recorder",
         "prefrl.envs.reward_vec_env",
         "prefrl.envs.vec_env",

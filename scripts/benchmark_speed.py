@@ -1,0 +1,175 @@
+"""Measures how fast fitting, scoring, environment steps and relabelling are.
+
+    python scripts/benchmark_speed.py
+    python scripts/benchmark_speed.py --against imitation --clock cpu --out speed.json
+
+Everything is timed in this process with HalfCheetah's dims (17 observations, 6 actions), three
+heads of two hidden layers of 256, and segments of 50 steps; prefrl and imitation take turns, and
+the medians over repeats go to standard output as a Markdown table, to --out as JSON with every
+repeat.
+
+What is counted: a comparison seen by a gradient step of the ensemble, all of its heads, is one
+comparison. A pair is scored when the heads' disagreement on it is known. An environment step is
+one of eight environments, less what it takes without the reward wrapper.
+
+The limit is the time that the matrix products alone would take: their multiply-adds over the rate
+measured, in the same turns and on the same threads, at a float32 product of the size of the heads'
+layer (1,024 x 256 by 256 x 768) whose operands stay in cache, with NumPy or torch, whichever is
+faster. A gradient step takes each product three times, forwards, for the weights' and for the
+inputs' gradient, except that the first layer's inputs need none. Weights of zero are multiplied
+like others in this count, and so are bootstrap samples that leave an answer out.
+
+On a busy machine read the ratios, or take --clock cpu, which counts this process's own time; with
+one thread it is what an idle machine's clock would show, but for the caches and the memory that
+the processes share.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+PACKAGES = ("imitation", "prefrl", "torch", "numpy", "gymnasium", "stable-baselines3")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Complains in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def number_above_0(word: str) -> int:
+    """An option's whole number, 1 or more."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number, 1 or more")
+    return int(word)
+
+
+def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for; exits with 2 and one line where that makes no sense."""
+    parser = OneLineParser("benchmark_speed", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--against", choices=["imitation"], help="measured side by side")
+    parser.add_argument("--threads", type=number_above_0, default=1, help="of NumPy and torch")
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="cpu counts this process's own time, for a busy machine; with one thread only",
+    )
+    parser.add_argument("--quick", action="store_true", help="a few of everything, as a check")
+    parser.add_argument("--out", type=Path, help="JSON file of all figures")
+    arguments = parser.parse_args(words)
+    if arguments.clock == "cpu" and arguments.threads > 1:
+        parser.error("--clock cpu adds up the time of all threads; use it with --threads 1")
+    if arguments.out is not None and not arguments.out.parent.is_dir():
+        parser.error(f"--out: there is no folder {arguments.out.parent}")
+    if arguments.out is not None and arguments.out.is_dir():
+        parser.error(f"--out: {arguments.out} is a folder")
+    if arguments.against and importlib.util.find_spec(arguments.against) is None:
+        parser.error(
+            "imitation is not installed here; pip install -c constraints-lowest.txt . "
+            "imitation==1.0.1"
+        )
+    return arguments
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All figures, with what they were measured on."""
+    # Numerical libraries look at these when they are imported, which is why that happens here.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(arguments.threads)
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from prefrl.benchmark import speed
+    from prefrl.benchmark.workloads import Material, our_workloads
+
+    torch.set_num_threads(arguments.threads)
+    sizes = speed.QUICK if arguments.quick else speed.Sizes()
+    material = Material.of(sizes, rng=np.random.default_rng(0))
+    workloads = {
+        "machine": speed.matrix_products(),
+        "prefrl": our_workloads(material, sizes),
+        "imitation": [],
+    }
+    if arguments.against == "imitation":
+        from prefrl.benchmark.imitation_workloads import their_workloads
+
+        workloads["imitation"] = their_workloads(material, sizes)
+    num_turns = (sizes.repeats + 1) * sum(map(len, workloads.values()))
+    with tqdm(total=num_turns, disable=not sys.stderr.isatty()) as bar:
+        timed = speed.seconds_an_item(
+            workloads, repeats=sizes.repeats, clock=arguments.clock, on_turn=bar.update
+        )
+    products = {
+        one.title: 1 / statistics.median(timed["machine", one.title])
+        for one in workloads["machine"]
+    }
+    fastest = max(products.values())
+    return {
+        "settings": {**asdict(sizes), "threads": arguments.threads, "clock": arguments.clock},
+        "machine": machine(),
+        "multiply_adds_per_s": {**products, "limit": fastest},
+        "rows": speed.results_of(
+            workloads["prefrl"], workloads["imitation"], timed, seconds_a_product=1 / fastest
+        ),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version; None where there is none, as in a checkout on PYTHONPATH."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measures, prints and keeps what was asked for."""
+    arguments = arguments_of(words)
+    results = measured(arguments)
+
+    from prefrl.benchmark.speed import table
+    from prefrl.checkpoint import write_text_atomically
+    from prefrl.errors import PrefrlError
+
+    print("\n".join(table(results["rows"])))
+    limit = results["multiply_adds_per_s"]["limit"] / 1e9
+    threads = f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}"
+    print(f"\nLimit: {limit:.1f}e9 multiply-adds/s of {arguments.clock} time, {threads}.")
+    try:
+        if arguments.out is not None:
+            write_text_atomically(arguments.out, json.dumps(results, indent=1) + "\n")
+    except PrefrlError as error:
+        print(f"benchmark_speed: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
