@@ -3,6 +3,7 @@
 Axes: B sequences, T steps, N rows, D input dims, F features, K heads, M objectives.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ MIN_SPREAD = 1e-6
 # Segments that all but agree are not blown up by more than this.
 MIN_SEGMENT_SPREAD = 1e-2
 POOLINGS = ("none", "mean", "last")
+# Numbers of a hidden layer computed at once: 2 MiB, so that they stay in cache.
+CACHED_NUMBERS = 2**19
 
 
 @dataclass(frozen=True)
@@ -204,17 +207,26 @@ class EnhancedRewardModel(nn.Module):
 
     def _rewards_of(self, features: Tensor) -> Tensor:
         """(..., F) or (..., K, F) -> (..., K, M) in nats."""
-        config = self.config
+        return self._outputs(self._hidden(features), num_steps=1)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        """(..., F) or (..., K, F) -> (..., K, F)."""
         hidden = self.head_in(features)
-        if config.head_layer_norm:
-            hidden = F.layer_norm(hidden, (config.hidden_dim,))
+        if self.config.head_layer_norm:
+            hidden = F.layer_norm(hidden, (self.config.hidden_dim,))
             hidden = torch.addcmul(self.head_shift, hidden, self.head_scale)
+        return torch.relu(hidden)
+
+    def _outputs(self, hidden: Tensor, *, num_steps: int) -> Tensor:
+        """(..., K, F) hidden layers, summed over steps -> (..., K, M) in nats."""
+        config = self.config
         shape = (config.num_reward_heads, config.num_objectives)
+        bias = num_steps * self.head_bias
         if config.num_objectives == 1:
-            rewards = ((torch.relu(hidden) * self.head_out).sum(-1) + self.head_bias)[..., None]
+            rewards = ((hidden * self.head_out).sum(-1) + bias)[..., None]
         else:
-            products = torch.relu(hidden)[..., None, :] * self.head_out.view(*shape, -1)
-            rewards = products.sum(-1) + self.head_bias.view(shape)
+            products = hidden[..., None, :] * self.head_out.view(*shape, -1)
+            rewards = products.sum(-1) + bias.view(shape)
         return rewards / (config.segment_length * self.segment_spread)
 
     def _combined(self, rewards: Tensor, weights: Sequence[float] | None) -> Tensor:
@@ -318,13 +330,25 @@ class EnhancedRewardModel(nn.Module):
 
     def segment_scores(self, sequences: Tensor) -> Tensor:
         """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T, or a pooled reward."""
+        *leading, steps, dims = sequences.shape
+        flat = sequences.reshape(math.prod(leading), steps, dims)
+        at_once = max(1, len(flat))
+        # On a CPU, sequences are taken a few at a time, whose hidden layers stay in cache. Dropout
+        # draws for all of them at once.
+        if flat.device.type == "cpu" and not (self.training and self.config.dropout):
+            width = self.config.num_reward_heads * self.config.hidden_dim
+            at_once = max(1, CACHED_NUMBERS // (max(1, steps) * width))
+        scores = torch.cat([self._scores_of(part) for part in flat.split(at_once)])
+        return scores.view(*leading, *scores.shape[1:])
+
+    def _scores_of(self, sequences: Tensor) -> Tensor:
+        """(S, T, D) -> (S, K, M)."""
         features = self._head_features(sequences)
-        if self.config.pooling == "none":
-            rewards = self._rewards_of(features)
-            return rewards.sum(sequences.ndim - 2)
-        flat = features.flatten(0, sequences.ndim - 3)
-        rewards = self._rewards_of(self._pooled(flat, None))
-        return rewards.view(*sequences.shape[:-2], *rewards.shape[1:])
+        if self.config.pooling != "none":
+            return self._rewards_of(self._pooled(features, None))
+        # A reward is linear in its head's hidden layer, so that is what is summed over steps:
+        # (S, K, F) numbers go on from there instead of (S, T, K, F).
+        return self._outputs(self._hidden(features).sum(1), num_steps=sequences.shape[1])
 
     def embed(self, sequences: Tensor) -> Tensor:
         """(B, T, D) -> (B, F) where segments lie in feature space: pooled features of their steps.
