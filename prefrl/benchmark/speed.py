@@ -37,13 +37,13 @@ class Sizes:
         repeats: how often all of it is done.
     """
 
-    num_answers: int = 400
-    num_updates: int = 50
-    session_updates: int = 200
+    num_answers: int = 320
+    num_updates: int = 30
+    session_updates: int = 100
     num_segments: int = 1_000
     num_queries: int = 100
-    num_their_pairs: int = 500
-    num_steps: int = 2_000
+    num_their_pairs: int = 200
+    num_steps: int = 1_000
     num_transitions: int = 1_000_000
     repeats: int = 5
 

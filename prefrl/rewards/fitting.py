@@ -102,6 +102,31 @@ def comparison_logits(
     return logits.take_along_dim(objective[:, None, None], 2)[..., 0]
 
 
+def seen_logits(
+    model: EnhancedRewardModel, pairs: Tensor, objective: Tensor, weights: Tensor
+) -> Tensor:
+    """`comparison_logits` for members that each see a sample: what does not count is left out.
+
+    Args:
+        model: an ensemble that `can_score_apart`.
+        pairs: (B, 2, T, D) left and right segments.
+        objective: (B,) which objective each is compared by.
+        weights: (B, K) how much each comparison counts for each head.
+
+    Returns:
+        (B, K) logits; where a weight is 0 they are computed or 0.
+    """
+    is_hidden = weights == 0
+    num = max(1, int((~is_hidden).sum(0).max()))
+    # (n, K) rows of each head: those it sees, then others up to the number that all have.
+    rows = is_hidden.byte().argsort(dim=0, stable=True)[:num]
+    own = pairs[rows].transpose(1, 2).flatten(0, 1)  # (2 n, K, T, D)
+    scores = model.head_scores(own).unflatten(0, (num, 2))  # (n, 2, K, M)
+    logits = scores[:, 0] - scores[:, 1]
+    logits = logits.take_along_dim(objective[rows][..., None], 2)[..., 0]
+    return torch.zeros_like(weights).scatter(0, rows, logits)
+
+
 def regularised(model: EnhancedRewardModel) -> list[nn.Parameter]:
     """The weights that the prior shrinks: all but biases and a norm's scale."""
     named = model.named_parameters()
@@ -121,7 +146,11 @@ def loss_of(
     """
     config = objective.config
     pairs, p_left, weights = answers.pairs[rows], answers.p_left[rows], answers.weights[rows]
-    logits = comparison_logits(model, pairs, answers.objective[rows])
+    asked = answers.objective[rows]
+    if model.can_score_apart and not (config.diversity or config.calibration):
+        logits = seen_logits(model, pairs, asked, weights)
+    else:
+        logits = comparison_logits(model, pairs, asked)
     loss = bradley_terry_nll(logits, p_left, weights, objective.error_rate).sum()
     if config.diversity:
         loss = loss + config.diversity * diversity_penalty(logits)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prefrl.rewards.model import EnhancedRewardModel
 
 # Rows scored at once: large enough to fill a matrix product, small enough to stay in cache.
-CHUNK_ROWS = 8192
+CHUNK_ROWS = 1024
 
 Affine = tuple[FloatArray, FloatArray]
 

@@ -17,12 +17,16 @@ class HeadwiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Applies head k's map to the shared rows, or to the rows of head k."""
         if self.takes_heads:
-            rows = x.reshape(-1, *x.shape[-2:]).transpose(0, 1)  # (K, N, D)
-            by_head = torch.baddbmm(self.bias[:, None], rows, self.weight.transpose(1, 2))
-            return by_head.transpose(0, 1).view(*x.shape[:-1], self.weight.shape[1])
+            return self.of_heads(x)
         heads, out_dim, in_dim = self.weight.shape
         flat = F.linear(x, self.weight.view(heads * out_dim, in_dim), self.bias.view(-1))
         return flat.view(*x.shape[:-1], heads, out_dim)
+
+    def of_heads(self, x: Tensor) -> Tensor:
+        """(..., K, D) -> (..., K, out): head k's map of the rows of head k."""
+        rows = x.reshape(-1, *x.shape[-2:]).transpose(0, 1)  # (K, N, D)
+        by_head = torch.baddbmm(self.bias[:, None], rows, self.weight.transpose(1, 2))
+        return by_head.transpose(0, 1).view(*x.shape[:-1], self.weight.shape[1])
 
 
 class SeededDropout(nn.Module):

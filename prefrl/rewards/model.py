@@ -4,6 +4,7 @@ Axes: B sequences, T steps, N rows, D input dims, F features, K heads, M objecti
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -207,15 +208,22 @@ class EnhancedRewardModel(nn.Module):
 
     def _rewards_of(self, features: Tensor) -> Tensor:
         """(..., F) or (..., K, F) -> (..., K, M) in nats."""
-        return self._outputs(self._hidden(features), num_steps=1)
+        return self._outputs(self._activated(self.head_in(features)), num_steps=1)
 
-    def _hidden(self, features: Tensor) -> Tensor:
-        """(..., F) or (..., K, F) -> (..., K, F)."""
-        hidden = self.head_in(features)
+    def _activated(self, hidden: Tensor) -> Tensor:
+        """(..., K, F) -> (..., K, F) what follows the heads' first layer."""
         if self.config.head_layer_norm:
             hidden = F.layer_norm(hidden, (self.config.hidden_dim,))
             hidden = torch.addcmul(self.head_shift, hidden, self.head_scale)
         return torch.relu(hidden)
+
+    def _summed_outputs(self, hidden: Tensor) -> Tensor:
+        """(S, T, K, F) -> (S, K, M): the heads' first layer, before its ReLU, to scores.
+
+        A reward is linear in its head's hidden layer, so that is what is summed over T: (S, K, F)
+        numbers go on from there instead of (S, T, K, F).
+        """
+        return self._outputs(self._activated(hidden).sum(1), num_steps=hidden.shape[1])
 
     def _outputs(self, hidden: Tensor, *, num_steps: int) -> Tensor:
         """(..., K, F) hidden layers, summed over steps -> (..., K, M) in nats."""
@@ -332,23 +340,45 @@ class EnhancedRewardModel(nn.Module):
         """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T, or a pooled reward."""
         *leading, steps, dims = sequences.shape
         flat = sequences.reshape(math.prod(leading), steps, dims)
-        at_once = max(1, len(flat))
-        # On a CPU, sequences are taken a few at a time, whose hidden layers stay in cache. Dropout
-        # draws for all of them at once.
-        if flat.device.type == "cpu" and not (self.training and self.config.dropout):
-            width = self.config.num_reward_heads * self.config.hidden_dim
-            at_once = max(1, CACHED_NUMBERS // (max(1, steps) * width))
-        scores = torch.cat([self._scores_of(part) for part in flat.split(at_once)])
+        # Dropout draws for all of them at once.
+        is_whole = self.training and self.config.dropout > 0
+        parts = [flat] if is_whole else flat.split(self._at_once(steps))
+        scores = torch.cat([self._scores_of(part) for part in parts])
         return scores.view(*leading, *scores.shape[1:])
+
+    def _at_once(self, steps: int) -> int:
+        """Sequences whose hidden layers stay in a CPU's cache."""
+        if self.input_mean.device.type != "cpu":
+            return sys.maxsize
+        width = self.config.num_reward_heads * self.config.hidden_dim
+        return max(1, CACHED_NUMBERS // (max(1, steps) * width))
 
     def _scores_of(self, sequences: Tensor) -> Tensor:
         """(S, T, D) -> (S, K, M)."""
         features = self._head_features(sequences)
         if self.config.pooling != "none":
             return self._rewards_of(self._pooled(features, None))
-        # A reward is linear in its head's hidden layer, so that is what is summed over steps:
-        # (S, K, F) numbers go on from there instead of (S, T, K, F).
-        return self._outputs(self._hidden(features).sum(1), num_steps=sequences.shape[1])
+        return self._summed_outputs(self.head_in(features))
+
+    @property
+    def can_score_apart(self) -> bool:
+        """`head_scores` are what `segment_scores` are: dropout would draw otherwise in them."""
+        config = self.config
+        return not (config.shared_trunk or config.dropout) and config.pooling == "none"
+
+    def head_scores(self, sequences: Tensor) -> Tensor:
+        """(S, K, T, D) -> (S, K, M) in nats: member k's score of sequences of its own.
+
+        For independent members that each see other answers.
+        """
+        scores = []
+        for part in sequences.split(self._at_once(sequences.shape[2])):
+            hidden = ((part - self.input_mean) / self.input_std).transpose(1, 2)  # (S, T, K, D)
+            for layer in self.trunk:
+                run = layer.of_heads if isinstance(layer, HeadwiseLinear) else layer
+                hidden = run(hidden)
+            scores.append(self._summed_outputs(self.head_in(hidden)))
+        return torch.cat(scores)
 
     def embed(self, sequences: Tensor) -> Tensor:
         """(B, T, D) -> (B, F) where segments lie in feature space: pooled features of their steps.

@@ -51,7 +51,7 @@ class TestModelReward:
                 calm.with_uncertainty(inputs[:, :3], inputs[:, 3:]),
             )
 
-    @pytest.mark.parametrize("num", [0, 1, 8192, 8193, 20_000])
+    @pytest.mark.parametrize("num", [0, 1, 1024, 1025, 5_000])
     def test_any_number_of_rows_is_scored_as_each_alone(self, model, num):
         obs = np.linspace(-1, 1, num * 3, dtype=np.float32).reshape(num, 3)
         action = np.linspace(1, -1, num * 2, dtype=np.float32).reshape(num, 2)
