@@ -4,8 +4,10 @@ imitation's members are independent of each other, and so are the members that p
 beside it.
 """
 
+import atexit
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,8 +85,10 @@ def steps_of(material: Material) -> Workload:
 
     A comparison counts once for all members, as it does for prefrl; batches are its default, 32.
     """
-    # Its logger wants a folder, in which it then writes nothing.
-    silent = logger.configure(tempfile.mkdtemp(prefix="prefrl-speed-"), format_strs=[])
+    # Its logger wants a folder, though it then writes nothing there; removed when Python exits.
+    folder = tempfile.mkdtemp(prefix="prefrl-speed-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    silent = logger.configure(folder, format_strs=[])
     trainer = comparisons.EnsembleTrainer(
         comparisons.PreferenceModel(ensemble()),
         comparisons.CrossEntropyRewardLoss(),
