@@ -207,6 +207,7 @@ class RewardConfig:
         scale_by_segment: rewards a step start out so small that whole segments differ by about
             one nat, whatever the length and the robot.
         learning_rate: AdamW's, after warm-up.
+        cooldown: share of the gradient steps, the last ones, over which it falls to 0.
         weight_decay: AdamW's, of all parameters alike.
         batch_size: comparisons a gradient step sees.
         max_updates: gradient steps per session, at most,
@@ -240,6 +241,7 @@ class RewardConfig:
     bank_alpha: Probability | Literal["auto"] = 0.0
     scale_by_segment: bool | None = None
     learning_rate: PositiveFloat | None = None
+    cooldown: Probability | None = None
     weight_decay: NonNegativeFloat = 1e-2
     batch_size: PositiveInt = 32
     max_updates: PositiveInt = 200
@@ -270,6 +272,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "bank_size": 0,
         "scale_by_segment": False,
         "learning_rate": 1e-3,
+        "cooldown": 0.0,
         "patience": 5,
     },
     "robust": {
@@ -279,6 +282,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "bank_size": 2_048,
         "scale_by_segment": True,
         "learning_rate": 3e-3,
+        "cooldown": 1.0,
         "patience": 1_000,
     },
 }

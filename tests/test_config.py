@@ -38,6 +38,7 @@ NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "last_session_at": st.floats(0, 1),
     "validation_fraction": SHARE,
     "dropout": SHARE,
+    "cooldown": st.floats(0, 1),
     "error_rate": SHARE | st.just("auto"),
     "bank_alpha": SHARE | st.just("auto"),
     "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prefrl.benchmark.recorded import Recorded, Rows
-from prefrl.config import QueryConfig, RewardConfig
+from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.rewards import RewardTrainer, build_model
@@ -201,16 +201,15 @@ def summarised(
 Predict = Callable[[Rows], Probabilities]
 
 
-def fitted(task: Task, config: RewardConfig, *, validation_fraction: float) -> Predict:
-    """A reward model fitted as the training loop fits it.
+def fitted(task: Task, config: RewardConfig) -> Predict:
+    """A reward model fitted to all answers of a task, as the training loop fits it.
 
     Args:
         task: what to fit.
         config: the settings; the robust recipe decides what they leave open.
-        validation_fraction: share of the answers held out of fitting.
     """
     data, streams = task.data, Streams(task.seed)
-    dataset = PreferenceDataset(validation_fraction)
+    dataset = PreferenceDataset(validation_fraction=0.0)
     left, right = data.segments(task.train, 0), data.segments(task.train, 1)
     dataset.add(left, right, task.p_left, session=0, rng=streams.generator("split"))
     model = build_model(
@@ -236,21 +235,23 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float) -> P
 
 
 def enhanced(task: Task) -> Predict:
-    """The Enhanced Reward Model with its defaults for recorded answers: the robust recipe."""
-    held = QueryConfig().validation_fraction
-    return fitted(task, RewardConfig(), validation_fraction=held)
+    """The Enhanced Reward Model with its defaults for recorded answers: the robust recipe.
+
+    It needs no answers held out to know how sure it may be, so none are, as with the others.
+    """
+    return fitted(task, RewardConfig())
 
 
 def single(task: Task) -> Predict:
     """One plain network trained the ordinary way: as wide, with as many gradient steps."""
     config = dataclasses.replace(RewardConfig(num_reward_heads=1), **PLAIN)
-    return fitted(task, config, validation_fraction=0.0)
+    return fitted(task, config)
 
 
 def ensemble(task: Task) -> Predict:
     """Five plain networks that share nothing, their probabilities averaged."""
     plain = RewardConfig(num_reward_heads=5, shared_trunk=False)
-    return fitted(task, dataclasses.replace(plain, **PLAIN), validation_fraction=0.0)
+    return fitted(task, dataclasses.replace(plain, **PLAIN))
 
 
 def linear(task: Task) -> Predict:

@@ -1,8 +1,9 @@
 """The reward model and how it is fitted."""
 
+from prefrl.rewards.building import build_model
 from prefrl.rewards.inference import ModelReward
 from prefrl.rewards.model import EnhancedRewardModel, RewardModelConfig
-from prefrl.rewards.trainer import RewardTrainer, build_model
+from prefrl.rewards.trainer import RewardTrainer
 
 __all__ = [
     "EnhancedRewardModel",

@@ -11,24 +11,20 @@ Axes: B answers, K heads, M bins, N items with an error each.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from prefrl.errors import DataError
+from prefrl.rewards.checks import FloatArray, Floats, check, checked_vector
 from prefrl.rewards.losses import preference_accuracy
-
-Floats = NDArray[np.floating[Any]]  # Taken in whatever precision it comes.
-FloatArray = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 _LOG_TEMPERATURE = math.log(20.0)  # Temperatures from 1/20 to 20.
 _GRID = np.linspace(-_LOG_TEMPERATURE, _LOG_TEMPERATURE, 61)  # Steps of a tenth.
 _NUM_SECTIONS = 40  # A bracket of two steps shrinks to 1e-9.
 _LARGEST = 1e100  # Logits and 1 / temperature up to here: products and sums of them stay finite.
-_MIN_UNCERTAINTY = 1e-12
 _DECIMALS = 12  # What rounding alone made different counts as equal.
 
 
@@ -52,42 +48,49 @@ def preference_probability(
     """
     logits = _checked_logits(logits)
     is_fine = 1 / _LARGEST <= temperature < math.inf
-    _check(is_fine, "temperature", temperature, f"a number from {1 / _LARGEST:g} up")
-    _check(0 <= error_rate <= 1, "error_rate", error_rate, "a number in [0, 1]")
+    check(is_fine, "temperature", temperature, f"a number from {1 / _LARGEST:g} up")
+    check(0 <= error_rate <= 1, "error_rate", error_rate, "a number in [0, 1]")
     by_head = _head_probabilities(logits, temperature)
     return np.asarray(error_rate / 2 + (1 - error_rate) * by_head.mean(axis=-1))
 
 
 def fit_temperature(
-    logits: Floats, p_left: Floats, *, error_rate: float = 0.0, prior_strength: float = 1.0
+    logits: Floats,
+    p_left: Floats,
+    *,
+    error_rate: float = 0.0,
+    prior: float = 1.0,
+    prior_strength: float = 1.0,
 ) -> float:
     """The temperature under which held-out answers surprise least (Guo et al. 2017, section 4.2).
 
     Minimises the sum of the answers' negative log-likelihoods under `preference_probability` plus
-    `prior_strength` / 2 * log(temperature)^2. The prior is ours: it decides where answers do not
-    (none, few, only ties, none wrong) and fades as they come in. The cost may have several valleys:
-    a grid over the whole range finds the deepest, golden-section search its bottom.
+    `prior_strength` / 2 * log(temperature / prior)^2. The prior is ours: it decides where answers
+    do not (none, few, only ties, none wrong) and fades as they come in. The cost may have several
+    valleys: a grid over all of them finds the deepest, golden-section search its bottom.
 
     Args:
         logits: (B, K) left score minus right score, in nats.
         p_left: (B,) answers the heads have not been fitted to.
         error_rate: in [0, 1], as in `preference_probability`.
-        prior_strength: above 0; 1 is a log-normal prior around 1 with a spread of a factor e.
+        prior: what is expected before the first answer, in [1/20, 20].
+        prior_strength: above 0; 1 is a log-normal prior with a spread of a factor e.
 
     Returns:
-        a temperature in [1/20, 20]; 1 without answers.
+        a temperature in [1/20, 20]; the prior's without answers.
     """
     logits = _checked_logits(logits)
-    p_left = _checked_vector("p_left", p_left, len(logits), 0, 1)
-    _check(0 <= error_rate <= 1, "error_rate", error_rate, "a number in [0, 1]")
-    _check(0 < prior_strength < math.inf, "prior_strength", prior_strength, "a number above 0")
+    p_left = checked_vector("p_left", p_left, len(logits), 0, 1)
+    check(0 <= error_rate <= 1, "error_rate", error_rate, "a number in [0, 1]")
+    check(0 < prior_strength < math.inf, "prior_strength", prior_strength, "a number above 0")
+    check(0.05 <= prior <= 20, "prior", prior, "a temperature in [1/20, 20]")
     if not len(logits):
-        return 1.0
+        return prior
 
     def cost(log_temperature: FloatArray) -> FloatArray:  # (G,) -> (G,)
         temperature = np.exp(log_temperature)
         nll = _surprise(logits, p_left, temperature, error_rate).sum(axis=-1)
-        return np.asarray(nll + prior_strength / 2 * np.square(log_temperature))
+        return np.asarray(nll + prior_strength / 2 * np.square(log_temperature - math.log(prior)))
 
     best = int(cost(_GRID).argmin())
     low, high = _GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)]
@@ -136,9 +139,9 @@ class ReliabilityBins:
     counts: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        num_bins = len(_checked_vector("counts", self.counts, low=1))
-        _checked_vector("mean_predicted", self.mean_predicted, num_bins, 0, 1)
-        _checked_vector("mean_observed", self.mean_observed, num_bins, 0, 1)
+        num_bins = len(checked_vector("counts", self.counts, low=1))
+        checked_vector("mean_predicted", self.mean_predicted, num_bins, 0, 1)
+        checked_vector("mean_observed", self.mean_observed, num_bins, 0, 1)
 
 
 def reliability_bins(p: Floats, p_left: Floats, num_bins: int = 15) -> ReliabilityBins:
@@ -154,7 +157,7 @@ def reliability_bins(p: Floats, p_left: Floats, num_bins: int = 15) -> Reliabili
         num_bins: how many at most.
     """
     p, p_left = _checked_answers(p, p_left)
-    _check(num_bins >= 1, "num_bins", num_bins, "1 or more")
+    check(num_bins >= 1, "num_bins", num_bins, "1 or more")
     _, value, repeats = np.unique(p, return_inverse=True, return_counts=True)
     # A prediction belongs where the middle of its repeats stands in line; twice that is whole.
     place = (2 * np.cumsum(repeats) - repeats) * num_bins // (2 * max(len(p), 1))
@@ -202,8 +205,8 @@ def sparsification_error(error: Floats, uncertainty: Floats) -> float:
     Returns:
         0 for a perfect ranking or no error at all, without upper bound; NaN without items.
     """
-    error = _checked_vector("error", error, low=0)
-    uncertainty = _checked_vector("uncertainty", uncertainty, len(error))
+    error = checked_vector("error", error, low=0)
+    uncertainty = checked_vector("uncertainty", uncertainty, len(error))
     if not error.any():
         return 0.0 if len(error) else math.nan
     error = error / error.max()  # Only proportions count; sums of them cannot overflow.
@@ -212,69 +215,6 @@ def sparsification_error(error: Floats, uncertainty: Floats) -> float:
     excess = np.cumsum(most_certain_first) - np.cumsum(np.sort(error))
     num_remaining = np.arange(1, len(error) + 1)
     return max(float((excess / num_remaining).mean() / error.mean()), 0.0)  # Rounding aside.
-
-
-@dataclass(frozen=True)
-class ConformalInterval:
-    """An interval around predicted score differences; see `fit_conformal` for what it promises.
-
-    Args:
-        coverage: share of answers whose side the intervals are to contain, in (0, 1).
-        factor: uncertainties on either side, 0 or more; inf where the interval is everything.
-    """
-
-    coverage: float
-    factor: float
-
-    def __post_init__(self) -> None:
-        _check(0 < self.coverage < 1, "coverage", self.coverage, "a number between 0 and 1")
-        _check(self.factor >= 0, "factor", self.factor, "0 or more")
-
-    def interval(self, difference: Floats, uncertainty: Floats) -> tuple[FloatArray, FloatArray]:
-        """(B,) left minus right score and its uncertainty, as fitted -> (B,) low, (B,) high."""
-        difference, uncertainty = _checked_difference(difference, uncertainty)
-        with np.errstate(over="ignore"):  # Too wide to write down is everything.
-            half = self.factor * uncertainty
-            return difference - half, difference + half
-
-
-def fit_conformal(
-    difference: Floats, uncertainty: Floats, p_left: Floats, *, coverage: float
-) -> ConformalInterval:
-    """How many uncertainties around a score difference make it agree with enough answers.
-
-    Split conformal prediction (Vovk et al. 2005; Angelopoulos and Bates 2021, section 1). The
-    nonconformity of an answer, our choice, is by how many uncertainties the point `difference` has
-    to be widened until it reaches the answered side: 0 where it lies there already, otherwise
-    |difference| / uncertainty; for a tie always that, as the interval has to reach 0. The factor
-    is the ceil((B + 1) * coverage)-th smallest of them, inf where there are fewer than that.
-
-    Guaranteed: if the next answer and these are exchangeable, and none of them was fitted to, its
-    interval reaches the answered side with probability at least `coverage`, over the draw of all
-    of them. Not guaranteed: that for any one pair or kind of pairs; anything for pairs chosen
-    otherwise than these, such as those asked because the heads disagree, or of a later policy; and
-    nothing whatever about the true reward difference, which nobody observed. Where more than
-    `coverage` of the answers are predicted rightly, points keep the promise: the factor is 0.
-
-    Args:
-        difference: (B,) predicted left score minus right score.
-        uncertainty: (B,) of that difference, in its unit; raised to 1e-12 where it is less.
-        p_left: (B,) held-out answers; above 0.5 is left, below is right.
-        coverage: in (0, 1).
-    """
-    difference, uncertainty = _checked_difference(difference, uncertainty)
-    p_left = _checked_vector("p_left", p_left, len(difference), 0, 1)
-    _check(0 < coverage < 1, "coverage", coverage, "a number between 0 and 1")
-    agrees = np.sign(difference) * np.sign(p_left - 0.5) > 0
-    with np.errstate(over="ignore"):
-        nonconformity = np.where(agrees, 0.0, np.abs(difference) / uncertainty)
-    # Decimal fractions such as 0.9 are a little more than they say: no rank is lost to that.
-    rank = max(math.ceil((len(difference) + 1) * coverage - 1e-9), 1)
-    if rank > len(difference):
-        return ConformalInterval(coverage, math.inf)
-    # So that factor * uncertainty does not round to less than the difference it came from.
-    factor = np.sort(nonconformity)[rank - 1] * (1 + 4 * _EPS)
-    return ConformalInterval(coverage, float(factor))
 
 
 @dataclass(frozen=True)
@@ -360,11 +300,6 @@ def _golden_section(cost: Callable[[FloatArray], FloatArray], low: float, high: 
     return (low + high) / 2
 
 
-def _check(is_fine: bool, name: str, value: object, expected: object) -> None:
-    if not is_fine:
-        raise DataError(f"{name} is {value}; expected {expected}")
-
-
 def _checked_logits(logits: Floats) -> FloatArray:
     table: FloatArray = np.asarray(logits, dtype=np.float64)
     if table.ndim != 2 or not table.shape[1]:
@@ -374,26 +309,6 @@ def _checked_logits(logits: Floats) -> FloatArray:
     return table
 
 
-def _checked_vector(
-    name: str, values: Any, length: int | None = None, low: float = -np.inf, high: float = np.inf
-) -> FloatArray:
-    vector: FloatArray = np.asarray(values, dtype=np.float64)
-    if vector.ndim != 1 or length not in (None, len(vector)):
-        expected = "one dimension" if length is None else (length,)
-        raise DataError(f"{name} has shape {vector.shape}; expected {expected}")
-    is_fine = np.isfinite(vector) & (low <= vector) & (vector <= high)
-    if not is_fine.all():
-        first = vector[~is_fine][0]
-        raise DataError(f"{name} holds {first}; expected finite numbers in [{low:g}, {high:g}]")
-    return vector
-
-
 def _checked_answers(p: Floats, p_left: Floats) -> tuple[FloatArray, FloatArray]:
-    p = _checked_vector("p", p, low=0, high=1)
-    return p, _checked_vector("p_left", p_left, len(p), 0, 1)
-
-
-def _checked_difference(difference: Floats, uncertainty: Floats) -> tuple[FloatArray, FloatArray]:
-    difference = _checked_vector("difference", difference)
-    uncertainty = _checked_vector("uncertainty", uncertainty, len(difference), 0)
-    return difference, np.maximum(uncertainty, _MIN_UNCERTAINTY)
+    p = checked_vector("p", p, low=0, high=1)
+    return p, checked_vector("p_left", p_left, len(p), 0, 1)

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from prefrl.rewards.fitting import Answers, Objective, comparison_logits, descend
 from prefrl.rewards.model import EnhancedRewardModel
@@ -15,6 +16,31 @@ from prefrl.rewards.model import EnhancedRewardModel
 NUM_FOLDS = 4
 # Robots move smoothly: every few steps tell the members nearly as much, in a fraction of the time.
 MAX_STEPS = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossFitted:
+    """What was predicted by models that each left out a fold.
+
+    Args:
+        logits: (B,) left minus right in nats, by the model that has not seen the answer.
+        spread: of the models' scores, as `score_spread` has it.
+    """
+
+    logits: NDArray[np.float64]
+    spread: float
+
+
+def score_spread(scores: Tensor) -> float:
+    """How far apart a model's segments lie: the unit in which it speaks.
+
+    Args:
+        scores: (S, ...) of S segments, by whatever heads and objectives.
+
+    Returns:
+        standard deviation over segments in nats, the root mean square of those of all heads.
+    """
+    return float(scores.var(0, correction=0).mean().sqrt())
 
 
 def connected_groups(segments: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -49,7 +75,7 @@ def folds_of(segments: NDArray[np.int64], *, rng: np.random.Generator) -> NDArra
     return folds
 
 
-def cross_fitted_logits(
+def cross_fit(
     like: EnhancedRewardModel,
     answers: Answers,
     segments: NDArray[np.int64],
@@ -57,8 +83,8 @@ def cross_fitted_logits(
     *,
     rng: np.random.Generator,
     generator: torch.Generator,
-) -> NDArray[np.float64]:
-    """Score differences predicted for each answer by a model fitted without its fold.
+) -> CrossFitted:
+    """Predicts each answer by a model fitted without its fold.
 
     One model a fold, all of them fitted at once as the independent members of one ensemble: a
     member's weight of an answer in its own fold is 0.
@@ -70,9 +96,6 @@ def cross_fitted_logits(
         objective: what is minimised.
         rng: draws folds and minibatches.
         generator: draws the initial weights.
-
-    Returns:
-        (B,) left minus right, in nats.
     """
     stride = -(-answers.pairs.shape[2] // MAX_STEPS)
     pairs = answers.pairs[:, :, ::stride].contiguous()
@@ -108,6 +131,7 @@ def cross_fitted_logits(
         rng=rng,
     )
     with torch.no_grad():
+        scores = members.segment_scores(answers.pairs)
         logits = comparison_logits(members, answers.pairs, answers.objective)
     own = logits.take_along_dim(folds[:, None], 1)[:, 0]
-    return own.double().cpu().numpy()
+    return CrossFitted(own.double().cpu().numpy(), score_spread(scores.flatten(0, 1)))

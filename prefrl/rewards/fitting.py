@@ -178,7 +178,7 @@ def descend(
     rng: np.random.Generator,
     held: Answers | None = None,
 ) -> int:
-    """AdamW with warm-up, clipping, early stopping and, on request, an adapting prior.
+    """AdamW with warm-up, cool-down, clipping, early stopping and, on request, an adapting prior.
 
     Args:
         model: changed in place; left in evaluation mode.
@@ -192,7 +192,7 @@ def descend(
         number of gradient steps.
     """
     config, num = objective.config, len(answers)
-    assert config.learning_rate and config.patience
+    assert config.learning_rate and config.patience and config.cooldown is not None
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -207,8 +207,7 @@ def descend(
         if not order:
             order = rng.permutation(num).tolist()
         rows, order = order[: config.batch_size], order[config.batch_size :]
-        rate = min(1.0, (update + 1) / (config.warmup_updates + 1)) * config.learning_rate
-        optimizer.param_groups[0]["lr"] = rate
+        optimizer.param_groups[0]["lr"] = learning_rate(config, update, max_updates)
         loss = loss_of(model, answers, rows, objective, rng)
         if l2:
             anchors: Sequence[Tensor | float] = objective.anchors or (0.0,) * len(shrunk)
@@ -228,6 +227,21 @@ def descend(
                 l2 = adapted_l2(l2, held_loss / max(train_loss, 1e-9), start=objective.l2)
     model.eval()
     return update
+
+
+def learning_rate(config: RewardConfig, update: int, num_updates: int) -> float:
+    """The rate of one gradient step: rising at first, falling to nothing at the end.
+
+    Args:
+        config: with its recipe's decisions.
+        update: steps made before.
+        num_updates: steps in all.
+    """
+    assert config.learning_rate is not None
+    rate = min(1.0, (update + 1) / (config.warmup_updates + 1)) * config.learning_rate
+    if config.cooldown:
+        rate *= min(1.0, (1 - update / num_updates) / config.cooldown)
+    return rate
 
 
 def adapted_l2(l2: float, loss_ratio: float, *, start: float) -> float:

@@ -15,45 +15,54 @@ FLIP_BELOW = 1e-3
 # Our choice: an answer to which it gives less than a tenth is left out.
 DROP_BELOW = 1e-1
 
-# Christiano et al. 2017, section 2.2.3, assume a tenth of random answers. As a prior it is worth
-# this many answers.
-PRIOR_RATE = 0.1
-PRIOR_ANSWERS = 20.0
+# Until answers say more, one in ten is taken to be wrong: a fifth are random, as half of those come
+# out right (Christiano et al. 2017, section 2.2.3, assume half as many). Our choice is how little
+# that is worth, five answers: worth twenty, it kept heavy noise from being seen.
+PRIOR_RATE = 0.2
+PRIOR_ANSWERS = 5.0
+# The same noise can be taken for slips or for a high temperature, so the prior of that one counts.
+# Models that leave answers out and are drawn to a prior of their own are less sure than they
+# may be: on people's answers and simulated ones their best temperature was 0.2 to 0.8.
+PRIOR_TEMPERATURE = 0.5
+PRIOR_LOG_SPREAD = 0.5
 
 _RATES = np.concatenate([[1e-3], np.linspace(0.02, 0.9, 45)])
 _LOG_TEMPERATURES = np.linspace(math.log(0.1), math.log(10.0), 41)
 
 
 def estimate_error_rate(logits: FloatVector, p_left: FloatVector) -> tuple[float, float]:
-    """The share of random answers that explains held-out answers best, with the temperature.
+    """The share of random answers and the temperature that explain held-out answers.
 
-    The posterior mean of the error rate of `bradley_terry_nll` under a flat prior over log
-    temperature and a Beta prior worth 20 answers around a tenth. Ties tell nothing of errors.
+    Posterior means, the temperature's of its logarithm, under the likelihood of
+    `bradley_terry_nll`, a Beta(1, 4) prior on the rate and a log-normal one on the temperature.
+    Ties tell nothing of errors.
 
     Args:
         logits: (B,) predicted score differences, by models that have not seen the answer.
         p_left: (B,) the answers.
 
     Returns:
-        error rate in [0, 0.9] (an oracle answered at random half the time errs in a quarter), and
-        the most probable temperature; without a decisive answer the prior's mean and 1.
+        error rate in [0, 0.9] (an oracle answered at random half the time errs in a quarter) and
+        temperature in [0.1, 10]; without a decisive answer the prior's means.
     """
     is_decisive = p_left != 0.5
     if not is_decisive.any():
-        return PRIOR_RATE, 1.0
+        return PRIOR_RATE, PRIOR_TEMPERATURE
     agreement = np.where(p_left > 0.5, logits, -logits)[is_decisive]
     # (temperatures, B) probability of the answer given, were it meant.
     scaled = agreement[None, :] / np.exp(_LOG_TEMPERATURES)[:, None]
     meant = 0.5 * (1.0 + np.tanh(0.5 * scaled))
+    gap = (_LOG_TEMPERATURES - math.log(PRIOR_TEMPERATURE)) / PRIOR_LOG_SPREAD
     log_posterior = np.empty((len(_RATES), len(_LOG_TEMPERATURES)))
     for row, rate in enumerate(_RATES):
         likelihood = np.log(rate / 2 + (1 - rate) * meant).sum(1)
-        prior = PRIOR_ANSWERS * (PRIOR_RATE * math.log(rate) + (1 - PRIOR_RATE) * math.log1p(-rate))
-        log_posterior[row] = likelihood + prior
-    posterior = np.exp(log_posterior - log_posterior.max())
-    by_rate = posterior.sum(1) * np.gradient(_RATES)
-    temperature = _LOG_TEMPERATURES[int(posterior.sum(0).argmax())]
-    return float(by_rate @ _RATES / by_rate.sum()), float(math.exp(temperature))
+        # Beta(a, b) with a + b = 5 and mean 1 / 5: the power of the rate itself is 0.
+        log_prior = (PRIOR_ANSWERS * (1 - PRIOR_RATE) - 1) * math.log1p(-rate)
+        log_posterior[row] = likelihood + log_prior - 0.5 * gap**2
+    posterior = np.exp(log_posterior - log_posterior.max()) * np.gradient(_RATES)[:, None]
+    posterior /= posterior.sum()
+    rate = float(posterior.sum(1) @ _RATES)
+    return rate, math.exp(float(posterior.sum(0) @ _LOG_TEMPERATURES))
 
 
 def corrected_answers(

@@ -5,7 +5,6 @@ Axes: B comparisons, S segments, T steps, D input dims, K heads.
 
 import copy
 import dataclasses
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -15,8 +14,9 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
-from prefrl.rewards.calibration import fit_temperature, report
-from prefrl.rewards.crossfit import cross_fitted_logits
+from prefrl.rewards.calibration import fit_temperature
+from prefrl.rewards.crossfit import cross_fit, score_spread
+from prefrl.rewards.diagnosis import figures_of, warn_of_odd_answers
 from prefrl.rewards.fitting import (
     NUM_CONTRASTED,
     Answers,
@@ -26,21 +26,40 @@ from prefrl.rewards.fitting import (
     regularised,
 )
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.losses import bradley_terry_nll, head_correlation, preference_accuracy
+from prefrl.rewards.losses import bradley_terry_nll
 from prefrl.rewards.model import EnhancedRewardModel
-from prefrl.rewards.noise import PRIOR_RATE, corrected_answers, estimate_error_rate
+from prefrl.rewards.noise import corrected_answers, estimate_error_rate
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import State
 
-# Above this the heads are one head: their disagreement says nothing any more.
-COLLAPSED = 0.99999
-# Fewer answers than this say nothing about the teacher or the heads.
-ENOUGH_TO_JUDGE = 8
 # The prior's precision stays below this share of the number of answers.
 MAX_PRIOR_SHARE = 0.1
 # The shares of the bank's pull among which held-out answers choose.
 _ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+# Models that estimate the error rate are fitted as if so many answers were random: they see
+# through many wrong answers, and where there are none they lose next to nothing.
+ASSUMED_RATE = 0.4
+# Segments less far apart are all the same.
+MIN_NATS = 1e-6
+# How firmly cross-fitted predictions decide the temperature: a spread of about a fifth. Held-out
+# answers are a sixth of theirs and themselves noisy.
+TEMPERATURE_STRENGTH = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """What is known of the answers, and of how sure predictions of them may be.
+
+    Args:
+        error_rate: share of random answers.
+        temperature: at which models that leave answers out predict them best; None: not estimated.
+        spread: of those models' scores.
+    """
+
+    error_rate: float
+    temperature: float | None = None
+    spread: float = 1.0
 
 
 def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generator) -> Tensor:
@@ -55,44 +74,6 @@ def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generat
     counts = rng.poisson(1.0, size=(num_answers, num_heads)).astype(np.float32)
     counts[:, counts.sum(0) == 0] = 1.0  # A head left empty-handed by few answers sees them all.
     return torch.from_numpy(counts)
-
-
-def build_model(
-    input_dim: int,
-    config: RewardConfig,
-    *,
-    segment_length: int,
-    generator: torch.Generator,
-    observation_dim: int | None = None,
-    env_id: str | None = None,
-) -> EnhancedRewardModel:
-    """The untrained reward model that the settings describe.
-
-    Args:
-        input_dim: D.
-        config: the settings; the robust recipe decides what they leave open.
-        segment_length: steps of the segments it will be fitted to.
-        generator: draws the initial weights.
-        observation_dim: as in `RewardModelConfig`.
-        env_id: as in `RewardModelConfig`.
-    """
-    config = config.decided()
-    return EnhancedRewardModel(
-        input_dim,
-        generator=generator,
-        hidden_dim=config.hidden_dim,
-        num_reward_heads=config.num_reward_heads,
-        dropout=config.dropout,
-        num_layers=config.num_layers,
-        shared_trunk=config.shared_trunk,
-        head_layer_norm=config.head_layer_norm,
-        segment_length=segment_length if config.scale_by_segment else 1,
-        bank_size=config.bank_size or 0,
-        bank_policy=config.bank_policy,
-        bank_neighbours=config.bank_neighbours,
-        observation_dim=observation_dim,
-        env_id=env_id,
-    )
 
 
 class RewardTrainer:
@@ -151,10 +132,10 @@ class RewardTrainer:
         whole = segments if self.config.scale_by_segment else segments.flatten(0, 1)
         self.model.set_input_statistics(whole)
         prior = self._prior_strength(train_set)
-        train, error_rate = self._without_noise(train, train_set, prior, session)
+        train, reliability = self._without_noise(train, train_set, prior, session)
         objective = Objective(
             self.config,
-            error_rate,
+            reliability.error_rate,
             prior,
             contrast=self._contrast(train, train_set),
             anchors=self._anchors(session),
@@ -168,13 +149,13 @@ class RewardTrainer:
             self.model.set_dropout_generator(None)
             self.model.eval()
         self.model.set_reward_statistics(train.pairs.flatten(0, 2))
-        self._set_temperature(held, error_rate)
+        self._set_temperature(train, held, reliability)
         self._fill_bank(comparisons, session)
         self._set_bank_alpha(held)
         return {
             "reward_updates": float(num_updates),
-            "reward_error_rate": error_rate,
-            **self._report(train, held),
+            "reward_error_rate": reliability.error_rate,
+            **figures_of(self.model, train, held),
         }
 
     def _check(self, train_set: Comparisons, held_set: Comparisons) -> None:
@@ -188,7 +169,7 @@ class RewardTrainer:
                     f"an answer is about objective {comparisons.objective[outside][0]}; this "
                     f"model has {num}, counted from 0"
                 )
-        _warn_of_odd_answers(train_set)
+        warn_of_odd_answers(train_set)
 
     def _ones(self, comparisons: Comparisons) -> Tensor:
         return torch.ones(len(comparisons), self.model.config.num_reward_heads)
@@ -230,14 +211,14 @@ class RewardTrainer:
 
     def _without_noise(
         self, train: Answers, train_set: Comparisons, prior: float, session: int
-    ) -> tuple[Answers, float]:
-        """The answers worth fitting to, and the share of random ones among them."""
+    ) -> tuple[Answers, Reliability]:
+        """The answers worth fitting to, and how far they can be trusted."""
         rate, mode = self.config.error_rate, self.config.contradictions
         assert rate is not None
         if rate != "auto" and mode == "keep":
-            return train, rate
-        assumed = PRIOR_RATE if rate == "auto" else rate
-        logits = cross_fitted_logits(
+            return train, Reliability(rate)
+        assumed = ASSUMED_RATE if rate == "auto" else rate
+        fitted = cross_fit(
             self.model,
             train,
             train_set.segment_numbers(),
@@ -246,8 +227,8 @@ class RewardTrainer:
             generator=self._streams.torch_generator("fold-weights", session),
         )
         p_left = train_set.p_left.astype(np.float64)
-        estimated, temperature = estimate_error_rate(logits, p_left)
-        p_predicted = 0.5 * (1 + np.tanh(0.5 * logits / temperature))
+        estimated, temperature = estimate_error_rate(fitted.logits, p_left)
+        p_predicted = 0.5 * (1 + np.tanh(0.5 * fitted.logits / temperature))
         answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
         if not kept.any():
             kept = np.ones_like(kept)
@@ -256,12 +237,31 @@ class RewardTrainer:
             p_left=torch.from_numpy(answers).to(train.p_left),
             weights=train.weights * torch.from_numpy(kept).to(train.weights)[:, None],
         )
-        return corrected, estimated if rate == "auto" else rate
+        error_rate = estimated if rate == "auto" else rate
+        return corrected, Reliability(error_rate, temperature, fitted.spread)
 
-    def _set_temperature(self, held: Answers, error_rate: float) -> None:
+    @torch.no_grad()
+    def _set_temperature(self, train: Answers, held: Answers, known: Reliability) -> None:
+        """How sure the ensemble may be, by predictions of answers that were not fitted to.
+
+        Those of the models that left answers out count most; the ensemble saw more answers and
+        speaks in a unit of its own, which is told from how far apart it sees all segments.
+        """
         if not self.config.temperature:
             return
-        fitted = fit_temperature(self._logits(held), _doubles(held.p_left), error_rate=error_rate)
+        prior, strength = 1.0, 1.0
+        if known.temperature is not None:
+            spread = score_spread(self.model.segment_scores(train.pairs.flatten(0, 1)).mean(1))
+            unit = spread / known.spread if min(spread, known.spread) > MIN_NATS else 1.0
+            prior = float(np.clip(known.temperature * unit, 0.05, 20.0))
+            strength = TEMPERATURE_STRENGTH
+        fitted = fit_temperature(
+            self._logits(held),
+            _doubles(held.p_left),
+            error_rate=known.error_rate,
+            prior=prior,
+            prior_strength=strength,
+        )
         self.model.temperature.fill_(fitted)
 
     @torch.no_grad()
@@ -361,43 +361,6 @@ class RewardTrainer:
         weights = torch.ones_like(logits)
         return float(bradley_terry_nll(logits / temperature, held.p_left, weights).mean())
 
-    @torch.no_grad()
-    def _report(self, train: Answers, held: Answers) -> dict[str, float]:
-        figures: dict[str, float] = {}
-        for name, data in (("train", train), ("holdout", held)):
-            if len(data) == 0:
-                figures |= {f"reward_{name}_loss": np.nan, f"reward_{name}_accuracy": np.nan}
-                continue
-            logits = comparison_logits(self.model, data.pairs, data.objective)
-            loss = bradley_terry_nll(logits, data.p_left, torch.ones_like(logits)).mean()
-            figures[f"reward_{name}_loss"] = float(loss)
-            # What the mean over normalised heads, the reward that is used, would answer.
-            spread = self.model.reward_std.view(self.model.config.num_reward_heads, -1).mean(1)
-            figures[f"reward_{name}_accuracy"] = preference_accuracy(
-                (logits / spread).mean(-1), data.p_left
-            )
-        if len(held):
-            calibration = report(
-                self._logits(held),
-                _doubles(held.p_left),
-                temperature=float(self.model.temperature),
-            )
-            figures |= {
-                "reward_holdout_nll": calibration.nll,
-                "reward_holdout_ece": calibration.ece,
-            }
-        scores = self.model.segment_scores(train.pairs.flatten(0, 1)).mean(-1)
-        figures["reward_head_correlation"] = correlation = head_correlation(scores.cpu())
-        figures["reward_temperature"] = float(self.model.temperature)
-        if correlation > COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
-            warnings.warn(
-                f"the reward ensemble's heads have collapsed onto one (correlation "
-                f"{correlation:.6f}): their disagreement says nothing; switch "
-                "reward_model.anchored or reward_model.bootstrap on",
-                stacklevel=3,
-            )
-        return figures
-
     def state(self) -> State:
         """The model's weights, statistics and bank; the optimiser starts afresh every session."""
         # Copies: fitting changes the model's own tensors in place.
@@ -413,20 +376,3 @@ class RewardTrainer:
 def _doubles(tensor: Tensor) -> FloatArray:
     doubles: FloatArray = tensor.double().cpu().numpy()
     return doubles
-
-
-def _warn_of_odd_answers(train_set: Comparisons) -> None:
-    """Says what is wrong with answers from which little can be learned."""
-    if len(train_set) < ENOUGH_TO_JUDGE:
-        return
-    p_left, first = train_set.p_left, train_set.left[:1, :1]
-    if (train_set.left == first).all() and (train_set.right == first).all():
-        what = "all segments hold the same numbers: there is nothing to tell them apart by"
-    elif (p_left == 0.5).all():
-        what = "every answer is a tie: there is nothing to learn but that all segments are alike"
-    elif (p_left > 0.5).all() or (p_left < 0.5).all():
-        side = "left" if p_left[0] > 0.5 else "right"
-        what = f"every answer is {side}: the teacher seems to press one key, whatever is shown"
-    else:
-        return
-    warnings.warn(what, stacklevel=4)

@@ -14,8 +14,9 @@ from prefrl.rewards import EnhancedRewardModel
 from prefrl.rewards.crossfit import (
     NUM_FOLDS,
     connected_groups,
-    cross_fitted_logits,
+    cross_fit,
     folds_of,
+    score_spread,
 )
 from prefrl.rewards.fitting import Answers, Objective
 from tests import linear_task
@@ -125,17 +126,28 @@ def predicted(
     **settings: Any,
 ) -> NDArray[np.float64]:
     config = RewardConfig(**{"max_updates": 40, "batch_size": 16, **settings}).decided()
-    return cross_fitted_logits(
+    return cross_fit(
         model,
         answers,
         segments,
         Objective(config, error_rate=0.1, l2=1.0),
         rng=np.random.default_rng(1),
         generator=torch.Generator().manual_seed(2),
-    )
+    ).logits
 
 
-class TestCrossFittedLogits:
+class TestScoreSpread:
+    def test_it_is_the_standard_deviation_over_segments_by_hand(self):
+        # 2 segments, 2 heads: one says -1 and 1, the other -7 and 7: sqrt((1 + 49) / 2).
+        scores = torch.tensor([[-1.0, -7.0], [1.0, 7.0]])
+        assert score_spread(scores) == pytest.approx(5.0)
+
+    def test_a_constant_reward_for_being_there_does_not_count(self):
+        scores = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+        assert score_spread(scores + 5.0) == pytest.approx(score_spread(scores), rel=1e-5)
+
+
+class TestCrossFit:
     # Clipping looks at the gradient as a whole: where it bites, it must not carry answers across.
     @pytest.mark.parametrize("max_grad_norm", [1.0, 0.01, float("inf")])
     def test_an_answer_never_influences_its_own_prediction_but_does_those_of_others(

@@ -17,6 +17,7 @@ from prefrl.rewards.fitting import (
     adapted_l2,
     comparison_logits,
     descend,
+    learning_rate,
     loss_of,
     mean_loss,
     regularised,
@@ -56,7 +57,8 @@ def objective(
     **settings: Any,
 ) -> Objective:
     """`settings` are those of `RewardConfig`."""
-    usual = {"max_updates": 30, "batch_size": 8, "warmup_updates": 0, "learning_rate": 1e-2}
+    usual: dict[str, Any] = {"max_updates": 30, "batch_size": 8, "cooldown": 0.0}
+    usual |= {"warmup_updates": 0, "learning_rate": 1e-2}
     return Objective(RewardConfig(**{**usual, **settings}).decided(), error_rate, l2, contrast)
 
 
@@ -132,6 +134,23 @@ class TestRegularised:
         chosen = {id(parameter) for parameter in regularised(model)}
         assert {name for name, p in model.named_parameters() if id(p) in chosen} == names - spared
         assert len(regularised(model)) == shape["num_layers"] + 2  # the trunk's, and two a head
+
+
+class TestLearningRate:
+    def rates(self, **settings: Any) -> list[float]:
+        config = RewardConfig(learning_rate=1.0, **settings).decided()
+        return [learning_rate(config, update, 8) for update in range(8)]
+
+    def test_it_falls_to_nothing_over_the_last_steps(self):
+        fallen = self.rates(cooldown=0.5, warmup_updates=0)
+        assert fallen == [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+
+    def test_it_may_rise_and_fall_at_once(self):
+        both = self.rates(cooldown=1.0, warmup_updates=1)
+        assert both == [0.5, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+
+    def test_without_a_cooldown_it_stays_where_it_rose_to(self):
+        assert self.rates(cooldown=0.0, warmup_updates=3) == [0.25, 0.5, 0.75, *[1.0] * 5]
 
 
 class TestAdaptedL2:

@@ -391,7 +391,7 @@ class TestUpdates:
         assert self.largest_move(max_grad_norm=math.inf, warmup_updates=0) > 9e-4
 
     def test_weight_decay_pulls_weights_towards_zero(self):
-        settings: dict[str, Any] = {"max_grad_norm": 1e-14, "weight_decay": 0.5}
+        settings: dict[str, Any] = {"max_grad_norm": 1e-14, "weight_decay": 0.5, "cooldown": 0.0}
         trainer = make_trainer(max_updates=3, warmup_updates=0, learning_rate=0.1, **settings)
         before = parameters_of(trainer)
         trainer.fit(linear_task.comparisons(20, rng=rng()), session=0)
@@ -517,6 +517,22 @@ def test_temperature_stays_at_one_when_it_is_switched_off():
     trainer = make_trainer(max_updates=20, temperature=False)
     trainer.fit(linear_task.comparisons(30, rng=rng(), validation_fraction=0.3), session=0)
     assert float(trainer.model.temperature) == 1.0
+
+
+def test_the_temperature_needs_no_held_out_answers():
+    """Models that left answers out say how sure the ensemble may be."""
+    temperatures = []
+    for share in (0.0, 0.5):
+        dataset = linear_task.comparisons(150, rng=rng())
+        coins = rng(1).random(150) < share
+        p_left = np.where(coins, rng(2).integers(0, 2, 150), dataset.p_left)
+        dataset = linear_task.comparisons(150, rng=rng(), p_left=p_left)
+        # A given rate of none: only the temperature is left to explain the slips.
+        trainer = make_trainer(max_updates=60, error_rate=0.0, contradictions="drop")
+        trainer.fit(dataset, session=0)
+        temperatures.append(float(trainer.model.temperature))
+    assert temperatures[0] != 1.0
+    assert temperatures[1] > temperatures[0]
 
 
 def test_the_model_is_antisymmetric_whatever_is_switched_on():
