@@ -2,12 +2,14 @@
 
     python scripts/benchmark_reward.py --data shared/data/door_human.npz --num-labels 100 all
     python scripts/benchmark_reward.py --data arguments.npz --answers votes --flip-rate 0 0.2
+    python scripts/benchmark_reward.py --data door_human.npz --models enhanced --without temperature
 
 A file's own split is tested on once a seed; a file without one is cut into five parts, whole groups
 where it has groups, each of which is tested on by a model fitted to the others. Splits, training
 answers and flipped answers are the same for every model. Means over seeds and their 95% bootstrap
 intervals go to standard output as a Markdown table, and to --out as JSON with the figures of every
-seed.
+seed. --without and --with add the enhanced model with one part left out, or with one that is off by
+default; --reliability draws what was answered against what was predicted, a picture a row.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,14 +30,18 @@ from prefrl.benchmark.recorded import Recorded, load
 from prefrl.benchmark.reward_models import (
     MEASURES,
     MODELS,
+    Outcome,
     Setting,
-    measure,
+    predicted,
     summarised,
     tasks_of,
     use_one_thread,
 )
+from prefrl.benchmark.variants import WITH, WITHOUT
 from prefrl.checkpoint import write_text_atomically
 from prefrl.errors import PrefrlError, StorageError
+from prefrl.plots import plot_reliability
+from prefrl.rewards.calibration import reliability_bins
 
 # Read by the numerical libraries of a worker when it starts.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -86,9 +92,14 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     add("--flip-rate", nargs="+", type=share, default=[0.0], help="shares turned round")
     add("--seeds", type=number_above_0, default=5, help="how many seeds, counted from 0")
     add("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    add("--without", nargs="+", choices=list(WITHOUT), default=[], help="a part left out of it")
+    add(
+        "--with", nargs="+", choices=list(WITH), default=[], dest="extra", help="a part added to it"
+    )
     add("--answers", choices=("gold", "votes"), default="gold", help="what is trained on")
     add("--jobs", type=number_above_0, default=1, help="fits side by side, one thread each")
     add("--out", type=Path, metavar="FILE.json", help="where results are kept")
+    add("--reliability", type=Path, metavar="FOLDER", help="where reliability is drawn")
     return parser.parse_args(words)
 
 
@@ -99,21 +110,26 @@ def check(data: Recorded, settings: Sequence[Setting], arguments: argparse.Names
         raise StorageError(f"there is no folder {out.absolute().parent} to write {out.name} into")
     if out is not None and out.is_dir():
         raise StorageError(f"{out} is a folder; name a file")
+    folder = arguments.reliability
+    if folder is not None and not folder.is_dir():
+        raise StorageError(f"there is no folder {folder} to draw reliability into")
     for setting, seed in itertools.product(settings, range(arguments.seeds)):
         tasks_of(data, setting, seed=seed)
 
 
-def results_of(
-    data: Recorded, models: Sequence[str], settings: Sequence[Setting], *, seeds: int, jobs: int
-) -> list[dict[str, Any]]:
-    """Measures every model in every setting with every seed, side by side."""
+Row = tuple[str, Setting]
+
+
+def outcomes_of(
+    data: Recorded, rows: Sequence[Row], *, seeds: int, jobs: int
+) -> dict[Row, list[Outcome]]:
+    """Every model in every setting with every seed, side by side."""
     os.environ.update(ONE_THREAD)
-    rows = list(itertools.product(models, settings))
     cells = [(row, seed) for seed in range(seeds) for row in rows]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=use_one_thread) as pool:
         work = {
-            pool.submit(measure, model, data, setting, seed=seed): ((model, setting), seed)
+            pool.submit(predicted, model, data, setting, seed=seed): ((model, setting), seed)
             for (model, setting), seed in cells
         }
         try:
@@ -124,11 +140,21 @@ def results_of(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [
-        # The same bootstrap samples for every row.
-        summarised(*row, [done[row, seed] for seed in range(seeds)], rng=np.random.default_rng(0))
-        for row in rows
-    ]
+    return {row: [done[row, seed] for seed in range(seeds)] for row in rows}
+
+
+def draw_reliability(outcomes: Mapping[Row, Sequence[Outcome]], folder: Path) -> None:
+    """One picture a row: the answers of all seeds, every pair shown from both sides."""
+    for (model, setting), of_seeds in outcomes.items():
+        p = np.concatenate([one.predictions.p for one in of_seeds])
+        p_left = np.concatenate([one.p_left for one in of_seeds])
+        both = np.concatenate([p, 1 - p]), np.concatenate([p_left, 1 - p_left])
+        labels, flips = setting.num_labels or "all", setting.flip_rate
+        plot_reliability(
+            reliability_bins(*both, num_bins=20),
+            folder / f"{model.replace(' ', '')}-{labels}-{flips:g}.png",
+            title=f"{model}, {labels} labels, {flips:g} flipped",
+        )
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[str]:
@@ -139,7 +165,9 @@ def table(results: Sequence[dict[str, Any]]) -> list[str]:
     ]
     for row in results:
         figures = [
-            f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
+            ""
+            if row[name] is None
+            else f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
             for name in MEASURES
         ]
         lines.append(
@@ -161,14 +189,24 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         data = load(arguments.data)
         check(data, settings, arguments)
-        models = list(dict.fromkeys(arguments.models))
-        results = results_of(data, models, settings, seeds=arguments.seeds, jobs=arguments.jobs)
+        variants = [f"enhanced -{part}" for part in arguments.without]
+        variants += [f"enhanced +{part}" for part in arguments.extra]
+        models = dict.fromkeys([*arguments.models, *variants])
+        rows = list(itertools.product(models, settings))
+        outcomes = outcomes_of(data, rows, seeds=arguments.seeds, jobs=arguments.jobs)
+        results = [
+            # The same bootstrap samples for every row.
+            summarised(*row, [one.figures() for one in of_seeds], rng=np.random.default_rng(0))
+            for row, of_seeds in outcomes.items()
+        ]
         print("\n".join(table(results)))
         if (ceiling := data.human_ceiling()) is not None:
             print(f"\nOne voter agrees with the majority of the others: {ceiling:.3f}")
         if arguments.out is not None:
             text = json.dumps(results, indent=1, allow_nan=False)
             write_text_atomically(arguments.out, text + "\n")
+        if arguments.reliability is not None:
+            draw_reliability(outcomes, arguments.reliability)
     except PrefrlError as error:
         print(f"benchmark_reward: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ import pytest
 from tests.benchmark.recorded_file import linear_arrays, written
 
 ROOT = Path(__file__).parents[1]
-MEASURES = ("accuracy", "nll", "brier", "ece")
+MEASURES = ("accuracy", "nll", "brier", "ece", "ause")
 FIGURES = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
 
 
@@ -33,12 +33,25 @@ def test_it_prints_a_table_and_keeps_what_it_promises(tmp_path: Path) -> None:
         expected = ["model", "num_labels", "flip_rate", "answers", *FIGURES, "fit_s", "seeds"]
         assert list(row) == [*expected, "by_seed"]
         assert (row["model"], row["flip_rate"], row["seeds"]) == ("linear", 0.2, 3)
+        assert row["ause"] is None  # one model has no heads that could differ
         accuracy = [one["accuracy"] for one in row["by_seed"]]
         assert row["accuracy"] == pytest.approx(np.mean(accuracy))
         assert min(accuracy) <= row["accuracy_low"] <= row["accuracy_high"] <= max(accuracy)
     assert "| linear | 40 | 0.2 |" in ended.stdout
     assert "majority of the others: 0.750" in ended.stdout
     assert not list(tmp_path.glob(".*"))
+
+
+def test_variants_get_rows_of_their_own_and_reliability_is_drawn(tmp_path: Path) -> None:
+    written(tmp_path / "a.npz", **linear_arrays())
+    (tmp_path / "pictures").mkdir()
+    words = ["--models", "linear", "--without", "bank", "--with", "diversity", "--seeds", 1]
+    ended = script(tmp_path, "--data", "a.npz", *words, "--reliability", "pictures")
+    assert ended.returncode == 0, ended.stderr
+    for model in ("linear", "enhanced -bank", "enhanced +diversity"):
+        assert f"| {model} | 40 | 0 |" in ended.stdout
+    drawn = sorted(picture.name for picture in (tmp_path / "pictures").iterdir())
+    assert drawn == ["enhanced+diversity-all-0.png", "enhanced-bank-all-0.png", "linear-all-0.png"]
 
 
 BAD = {
@@ -52,6 +65,8 @@ BAD = {
     "votes that were not recorded": (["--answers", "votes"], "this file holds no votes"),
     "no seeds": (["--seeds", "0"], "--seeds: 0 is not"),
     "no jobs": (["--jobs", "none"], "--jobs: none is not"),
+    "an unknown part": (["--without", "brain"], "--without: invalid choice: 'brain'"),
+    "no folder for pictures": (["--reliability", "no"], "there is no folder no to draw"),
     "an output without a folder": (["--out", "no/results.json"], "there is no folder"),
     "an output that is a folder": (["--out", "."], "is a folder"),
 }

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from prefrl.benchmark.recorded import Recorded, Rows
+from prefrl.benchmark.variants import variant
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
@@ -24,6 +25,7 @@ from prefrl.rewards.calibration import (
     expected_calibration_error,
     negative_log_likelihood,
     preference_probability,
+    sparsification_error,
 )
 from prefrl.seeding import Streams
 
@@ -38,7 +40,7 @@ PLAIN: dict[str, Any] = {
     "patience": 10**9,
 }
 
-MEASURES = ("accuracy", "nll", "brier", "ece")
+MEASURES = ("accuracy", "nll", "brier", "ece", "ause")
 NUM_RESAMPLES = 10_000
 MAX_NEWTON_STEPS = 50
 
@@ -92,6 +94,8 @@ class Figures:
         nll: in nats.
         brier: mean squared error of the probability.
         ece: expected calibration error.
+        ause: how badly the heads' spread tells where the errors are (area under the sparsification
+            error); None for a model without heads.
         fit_s: wall time of one fit, the mean over splits.
         num_labels: answers trained on, the mean over splits, rounded.
     """
@@ -100,6 +104,7 @@ class Figures:
     nll: float
     brier: float
     ece: float
+    ause: float | None
     fit_s: float
     num_labels: int
 
@@ -148,26 +153,83 @@ def flipped(p_left: Probabilities, rate: float, *, order: Probabilities) -> Prob
     return p_left
 
 
-def measure(model: str, data: Recorded, setting: Setting, *, seed: int) -> Figures:
-    """Fits a model on each split of a seed, and pools its predictions over them."""
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of some comparisons.
+
+    Args:
+        p: (N,) probability of "left".
+        spread: (N,) standard deviation over heads of their probabilities; None without heads.
+    """
+
+    p: Probabilities
+    spread: Probabilities | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A seed's test answers, all splits pooled, and what was predicted of them.
+
+    Args:
+        predictions: of a model that was fitted to the other splits.
+        p_left: (N,) the answers.
+        fit_s: wall time of one fit, the mean over splits.
+        num_labels: answers trained on, the mean over splits, rounded.
+    """
+
+    predictions: Predictions
+    p_left: Probabilities
+    fit_s: float
+    num_labels: int
+
+    def figures(self) -> Figures:
+        """How good they are."""
+        p, p_left, spread = self.predictions.p, self.p_left, self.predictions.spread
+        is_right = np.sign(p - 0.5) * np.sign(p_left - 0.5)  # undecided counts half
+        error = np.abs(p - p_left)
+        return Figures(
+            accuracy=float((is_right.mean() + 1) / 2),
+            nll=negative_log_likelihood(p, p_left),
+            brier=brier_score(p, p_left),
+            ece=expected_calibration_error(p, p_left),
+            ause=None if spread is None else sparsification_error(error, spread),
+            fit_s=self.fit_s,
+            num_labels=self.num_labels,
+        )
+
+
+def predicted(model: str, data: Recorded, setting: Setting, *, seed: int) -> Outcome:
+    """Fits a model on each split of a seed, and pools its predictions over them.
+
+    Args:
+        model: one of `MODELS`, or a variant of the enhanced one.
+        data: the file.
+        setting: what it is told.
+        seed: draws splits, flips and everything that is random in a model.
+    """
     tasks = tasks_of(data, setting, seed=seed)
-    predicted, answered, fit_s = [], [], 0.0
+    fit = model_named(model)
+    said, answered, fit_s = [], [], 0.0
     for task in tasks:
         began_s = time.perf_counter()
-        predict = MODELS[model](task)
+        predict = fit(task)
         fit_s += time.perf_counter() - began_s
-        predicted.append(predict(task.test))
+        said.append(predict(task.test))
         answered.append(data.p_left[task.test])
-    p, p_left = np.concatenate(predicted), np.concatenate(answered)
-    is_right = np.sign(p - 0.5) * np.sign(p_left - 0.5)  # undecided counts half
-    return Figures(
-        accuracy=float((is_right.mean() + 1) / 2),
-        nll=negative_log_likelihood(p, p_left),
-        brier=brier_score(p, p_left),
-        ece=expected_calibration_error(p, p_left),
+    spreads = [one.spread for one in said if one.spread is not None]
+    return Outcome(
+        Predictions(
+            np.concatenate([one.p for one in said]), np.concatenate(spreads) if spreads else None
+        ),
+        np.concatenate(answered),
         fit_s=fit_s / len(tasks),
         num_labels=round(float(np.mean([len(task.train) for task in tasks]))),
     )
+
+
+def measure(model: str, data: Recorded, setting: Setting, *, seed: int) -> Figures:
+    """The figures of what `predicted` returns."""
+    return predicted(model, data, setting, seed=seed).figures()
 
 
 def summarised(
@@ -189,6 +251,9 @@ def summarised(
         "answers": "votes" if setting.from_votes else "gold",
     }
     for name in MEASURES:
+        if getattr(figures[0], name) is None:
+            row |= {name: None, f"{name}_low": None, f"{name}_high": None}
+            continue
         values = np.array([getattr(one, name) for one in figures])
         low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5])
         row |= {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
@@ -198,18 +263,19 @@ def summarised(
     return row
 
 
-Predict = Callable[[Rows], Probabilities]
+Predict = Callable[[Rows], Predictions]
 
 
-def fitted(task: Task, config: RewardConfig) -> Predict:
-    """A reward model fitted to all answers of a task, as the training loop fits it.
+def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0) -> Predict:
+    """A reward model fitted as the training loop fits it.
 
     Args:
         task: what to fit.
         config: the settings; the robust recipe decides what they leave open.
+        validation_fraction: share of the answers held out of fitting.
     """
     data, streams = task.data, Streams(task.seed)
-    dataset = PreferenceDataset(validation_fraction=0.0)
+    dataset = PreferenceDataset(validation_fraction)
     left, right = data.segments(task.train, 0), data.segments(task.train, 1)
     dataset.add(left, right, task.p_left, session=0, rng=streams.generator("split"))
     model = build_model(
@@ -223,13 +289,19 @@ def fitted(task: Task, config: RewardConfig) -> Predict:
         warnings.filterwarnings("ignore", message=".*heads have collapsed", category=UserWarning)
         RewardTrainer(model, config, streams=streams).fit(dataset, session=0)
 
-    def predict(rows: Rows) -> Probabilities:
+    def predict(rows: Rows) -> Predictions:
         left, right = (model.score(data.segments(rows, side).inputs()) for side in (0, 1))
         # As model.preference_probability, but in float64: float32 cannot tell 1 from 1 - 1e-8, and
         # a wrong answer would cost twice what the model thinks.
         logits = left.astype(np.float64) - right
-        p_left: Probabilities = preference_probability(logits, temperature=float(model.temperature))
-        return p_left
+        temperature = float(model.temperature)
+        p_left = preference_probability(logits, temperature=temperature)
+        if logits.shape[1] == 1:
+            return Predictions(p_left)
+        by_head = np.stack(
+            [preference_probability(head[:, None], temperature=temperature) for head in logits.T]
+        )
+        return Predictions(p_left, by_head.std(0))
 
     return predict
 
@@ -287,10 +359,9 @@ def linear(task: Task) -> Predict:
             step = 0.5 * step  # Far from the minimum a whole step may lead past it.
         weights = weights - step
 
-    def predict(rows: Rows) -> Probabilities:
+    def predict(rows: Rows) -> Predictions:
         logits = (summed(rows, 0) - summed(rows, 1)) * scale @ weights
-        p_left: Probabilities = preference_probability(logits[:, None], temperature=1.0)
-        return p_left
+        return Predictions(preference_probability(logits[:, None], temperature=1.0))
 
     return predict
 
@@ -301,6 +372,22 @@ MODELS: dict[str, Callable[[Task], Predict]] = {
     "enhanced": enhanced,
     "linear": linear,
 }
+
+
+def model_named(name: str) -> Callable[[Task], Predict]:
+    """One of `MODELS`, or a variant of the enhanced one.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    changed = variant(name)
+
+    def fit(task: Task) -> Predict:
+        return fitted(task, changed.config(), validation_fraction=changed.validation_fraction)
+
+    return fit
 
 
 def use_one_thread() -> None:

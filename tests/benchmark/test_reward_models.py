@@ -7,6 +7,8 @@ from prefrl.benchmark.recorded import Recorded, load
 from prefrl.benchmark.reward_models import (
     MODELS,
     Figures,
+    Outcome,
+    Predictions,
     Setting,
     Task,
     flipped,
@@ -36,6 +38,17 @@ def test_each_model_predicts_a_linear_task_above_chance(tmp_path: Path) -> None:
 def test_a_model_repeats_itself_on_the_same_seed(data: Recorded) -> None:
     one, other = (measure("single", data, Setting(), seed=1) for _ in range(2))
     assert (one.nll, one.brier) == (other.nll, other.brier)
+
+
+def test_figures_are_those_of_all_splits_together_by_hand() -> None:
+    # Right and sure, right and not, wrong: |error| 0.1, 0.4, 0.8, told in order by the spread.
+    p, p_left = np.array([0.9, 0.4, 0.8]), np.array([1.0, 0.0, 0.0])
+    figures = Outcome(Predictions(p, np.array([0.0, 0.1, 0.2])), p_left, 1.0, 7).figures()
+    assert figures.accuracy == pytest.approx(2 / 3)
+    assert figures.nll == pytest.approx(-np.log([0.9, 0.6, 0.2]).mean())
+    assert figures.brier == pytest.approx((0.01 + 0.16 + 0.64) / 3)
+    assert figures.ause == 0.0
+    assert Outcome(Predictions(p), p_left, 1.0, 7).figures().ause is None
 
 
 def test_tasks_are_the_same_each_time_and_differ_between_seeds(data: Recorded) -> None:
@@ -114,7 +127,7 @@ def test_the_linear_model_is_where_the_gradient_is_0() -> None:
         p_left=np.array([1.0, 1.0, 0.0, 0.0]),
     )
     rows = np.arange(4)
-    p = linear(Task(data, rows, data.p_left, rows, 0))(rows)
+    p = linear(Task(data, rows, data.p_left, rows, 0))(rows).p
     # Left wins 3 of 4 by a difference of 2: (4 p - 3) * 2 + w = 0 with p = sigmoid(2 w).
     weight = 0.5 * np.log(p[0] / (1 - p[0]))
     assert (4 * p[0] - 3) * 2 + weight == pytest.approx(0.0, abs=1e-6)
@@ -126,11 +139,11 @@ def test_a_feature_that_stands_still_does_not_hurt_the_linear_model(data: Record
     (task,) = tasks_of(data, Setting(), seed=0)
     wider = Recorded(data.observations, still, data.starts, 1, data.p_left, is_test=data.is_test)
     (other,) = tasks_of(wider, Setting(), seed=0)
-    np.testing.assert_allclose(linear(task)(task.test), linear(other)(other.test))
+    np.testing.assert_allclose(linear(task)(task.test).p, linear(other)(other.test).p)
 
 
 def test_a_summary_holds_means_and_intervals_over_seeds() -> None:
-    figures = [Figures(a, 0.5, 0.2, 0.1, 2.0 + a, 40) for a in (0.0, 1.0)]
+    figures = [Figures(a, 0.5, 0.2, 0.1, None, 2.0 + a, 40) for a in (0.0, 1.0)]
     row = summarised("linear", Setting(None, 0.1), figures, rng=np.random.default_rng(0))
     by_seed = row.pop("by_seed")
     # The mean of two draws is 0, 0.5 or 1: a quarter, a half, a quarter of the time.
@@ -144,6 +157,7 @@ def test_a_summary_holds_means_and_intervals_over_seeds() -> None:
         "accuracy_high": 1.0,
         **{f"nll{end}": pytest.approx(0.5) for end in ("", "_low", "_high")},
         **{f"brier{end}": pytest.approx(0.2) for end in ("", "_low", "_high")},
+        **{f"ause{end}": None for end in ("", "_low", "_high")},
         **{f"ece{end}": pytest.approx(0.1) for end in ("", "_low", "_high")},
         "fit_s": 2.5,
         "seeds": 2,
@@ -153,7 +167,7 @@ def test_a_summary_holds_means_and_intervals_over_seeds() -> None:
 
 
 def test_intervals_are_percentiles_of_resampled_means() -> None:
-    figures = [Figures(a, 0.5, 0.2, 0.1, 1.0, 40) for a in (0.1, 0.4, 0.9)]
+    figures = [Figures(a, 0.5, 0.2, 0.1, 0.3, 1.0, 40) for a in (0.1, 0.4, 0.9)]
     row = summarised("linear", Setting(), figures, rng=np.random.default_rng(0))
     # 1 of 27 resamples is all 0.1 and 1 of 27 all 0.9, more than 2.5% each.
     assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx((0.1, 0.9))
