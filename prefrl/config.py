@@ -18,37 +18,38 @@ import tyro
 import yaml
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
     TypeAdapter,
     ValidationError,
 )
 
 from prefrl.errors import ConfigError
+from prefrl.reward_config import RECIPES, Recipe, RewardConfig
+from prefrl.setting_types import (
+    STRICT,
+    CountInt,
+    NonNegativeFloat,
+    NonNegativeOrInf,
+    PositiveInt,
+    Probability,
+    Share,
+)
+
+__all__ = [
+    "RECIPES",
+    "AgentName",
+    "QueryConfig",
+    "Recipe",
+    "RewardConfig",
+    "RunConfig",
+    "ScheduleName",
+    "TeacherConfig",
+    "checked",
+    "from_yaml",
+    "to_yaml",
+]
 
 AgentName = Literal["ppo", "sac"]
 ScheduleName = Literal["constant", "decreasing", "increasing"]
-Recipe = Literal["plain", "robust"]
-
-
-def _not_a_truth_value(value: Any) -> Any:
-    # Python, and pydantic with it, would take a YAML "yes" for the number 1.
-    if isinstance(value, bool):
-        raise ValueError("Input should be a number")
-    return value
-
-
-_NUMBER = BeforeValidator(_not_a_truth_value)
-PositiveInt = Annotated[int, _NUMBER, Field(gt=0)]
-CountInt = Annotated[int, _NUMBER, Field(ge=0)]
-Probability = Annotated[float, _NUMBER, Field(ge=0.0, le=1.0)]
-Share = Annotated[float, _NUMBER, Field(ge=0.0, lt=1.0)]
-PositiveFloat = Annotated[float, _NUMBER, Field(gt=0.0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, _NUMBER, Field(ge=0.0, allow_inf_nan=False)]
-# For these, inf is a setting like any other: it never errs, it never clips.
-NonNegativeOrInf = Annotated[float, _NUMBER, Field(ge=0.0)]
-PositiveOrInf = Annotated[float, _NUMBER, Field(gt=0.0)]
 
 
 class _Loader(yaml.SafeLoader):
@@ -113,8 +114,6 @@ Mapping = Annotated[
     AfterValidator(_plain),
     tyro.conf.arg(constructor=_mapping),
 ]
-# Unknown keys are refused by name, everywhere.
-_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +136,7 @@ class TeacherConfig:
     skip_fraction: NonNegativeFloat | None = None
     equal_fraction: NonNegativeFloat | None = None
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,124 +168,7 @@ class QueryConfig:
     newest_steps: PositiveInt | None = None
     validation_fraction: Share = 0.15
 
-    __pydantic_config__ = _STRICT
-
-
-@dataclasses.dataclass(frozen=True)
-class RewardConfig:
-    """The reward model and how it is fitted.
-
-    Args:
-        hidden_dim: width of trunk and heads.
-        num_layers: hidden layers of the trunk.
-        num_reward_heads: K.
-        shared_trunk: False fits K fully independent members.
-        head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
-        dropout: drop probability after each hidden layer while fitting.
-        recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
-            robust: a prior, and an error rate estimated from the answers, for answers that may be
-            wrong. None lets the preset of the agent decide.
-        bootstrap: each head sees a bootstrap sample of the answers instead of all of them.
-        error_rate: share of answers taken for random ones; auto estimates it each session from
-            predictions by models that have not seen the answer.
-        contradictions: answers that contradict such predictions are kept, dropped, or the clearest
-            of them flipped (RIME).
-        l2: how strongly weights are held to their prior, in answers: its variance is 1 / l2.
-        anchored: draw them to random anchors instead, each head to its own, so that heads disagree
-            where answers say nothing.
-        adapt_l2: raise and lower it to keep the held-out loss at 1.1 to 1.5 times the training
-            loss (Christiano et al. 2017).
-        diversity: weight of the penalty on heads that agree.
-        calibration: weight of the penalty on confidence that is not correctness.
-        contrastive: weight of the loss that gathers segments of like reward.
-        temperature: whether probabilities are rescaled on held-out answers.
-        bank_size: segments in the feature bank; 0 does without.
-        bank_policy: which stay when it is full: fifo, reservoir or importance.
-        bank_neighbours: how many of its segments adjust a reward.
-        bank_alpha: how far they draw it; auto chooses on held-out answers, 0 leaves rewards alone.
-        scale_by_segment: rewards a step start out so small that whole segments differ by about
-            one nat, whatever the length and the robot.
-        learning_rate: AdamW's, after warm-up.
-        cooldown: share of the gradient steps, the last ones, over which it falls to 0.
-        weight_decay: AdamW's, of all parameters alike.
-        batch_size: comparisons a gradient step sees.
-        max_updates: gradient steps per session, at most,
-        min_epochs: or as many as it takes to see every answer so often, if that is more.
-        warmup_updates: gradient steps over which the learning rate rises linearly.
-        max_grad_norm: the gradient's norm is clipped here; inf never clips.
-        patience: checks of the held-out loss without a new best before fitting stops.
-        restart: False goes on from the last session's weights, True fits anew every session.
-    """
-
-    hidden_dim: PositiveInt = 64
-    num_layers: PositiveInt = 1
-    num_reward_heads: PositiveInt = 3
-    shared_trunk: bool = True
-    head_layer_norm: bool = False
-    dropout: Share = 0.0
-    recipe: Recipe | None = None
-    bootstrap: bool | None = None
-    error_rate: Share | Literal["auto"] | None = None
-    contradictions: Literal["keep", "drop", "flip"] = "keep"
-    l2: NonNegativeFloat | None = None
-    anchored: bool = True
-    adapt_l2: bool = False
-    diversity: NonNegativeFloat = 0.0
-    calibration: NonNegativeFloat = 0.0
-    contrastive: NonNegativeFloat = 0.0
-    temperature: bool = True
-    bank_size: CountInt | None = None
-    bank_policy: Literal["fifo", "reservoir", "importance"] = "reservoir"
-    bank_neighbours: PositiveInt = 10
-    bank_alpha: Probability | Literal["auto"] = 0.0
-    scale_by_segment: bool | None = None
-    learning_rate: PositiveFloat | None = None
-    cooldown: Probability | None = None
-    weight_decay: NonNegativeFloat = 1e-2
-    batch_size: PositiveInt = 32
-    max_updates: PositiveInt = 200
-    min_epochs: NonNegativeFloat = 1.0
-    warmup_updates: CountInt = 10
-    max_grad_norm: PositiveOrInf = 1.0
-    patience: PositiveInt | None = None
-    restart: bool = False
-
-    __pydantic_config__ = _STRICT
-
-    def decided(self, recipe: Recipe = "robust") -> "RewardConfig":
-        """The settings with nothing left open.
-
-        Args:
-            recipe: where none is named.
-        """
-        name: Recipe = self.recipe or recipe
-        chosen = {k: v for k, v in RECIPES[name].items() if getattr(self, k) is None}
-        return dataclasses.replace(self, recipe=name, **chosen)
-
-
-RECIPES: dict[Recipe, dict[str, Any]] = {
-    "plain": {
-        "bootstrap": True,
-        "error_rate": 0.0,
-        "l2": 0.0,
-        "bank_size": 0,
-        "scale_by_segment": False,
-        "learning_rate": 1e-3,
-        "cooldown": 0.0,
-        "patience": 5,
-    },
-    "robust": {
-        "bootstrap": False,
-        "error_rate": "auto",
-        "l2": 15.0,
-        "bank_size": 2_048,
-        "scale_by_segment": True,
-        "learning_rate": 3e-3,
-        "cooldown": 1.0,
-        "patience": 1_000,
-    },
-}
-"""What a recipe decides. Measured in docs/benchmarks."""
+    __pydantic_config__ = STRICT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -346,7 +228,7 @@ class RunConfig:
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     def fingerprint(self) -> str:
         """A short name for these settings; a checkpoint belongs to exactly one."""

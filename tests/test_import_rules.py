@@ -29,6 +29,8 @@ LEAVES = (
     "prefrl.types",
     "prefrl.checkpoint",
     "prefrl.config",
+    "prefrl.reward_config",
+    "prefrl.setting_types",
 )
 
 # Who may import whom. A module follows the longest prefix of its name; on the right stand the
@@ -39,7 +41,12 @@ LAYERS: dict[str, tuple[str, ...]] = {
     # The protocols speak of segments, so types come after them.
     "prefrl.segments": ("prefrl.errors", "prefrl.seeding"),
     "prefrl.types": ("prefrl.errors", "prefrl.seeding", "prefrl.segments"),
-    "prefrl.config": ("prefrl.errors", "prefrl.seeding", "prefrl.types"),
+    "prefrl.setting_types": (),
+    "prefrl.reward_config": ("prefrl.setting_types",),
+    "prefrl.config": (
+        *("prefrl.errors", "prefrl.seeding", "prefrl.types"),
+        *("prefrl.reward_config", "prefrl.setting_types"),
+    ),
     "prefrl.checkpoint": ("prefrl.errors", "prefrl.seeding", "prefrl.types"),
     # metrics.jsonl and summary.json are written the way checkpoints are.
     "prefrl.metrics": ("prefrl.errors", "prefrl.seeding", "prefrl.types", "prefrl.checkpoint"),
