@@ -273,8 +273,11 @@ class RewardTrainer:
     def _contrast(
         self, train: Answers, train_set: Comparisons
     ) -> Callable[[np.random.Generator], Tensor] | None:
-        """Draws the segments of bank entries among those that are fitted to."""
-        if not self.config.contrastive:
+        """Draws the segments of bank entries among those that are fitted to.
+
+        Before the first of them is in the bank it draws from all that will be.
+        """
+        if not self.config.contrastive or self.model.bank.capacity == 0:
             return None
         keys = self.model.bank.keys_of_entries().cpu().numpy()
         row_of_query = {query: row for row, query in enumerate(train_set.query.tolist())}
@@ -282,7 +285,7 @@ class RewardTrainer:
             (row_of_query[key // 2], key % 2) for key in keys.tolist() if key // 2 in row_of_query
         ]
         if not places:
-            return None
+            places = [(row, side) for row in range(len(train)) for side in (0, 1)]
         rows, sides = torch.tensor(places, device=train.pairs.device).T
 
         def draw(rng: np.random.Generator) -> Tensor:
