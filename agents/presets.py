@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from prefrl.config import Recipe
-
 _PPO: dict[str, Any] = {
     "learning_rate": 3e-4,
     "n_steps": 256,
@@ -78,9 +76,6 @@ class Preset:
         checkpoint_every: most steps between checkpoints.
         newest_steps: candidates come from the newest episodes holding this many steps.
         agent_settings: named as SB3 names them.
-        reward_recipe: how the reward model is fitted. SAC sees few answers' worth of behaviour
-            between sessions and reuses every reward thousands of times; it fares better with the
-            robust one, PPO on HalfCheetah with the plain one (docs/benchmarks/learning.md).
     """
 
     steps: int
@@ -91,7 +86,6 @@ class Preset:
     checkpoint_every: int
     newest_steps: int
     agent_settings: dict[str, Any]
-    reward_recipe: Recipe
 
 
 def preset_for(env_id: str, agent: str) -> Preset:
@@ -108,7 +102,6 @@ def preset_for(env_id: str, agent: str) -> Preset:
             checkpoint_every=50_000,
             newest_steps=50_000,
             agent_settings={**_PPO, **_PPO_BY_TASK.get(task, {})},
-            reward_recipe="plain",
         )
     return Preset(
         steps=100_000,
@@ -119,5 +112,4 @@ def preset_for(env_id: str, agent: str) -> Preset:
         checkpoint_every=10_000,
         newest_steps=20_000,
         agent_settings=dict(_SAC),
-        reward_recipe="robust",
     )

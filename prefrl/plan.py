@@ -106,7 +106,8 @@ def plan_run(
                 "choose more steps or fewer explore_steps"
             )
         last = max(explore_steps, int(steps * queries.last_session_at))
-        spread = np.linspace(explore_steps, last, num_sessions)
+        passed = np.linspace(0.0, 1.0, num_sessions) ** queries.session_spacing
+        spread = explore_steps + (last - explore_steps) * passed
         when = np.unique((spread // multiple * multiple).astype(np.int64))
         when = when[when < steps]
         sizes = session_sizes(when.tolist(), budget, queries.schedule, queries.initial_fraction)

@@ -62,7 +62,7 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         device=usable_device(config.device),
         agent_settings=_merged(preset.agent_settings, config.agent_settings),
         teacher=TeacherConfig(name=config.teacher.name, **dataclasses.asdict(teacher)),
-        reward_model=config.reward_model.decided(preset.reward_recipe),
+        reward_model=config.reward_model.decided(),
         queries=dataclasses.replace(
             queries,
             num_sessions=queries.num_sessions or preset.num_sessions,

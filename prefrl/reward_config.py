@@ -29,8 +29,8 @@ class RewardConfig:
         head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
         dropout: drop probability after each hidden layer while fitting.
         recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
-            robust: a prior, and an error rate estimated from the answers, for answers that may be
-            wrong. None lets the preset of the agent decide.
+            robust: a prior, and an error rate estimated from the answers, for few answers and for
+            wrong ones.
         bootstrap: each head sees a bootstrap sample of the answers instead of all of them.
         error_rate: share of answers taken for random ones; auto estimates it each session from
             predictions by models that have not seen the answer.
@@ -69,7 +69,7 @@ class RewardConfig:
     shared_trunk: bool = True
     head_layer_norm: bool = False
     dropout: Share = 0.0
-    recipe: Recipe | None = None
+    recipe: Recipe = "robust"
     bootstrap: bool | None = None
     error_rate: Share | Literal["auto"] | None = None
     contradictions: Literal["keep", "drop", "flip"] = "keep"
@@ -98,15 +98,10 @@ class RewardConfig:
 
     __pydantic_config__ = STRICT
 
-    def decided(self, recipe: Recipe = "robust") -> "RewardConfig":
-        """The settings with nothing left open.
-
-        Args:
-            recipe: where none is named.
-        """
-        name: Recipe = self.recipe or recipe
-        chosen = {k: v for k, v in RECIPES[name].items() if getattr(self, k) is None}
-        return dataclasses.replace(self, recipe=name, **chosen)
+    def decided(self) -> "RewardConfig":
+        """The settings with nothing left open."""
+        chosen = {k: v for k, v in RECIPES[self.recipe].items() if getattr(self, k) is None}
+        return dataclasses.replace(self, **chosen)
 
 
 RECIPES: dict[Recipe, dict[str, Any]] = {

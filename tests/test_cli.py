@@ -57,7 +57,7 @@ def test_options_are_settings(whole):
     for name in ("env", "agent", "steps", "num_envs", "budget", "segment_length", "reward_model"):
         wanted = getattr(expected, name)
         if name == "reward_model":
-            wanted = wanted.decided("plain")  # PPO's
+            wanted = wanted.decided()
         assert getattr(config, name) == wanted, name
     assert config.agent_settings["n_steps"] == 64
     assert config.agent_settings["gamma"] == 0.99, "the rest is the preset's"

@@ -42,6 +42,7 @@ NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "error_rate": SHARE | st.just("auto"),
     "bank_alpha": SHARE | st.just("auto"),
     "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),
+    "session_spacing": st.floats(0, exclude_min=True, allow_infinity=False),
     "max_grad_norm": st.floats(0, exclude_min=True, allow_infinity=True),
 }
 

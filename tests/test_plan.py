@@ -17,7 +17,9 @@ SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 def plan(**changes: Any) -> tuple[Leg, ...]:
     """1,000 steps, 100 of them exploration, 60 answers in 4 sessions; changed as told."""
-    queries = QueryConfig(num_sessions=4, schedule="constant", last_session_at=0.7)
+    queries = QueryConfig(
+        num_sessions=4, schedule="constant", session_spacing=1.0, last_session_at=0.7
+    )
     names = [field.name for field in dataclasses.fields(QueryConfig)]
     queries = dataclasses.replace(queries, **{k: changes.pop(k) for k in names if k in changes})
     usual = {"steps": 1000, "explore_steps": 100, "budget": 60, "checkpoint_every": 500}
@@ -116,6 +118,13 @@ class TestPlan:
 
     def test_one_session_asks_for_everything_after_exploration(self):
         assert sessions(plan(num_sessions=1)) == [(100, 60)]
+
+    def test_sessions_stand_evenly_or_closer_together_early(self):
+        # From 100 to 700: thirds of the way, and their squares 1/9, 4/9 and 1.
+        assert [step for step, _ in sessions(plan())] == [100, 300, 500, 700]
+        early = plan(session_spacing=2.0)
+        assert [step for step, _ in sessions(early)] == [100, 166, 366, 700]
+        assert [num for _, num in sessions(early)] == [num for _, num in sessions(plan())]
 
     def test_sessions_that_would_fall_on_one_step_become_one(self):
         legs = plan(multiple=500, explore_steps=500, num_sessions=20, last_session_at=1.0)
