@@ -519,6 +519,18 @@ def test_temperature_stays_at_one_when_it_is_switched_off():
     assert float(trainer.model.temperature) == 1.0
 
 
+@pytest.mark.parametrize(("bank_size", "plays_a_part"), [(0, False), (64, True)])
+def test_segments_are_contrasted_from_the_first_session_on_where_there_is_a_bank(
+    bank_size, plays_a_part
+):
+    weights = []
+    for share in (0.0, 0.5):
+        trainer = make_trainer(max_updates=5, bank_size=bank_size, contrastive=share)
+        trainer.fit(linear_task.comparisons(20, rng=rng()), session=0)
+        weights.append(parameters_of(trainer))
+    assert torch.equal(*weights) != plays_a_part
+
+
 def test_the_temperature_needs_no_held_out_answers():
     """Models that left answers out say how sure the ensemble may be."""
     temperatures = []
