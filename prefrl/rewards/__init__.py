@@ -2,7 +2,8 @@
 
 from prefrl.rewards.building import build_model
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.model import EnhancedRewardModel, RewardModelConfig
+from prefrl.rewards.model import EnhancedRewardModel
+from prefrl.rewards.model_config import RewardModelConfig
 from prefrl.rewards.trainer import RewardTrainer
 
 __all__ = [

@@ -6,7 +6,7 @@ Axes: B sequences, T steps, N rows, D input dims, F features, K heads, M objecti
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prefrl.errors import DataError, StorageError
-from prefrl.rewards.bank import POLICIES, FeatureBank
+from prefrl.rewards.bank import FeatureBank
 from prefrl.rewards.inference import CHUNK_ROWS, ModelReward
-from prefrl.rewards.layers import HeadwiseLinear, SeededDropout
+from prefrl.rewards.layers import HeadwiseLinear, SeededDropout, pooled
+from prefrl.rewards.model_config import RewardModelConfig
 from prefrl.rewards.storage import CONFIG, WEIGHTS, read_model, write_model
 from prefrl.segments import FloatArray
 
@@ -26,75 +27,8 @@ from prefrl.segments import FloatArray
 MIN_SPREAD = 1e-6
 # Segments that all but agree are not blown up by more than this.
 MIN_SEGMENT_SPREAD = 1e-2
-POOLINGS = ("none", "mean", "last")
 # Numbers of a hidden layer computed at once: 2 MiB, so that they stay in cache.
 CACHED_NUMBERS = 2**19
-
-
-@dataclass(frozen=True)
-class RewardModelConfig:
-    """The shape of a reward model.
-
-    Args:
-        input_dim: D, observation and action dims of a row (or a feature vector's length).
-        hidden_dim: F, width of the trunk, of the features and of each head's hidden layer.
-        num_reward_heads: K.
-        bank_size: capacity of the feature bank; 0 does without.
-        dropout: drop probability after each trunk layer while fitting.
-        num_layers: hidden layers of the trunk.
-        shared_trunk: False gives each head a trunk of its own.
-        head_layer_norm: normalise each head's hidden layer. Off by default: weights under a norm
-            cannot be regularised by their size, so wrong answers are learned by heart, and the
-            reward cannot grow with its inputs, so a faster cheetah than any seen looks no better.
-        pooling: "none" rewards every step of a sequence; "mean" and "last" reward a sequence once,
-            by the mean of its steps' features or by its last step's.
-        num_objectives: M rewards a head, combined by weights given when scoring.
-        segment_length: steps of the segments it is fitted to. Rewards a step start out at the order
-            of 1 / segment_length nats, so that what is expected of whole segments before the
-            first answer does not depend on their length.
-        bank_policy: which segments the bank keeps: fifo, reservoir or importance.
-        bank_neighbours: k, how many entries adjust a reward.
-        observation_dim: how many of the D inputs are observations; None where rows are features.
-        env_id: the environment it was trained in; None where there is none.
-    """
-
-    input_dim: int
-    hidden_dim: int = 256
-    num_reward_heads: int = 3
-    bank_size: int = 0
-    dropout: float = 0.0
-    num_layers: int = 2
-    shared_trunk: bool = True
-    head_layer_norm: bool = False
-    pooling: str = "none"
-    num_objectives: int = 1
-    segment_length: int = 1
-    bank_policy: str = "fifo"
-    bank_neighbours: int = 10
-    observation_dim: int | None = None
-    env_id: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in (
-            *("input_dim", "hidden_dim", "num_reward_heads", "num_layers"),
-            *("num_objectives", "segment_length", "bank_neighbours"),
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name, valid in (("pooling", POOLINGS), ("bank_policy", tuple(POLICIES))):
-            if getattr(self, name) not in valid:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(valid)}"
-                )
-        if self.bank_size < 0:
-            raise ValueError(f"bank_size is {self.bank_size}; expected 0 or more")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout is {self.dropout}; expected 0 or more and less than 1")
-        if self.observation_dim is not None and not 0 < self.observation_dim <= self.input_dim:
-            raise ValueError(
-                f"observation_dim is {self.observation_dim}; "
-                f"expected 1 to input_dim ({self.input_dim})"
-            )
 
 
 class EnhancedRewardModel(nn.Module):
@@ -297,7 +231,7 @@ class EnhancedRewardModel(nn.Module):
         features = self._head_features(inputs)
         is_pooled = inputs.ndim == 3 and self.config.pooling != "none"
         if is_pooled:
-            features = self._pooled(features, attention_mask)
+            features = pooled(features, attention_mask, self.config.pooling)
         raw = self._combined(self._normalised(self._rewards_of(features)), objective_weights)
         if not self.config.shared_trunk:
             features = features.mean(-2)
@@ -323,19 +257,6 @@ class EnhancedRewardModel(nn.Module):
         )
         return (adjusted - predicted).view(*raw.shape[:-1], 1)
 
-    def _pooled(self, features: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """(B, T, F) or (B, T, K, F) features -> one a sequence; padding is not seen."""
-        mask = torch.ones(features.shape[:2]) if attention_mask is None else attention_mask
-        is_real = (mask != 0).to(features.device)
-        if not bool(is_real.any(1).all()):
-            raise DataError("a pooled sequence needs at least one step that is not masked")
-        if self.config.pooling == "last":
-            steps = torch.arange(features.shape[1], device=features.device)
-            last = torch.where(is_real, steps, -1).amax(1)
-            return features[torch.arange(len(features), device=features.device), last]
-        is_real = is_real.view(*is_real.shape, *[1] * (features.ndim - 2))
-        return features.where(is_real, 0.0).sum(1) / is_real.sum(1)
-
     def segment_scores(self, sequences: Tensor) -> Tensor:
         """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T, or a pooled reward."""
         *leading, steps, dims = sequences.shape
@@ -357,7 +278,7 @@ class EnhancedRewardModel(nn.Module):
         """(S, T, D) -> (S, K, M)."""
         features = self._head_features(sequences)
         if self.config.pooling != "none":
-            return self._rewards_of(self._pooled(features, None))
+            return self._rewards_of(pooled(features, None, self.config.pooling))
         return self._summed_outputs(self.head_in(features))
 
     @property
