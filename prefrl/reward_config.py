@@ -36,7 +36,9 @@ class RewardConfig:
             predictions by models that have not seen the answer.
         contradictions: answers that contradict such predictions are kept, dropped, or the clearest
             of them flipped (RIME).
-        l2: how strongly weights are held to their prior, in answers: its variance is 1 / l2.
+        l2: how strongly weights are held to their prior, in answers: its variance is 1 / l2. Where
+            error_rate is auto, that is for 30% of random answers and more; fewer call for less,
+            down to a fifth of it.
         anchored: draw them to random anchors instead, each head to its own, so that heads disagree
             where answers say nothing.
         adapt_l2: raise and lower it to keep the held-out loss at 1.1 to 1.5 times the training
@@ -122,7 +124,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "bank_size": 2_048,
         "scale_by_segment": True,
         "learning_rate": 3e-3,
-        "cooldown": 1.0,
+        "cooldown": 0.3,
         "patience": 1_000,
     },
 }

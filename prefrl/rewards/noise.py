@@ -26,6 +26,11 @@ PRIOR_ANSWERS = 5.0
 PRIOR_TEMPERATURE = 0.5
 PRIOR_LOG_SPREAD = 0.5
 
+# Where as many answers are random as this the prior on the weights has its full strength; where
+# fewer are it has less, down to this share of it.
+NOISY_RATE = 0.3
+LEAST_PRIOR = 0.2
+
 _RATES = np.concatenate([[1e-3], np.linspace(0.02, 0.9, 45)])
 _LOG_TEMPERATURES = np.linspace(math.log(0.1), math.log(10.0), 41)
 
@@ -63,6 +68,21 @@ def estimate_error_rate(logits: FloatVector, p_left: FloatVector) -> tuple[float
     posterior /= posterior.sum()
     rate = float(posterior.sum(1) @ _RATES)
     return rate, math.exp(float(posterior.sum(0) @ _LOG_TEMPERATURES))
+
+
+def prior_share(error_rate: float) -> float:
+    """How much of the prior on a reward model's weights its answers call for.
+
+    A strong prior sees through wrong answers. Where there are hardly any it only keeps the model
+    from what right answers say: on Hopper it left the oracle's answers unlearned, one in 15.
+
+    Args:
+        error_rate: estimated share of random answers.
+
+    Returns:
+        a share in [0.2, 1], in proportion to the rate up to 0.3. Our choice.
+    """
+    return min(max(error_rate / NOISY_RATE, LEAST_PRIOR), 1.0)
 
 
 def corrected_answers(

@@ -28,7 +28,7 @@ from prefrl.rewards.fitting import (
 from prefrl.rewards.inference import ModelReward
 from prefrl.rewards.losses import bradley_terry_nll
 from prefrl.rewards.model import EnhancedRewardModel
-from prefrl.rewards.noise import corrected_answers, estimate_error_rate
+from prefrl.rewards.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import State
@@ -133,6 +133,8 @@ class RewardTrainer:
         self.model.set_input_statistics(whole)
         prior = self._prior_strength(train_set)
         train, reliability = self._without_noise(train, train_set, prior, session)
+        if self.config.error_rate == "auto":
+            prior *= prior_share(reliability.error_rate)
         objective = Objective(
             self.config,
             reliability.error_rate,

@@ -9,6 +9,7 @@ from prefrl.rewards.noise import (
     PRIOR_TEMPERATURE,
     corrected_answers,
     estimate_error_rate,
+    prior_share,
 )
 
 LOGIT = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -142,3 +143,10 @@ class TestCorrectedAnswers:
         swapped, still_kept = corrected_answers(1 - p_predicted, 1 - p_left, mode=mode)
         np.testing.assert_array_equal(swapped, 1 - corrected)
         np.testing.assert_array_equal(still_kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("error_rate", "share"), [(0.0, 0.2), (0.06, 0.2), (0.15, 0.5), (0.3, 1.0), (0.9, 1.0)]
+)
+def test_the_more_random_answers_the_stronger_the_prior(error_rate, share):
+    assert prior_share(error_rate) == pytest.approx(share)

@@ -477,6 +477,16 @@ class TestNoise:
         figures = make_trainer(max_updates=2, error_rate=0.25).fit(self.flipped(0.0), session=0)
         assert figures["reward_error_rate"] == 0.25
 
+    def test_right_answers_are_learned_though_the_prior_against_wrong_ones_is_strong(self):
+        strong: dict[str, Any] = {"l2": 60.0, "max_updates": 200}
+        losses = {
+            rate: make_trainer(error_rate=rate, **strong).fit(self.flipped(0.0), session=0)[
+                "reward_train_loss"
+            ]
+            for rate in ("auto", 0.0)
+        }
+        assert losses["auto"] < 0.7 * losses[0.0]
+
     @pytest.mark.parametrize("mode", ["keep", "drop", "flip"])
     def test_wrong_answers_are_seen_through(self, mode):
         trainer = make_trainer(max_updates=200, contradictions=mode)
