@@ -38,7 +38,7 @@ class RewardConfig:
             of them flipped (RIME).
         l2: how strongly weights are held to their prior, in answers: its variance is 1 / l2. Where
             error_rate is auto, that is for 30% of random answers and more; fewer call for less,
-            down to a fifth of it.
+            down to a third of it.
         anchored: draw them to random anchors instead, each head to its own, so that heads disagree
             where answers say nothing.
         adapt_l2: raise and lower it to keep the held-out loss at 1.1 to 1.5 times the training

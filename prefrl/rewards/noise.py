@@ -29,7 +29,7 @@ PRIOR_LOG_SPREAD = 0.5
 # Where as many answers are random as this the prior on the weights has its full strength; where
 # fewer are it has less, down to this share of it.
 NOISY_RATE = 0.3
-LEAST_PRIOR = 0.2
+LEAST_PRIOR = 1 / 3
 
 _RATES = np.concatenate([[1e-3], np.linspace(0.02, 0.9, 45)])
 _LOG_TEMPERATURES = np.linspace(math.log(0.1), math.log(10.0), 41)
@@ -80,7 +80,7 @@ def prior_share(error_rate: float) -> float:
         error_rate: estimated share of random answers.
 
     Returns:
-        a share in [0.2, 1], in proportion to the rate up to 0.3. Our choice.
+        a share in [1/3, 1], in proportion to the rate up to 0.3. Our choice.
     """
     return min(max(error_rate / NOISY_RATE, LEAST_PRIOR), 1.0)
 

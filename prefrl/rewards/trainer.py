@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from prefrl.config import RewardConfig
@@ -131,14 +132,12 @@ class RewardTrainer:
         # From single rows, segments are taken to differ as much as they do.
         whole = segments if self.config.scale_by_segment else segments.flatten(0, 1)
         self.model.set_input_statistics(whole)
-        prior = self._prior_strength(train_set)
-        train, reliability = self._without_noise(train, train_set, prior, session)
-        if self.config.error_rate == "auto":
-            prior *= prior_share(reliability.error_rate)
+        compared = train_set.segment_numbers()
+        train, reliability = self._without_noise(train, train_set, compared, session)
         objective = Objective(
             self.config,
             reliability.error_rate,
-            prior,
+            self._prior_strength(compared, reliability.error_rate),
             contrast=self._contrast(train, train_set),
             anchors=self._anchors(session),
         )
@@ -186,17 +185,18 @@ class RewardTrainer:
             rng=self._streams.generator("bootstrap"),
         )
 
-    def _prior_strength(self, train_set: Comparisons) -> float:
-        """Precision of the prior, in answers.
+    def _prior_strength(self, segments: NDArray[np.int64], error_rate: float) -> float:
+        """Precision of the prior, in answers, from (B, 2) numbers of the compared segments.
 
         It grows where answers share segments: many answers about few segments say little of others.
         Few answers must not lose to it, or the reward would be the same everywhere.
         """
         if not self.config.l2:
             return 0.0
-        num = len(train_set)
-        num_segments = len(np.unique(train_set.segment_numbers()))
-        strength = self.config.l2 * 2 * num / num_segments
+        num = len(segments)
+        strength = self.config.l2 * 2 * num / len(np.unique(segments))
+        if self.config.error_rate == "auto":
+            strength *= prior_share(error_rate)
         return min(strength, MAX_PRIOR_SHARE * num)
 
     def _anchors(self, session: int) -> tuple[Tensor, ...]:
@@ -212,7 +212,11 @@ class RewardTrainer:
         return tuple(weight.detach() for weight in regularised(like))
 
     def _without_noise(
-        self, train: Answers, train_set: Comparisons, prior: float, session: int
+        self,
+        train: Answers,
+        train_set: Comparisons,
+        compared: NDArray[np.int64],
+        session: int,
     ) -> tuple[Answers, Reliability]:
         """The answers worth fitting to, and how far they can be trusted."""
         rate, mode = self.config.error_rate, self.config.contradictions
@@ -223,8 +227,8 @@ class RewardTrainer:
         fitted = cross_fit(
             self.model,
             train,
-            train_set.segment_numbers(),
-            Objective(self.config, assumed, prior),
+            compared,
+            Objective(self.config, assumed, self._prior_strength(compared, assumed)),
             rng=self._streams.generator("folds", session),
             generator=self._streams.torch_generator("fold-weights", session),
         )

@@ -146,7 +146,7 @@ class TestCorrectedAnswers:
 
 
 @pytest.mark.parametrize(
-    ("error_rate", "share"), [(0.0, 0.2), (0.06, 0.2), (0.15, 0.5), (0.3, 1.0), (0.9, 1.0)]
+    ("error_rate", "share"), [(0.0, 1 / 3), (0.1, 1 / 3), (0.15, 0.5), (0.3, 1.0), (0.9, 1.0)]
 )
 def test_the_more_random_answers_the_stronger_the_prior(error_rate, share):
     assert prior_share(error_rate) == pytest.approx(share)
