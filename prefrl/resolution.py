@@ -47,6 +47,11 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         raise ConfigError(
             f"segment_length is {segment_length}, but an episode of {config.env} has {limit} steps"
         )
+    # Where a robot that falls lies there for the rest of its episode, it should not lie long.
+    explore_episode, train_episode = config.explore_episode_steps, config.train_episode_steps
+    if _never_ends_early(config, own_env):
+        explore_episode = explore_episode or min(2 * segment_length, limit)
+        train_episode = train_episode or min(4 * segment_length, limit)
     # A short run must not spend itself on exploring, but every environment needs a segment.
     explore = max(min(preset.explore_steps, steps // 10), num_envs * segment_length)
     resolved = dataclasses.replace(
@@ -58,7 +63,10 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         explore_steps=explore if config.explore_steps is None else config.explore_steps,
         checkpoint_every=config.checkpoint_every or preset.checkpoint_every,
         max_episode_steps=limit,
-        explore_episode_steps=_explore_episode(config, own_env, segment_length),
+        explore_episode_steps=_checked_episode(
+            "explore_episode_steps", explore_episode, segment_length
+        ),
+        train_episode_steps=_checked_episode("train_episode_steps", train_episode, segment_length),
         device=usable_device(config.device),
         agent_settings=_merged(preset.agent_settings, config.agent_settings),
         teacher=TeacherConfig(name=config.teacher.name, **dataclasses.asdict(teacher)),
@@ -98,18 +106,22 @@ def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
     return limit
 
 
-def _explore_episode(config: RunConfig, own_env: MakeEnv | None, segment_length: int) -> int | None:
-    if config.explore_episode_steps is not None:
-        if config.explore_episode_steps < segment_length:
-            raise ConfigError(
-                f"explore_episode_steps is {config.explore_episode_steps}; the first queries need "
-                f"segments of {segment_length} steps"
-            )
-        return config.explore_episode_steps
-    switched_off = (
-        own_env is None and config.fixed_horizon and fixed_horizon_settings(find_spec(config.env))
+def _checked_episode(name: str, steps: int | None, segment_length: int) -> int | None:
+    """A setting that cuts episodes short; None leaves them whole."""
+    if steps is not None and steps < segment_length:
+        raise ConfigError(
+            f"{name} is {steps}; queries need segments of {segment_length} steps, within an episode"
+        )
+    return steps
+
+
+def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
+    """Whether the environment would end early by itself, and was told not to."""
+    return (
+        own_env is None
+        and config.fixed_horizon
+        and bool(fixed_horizon_settings(find_spec(config.env)))
     )
-    return 2 * segment_length if switched_off else None
 
 
 def usable_device(name: str) -> str:

@@ -11,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import torch
+from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.factory import MakeModel, make_agent, make_model, tensorboard_logger
@@ -225,7 +227,7 @@ class _Run:
         torch.set_num_threads(config.threads)
         self.make_env = _env_maker(config, parts.make_env)
         self.store = EpisodeStore(config.store_transitions)
-        self.venv = make_vec_env(self.make_env, config.num_envs, self.store)
+        self.venv = make_vec_env(self._make_training_env, config.num_envs, self.store)
         self.progress: ProgressBar | None = None
         make = parts.make_model or (
             lambda venv: make_model(
@@ -244,6 +246,10 @@ class _Run:
         )
         self.plan = plan(config, stride=self.agent.stride)
         self.feedback = self._make_feedback(parts) if config.reward == "learned" else None
+
+    def _make_training_env(self) -> gym.Env[Any, Any]:
+        env, limit = self.make_env(), self.config.train_episode_steps
+        return env if limit is None else TimeLimit(env, limit)
 
     def _make_feedback(self, parts: Parts) -> Feedback:
         config, settings = self.config, self.config.reward_model
@@ -362,6 +368,8 @@ class _Run:
             model.save(folder / "reward_model")
         agent = (config.agent or "").upper()
         title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
+        if config.train_episode_steps is not None:
+            title += f", training episodes of {config.train_episode_steps} steps"
         plot_learning_curve(
             read_metrics(folder / "metrics.jsonl"), folder / "learning_curve.png", title=title
         )

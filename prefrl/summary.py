@@ -34,6 +34,7 @@ def summarise(config: RunConfig, loop: PreferenceLoop, result: Evaluation) -> di
         "final_true_return_std": result.true_return_std,
         "final_learned_return_mean": known(result.learned_return_mean),
         "eval_episodes": result.num_episodes,
+        "train_episode_steps": config.train_episode_steps,
         "last_training_true_return": known(loop.last_figures.get("true_return")),
         "reward_holdout_accuracy": known(loop.last_figures.get("reward_holdout_accuracy")),
         "reward_true_correlation": known(result.reward_true_correlation),

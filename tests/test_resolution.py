@@ -1,5 +1,7 @@
 """What a run's settings leave open is decided once, and checked."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -37,6 +39,18 @@ def test_a_task_whose_early_end_was_switched_off_is_explored_two_segments_at_a_t
     assert resolve(RunConfig(env="Hopper-v4", fixed_horizon=False)).explore_episode_steps is None
 
 
-def test_an_exploration_too_short_for_a_segment_is_refused() -> None:
-    with pytest.raises(ConfigError, match="explore_episode_steps is 20"):
-        resolve(RunConfig(env="Hopper-v4", explore_episode_steps=20))
+def test_a_task_whose_early_end_was_switched_off_is_trained_four_segments_at_a_time() -> None:
+    assert resolve(RunConfig(env="Hopper-v4")).train_episode_steps == 200
+    assert resolve(RunConfig(env="Hopper-v4", segment_length=25)).train_episode_steps == 100
+    assert resolve(RunConfig(env="Hopper-v4", max_episode_steps=120)).train_episode_steps == 120
+    assert resolve(RunConfig(env="Hopper-v4", train_episode_steps=77)).train_episode_steps == 77
+    assert resolve(RunConfig(env="HalfCheetah-v4")).train_episode_steps is None
+    assert resolve(RunConfig(env="Hopper-v4", fixed_horizon=False)).train_episode_steps is None
+
+
+@pytest.mark.parametrize("name", ["explore_episode_steps", "train_episode_steps"])
+def test_episodes_too_short_for_a_segment_are_refused(name: str) -> None:
+    settings: dict[str, Any] = {name: 20}
+    config = RunConfig(env="Hopper-v4", **settings)
+    with pytest.raises(ConfigError, match=rf"^{name} is 20; queries need segments of 50 steps"):
+        resolve(config)

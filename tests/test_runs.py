@@ -335,6 +335,26 @@ def test_every_part_can_be_ones_own(tmp_path):
     assert np.array_equal(dataset.p_left == 1, left[:, -1, 0] > right[:, -1, 0])
 
 
+class PaysOneAStep(PointMass):
+    def step(self, action):
+        observation, _, terminated, truncated, info = super().step(action)
+        return observation, 1.0, terminated, truncated, info
+
+
+@pytest.mark.parametrize("reward", ["learned", "true"])
+def test_training_episodes_are_cut_short_and_evaluation_plays_whole_ones(tmp_path, reward):
+    parts = Parts(make_env=lambda: gym.wrappers.TimeLimit(PaysOneAStep(), 40))
+    settings = {"steps": 300, "budget": 6, "train_episode_steps": 15}
+    config = tiny_runs.ppo(env="MyRobot", reward=reward, **settings)
+    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
+    assert max(map(len, episodes(result))) == 15
+    rows = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert {row["true_return"] for row in rows if row.get("num_episodes")} == {15.0}
+    assert all(row["terminated_share"] == 0 for row in rows if "terminated_share" in row)
+    assert result.summary["final_true_return_mean"] == 40.0
+    assert result.summary["train_episode_steps"] == 15
+
+
 def test_an_environment_of_ones_own_is_flattened_like_any_other(tmp_path):
     parts = Parts(make_env=Kitchen)
     config = tiny_runs.ppo(env="Kitchen", steps=300, budget=6, max_episode_steps=30)
