@@ -106,6 +106,9 @@ class SB3Agent(ABC):
         self.total_steps = total_steps
         # While exploring, environments are reset after so many steps each; None leaves them alone.
         self.explore_episode_steps: int | None = None
+        # How long episodes are, by the step of the run at which a leg begins, where environments
+        # are `CutEpisodes`; None leaves them alone.
+        self.episode_steps: Callable[[int], int] | None = None
         changing = changing_schedules(model)
         if changing and total_steps is None:
             raise ConfigError(
@@ -145,6 +148,8 @@ class SB3Agent(ABC):
         self.model.action_space.seed(seed)
         self.venv.action_space.seed(seed)
         env.seed(seed)
+        if self.episode_steps is not None:
+            env.set_attr("max_steps", self.episode_steps(self.num_steps))
         self._reset_environments()
         self._follow_schedules(self.num_steps, 0)
 

@@ -90,6 +90,7 @@ def make_agent(
     on_step: Callable[[int], None] | None = None,
     total_steps: int | None = None,
     explore_episode_steps: int | None = None,
+    episode_steps: Callable[[int], int] | None = None,
 ) -> SB3Agent:
     """The agent that fits the kind of model.
 
@@ -98,6 +99,7 @@ def make_agent(
         on_step: called with the number of steps taken.
         total_steps: of the whole run; a model whose settings change over it needs to know.
         explore_episode_steps: while exploring, environments are reset after so many steps each.
+        episode_steps: how long episodes are, by the steps taken before; for `CutEpisodes` only.
 
     Raises:
         ConfigError: the model is neither on-policy nor off-policy, or cannot be used.
@@ -110,6 +112,7 @@ def make_agent(
         if isinstance(model, kind):
             agent: SB3Agent = make(model, on_step=on_step, total_steps=total_steps)
             agent.explore_episode_steps = explore_episode_steps
+            agent.episode_steps = episode_steps
             return agent
     raise ConfigError(
         f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model"

@@ -12,6 +12,8 @@ from prefrl.errors import ConfigError
 
 # The time constant of Christiano et al. 2017, appendix A: label rate proportional to 2e6/(T+2e6).
 DECAY_STEPS = 2e6
+# The part of a run in which training episodes grow to their whole length.
+GROWING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,3 +122,19 @@ def plan_run(
             size = min(longest, end - begin)
             legs.append(Leg(begin, size, num_queries, is_exploration=begin < explore_steps))
     return tuple(legs)
+
+
+def growing_episode(step: int, *, first: int, whole: int, total_steps: int) -> int:
+    """How long training episodes are that are cut short at first.
+
+    They grow from `first` to `whole` steps over the first half of the run, and are whole in the
+    second, so that what comes late in an episode is learned as well.
+
+    Args:
+        step: environment steps taken before.
+        first: steps of an episode at the start of the run.
+        whole: steps of an episode that is not cut.
+        total_steps: of the run.
+    """
+    passed = min(1.0, step / (GROWING_SHARE * total_steps))
+    return round(first + passed * (whole - first))

@@ -5,21 +5,22 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import torch
-from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.factory import MakeModel, make_agent, make_model, tensorboard_logger
 from prefrl.checkpoint import Checkpoints, reason, remove_leftovers, write_text_atomically
 from prefrl.config import RunConfig, from_yaml, to_yaml
 from prefrl.envs.encoding import action_dim, observation_dim
+from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.envs.registry import prepared
 from prefrl.envs.vec_env import make_vec_env
 from prefrl.errors import EnvironmentFault, StorageError
@@ -37,6 +38,7 @@ from prefrl.metrics import (
     import_wandb,
     read_metrics,
 )
+from prefrl.plan import growing_episode
 from prefrl.plots import plot_learning_curve
 from prefrl.queries import make_strategy
 from prefrl.resolution import MakeEnv, make_configured_env, plan, resolve, teacher_settings
@@ -243,13 +245,21 @@ class _Run:
             on_step=self._advance,
             total_steps=config.steps,
             explore_episode_steps=config.explore_episode_steps,
+            episode_steps=self._episode_steps(),
         )
         self.plan = plan(config, stride=self.agent.stride)
         self.feedback = self._make_feedback(parts) if config.reward == "learned" else None
 
     def _make_training_env(self) -> gym.Env[Any, Any]:
         env, limit = self.make_env(), self.config.train_episode_steps
-        return env if limit is None else TimeLimit(env, limit)
+        return env if limit is None else CutEpisodes(env, limit)
+
+    def _episode_steps(self) -> Callable[[int], int] | None:
+        first, whole = self.config.train_episode_steps, self.config.max_episode_steps
+        if first is None:
+            return None
+        assert whole and self.config.steps
+        return partial(growing_episode, first=first, whole=whole, total_steps=self.config.steps)
 
     def _make_feedback(self, parts: Parts) -> Feedback:
         config, settings = self.config, self.config.reward_model
@@ -369,7 +379,7 @@ class _Run:
         agent = (config.agent or "").upper()
         title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
         if config.train_episode_steps is not None:
-            title += f", training episodes of {config.train_episode_steps} steps"
+            title += f", episodes of {config.train_episode_steps} steps at first"
         plot_learning_curve(
             read_metrics(folder / "metrics.jsonl"), folder / "learning_curve.png", title=title
         )

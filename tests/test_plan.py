@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prefrl.config import QueryConfig, ScheduleName
 from prefrl.errors import ConfigError
-from prefrl.plan import Leg, plan_run, session_sizes
+from prefrl.plan import Leg, growing_episode, plan_run, session_sizes
 
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
@@ -230,3 +230,10 @@ class TestRefusals:
     def test_numbers_that_make_no_plan_are_refused_by_name(self, name, value):
         with pytest.raises(ConfigError, match=rf"{name} is {value or 0}; expected \d or more"):
             plan(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("step", "length"), [(0, 200), (100_000, 360), (250_000, 600), (500_000, 1000), (990_000, 1000)]
+)
+def test_training_episodes_grow_over_the_first_half_of_a_run(step, length):
+    assert growing_episode(step, first=200, whole=1000, total_steps=1_000_000) == length

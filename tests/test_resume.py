@@ -22,7 +22,9 @@ from tests.test_checkpoint import same
 DEADLY = "tests.own_envs:Deadly-v0"
 # Exploration in short episodes, and over more than one leg.
 CONFIGS = {
-    "ppo": tiny_runs.ppo(env=DEADLY, explore_steps=360, explore_episode_steps=25),
+    "ppo": tiny_runs.ppo(
+        env=DEADLY, explore_steps=360, explore_episode_steps=25, train_episode_steps=20
+    ),
     "sac": tiny_runs.sac(env=DEADLY, explore_episode_steps=30),
 }
 

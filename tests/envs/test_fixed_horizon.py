@@ -1,9 +1,10 @@
 from typing import Any
 
+import gymnasium as gym
 import pytest
 from gymnasium.envs.registration import EnvSpec, registry
 
-from prefrl.envs.fixed_horizon import fixed_horizon_settings
+from prefrl.envs.fixed_horizon import CutEpisodes, fixed_horizon_settings
 from tests.envs.tasks import Counting
 
 OFFERING = ("Hopper", "Walker2d", "Ant", "Humanoid")
@@ -30,3 +31,26 @@ def test_the_maker_may_be_a_function_or_missing():
     a_class: Any = Counting
     assert fixed_horizon_settings(EnvSpec("Arm-v0", a_class)) == {}
     assert fixed_horizon_settings(EnvSpec("Arm-v0", vector_entry_point="arms:Arms")) == {}
+
+
+def lengths_of(env, num_episodes):
+    """Steps of each episode, none of which may terminate."""
+    lengths = []
+    for _ in range(num_episodes):
+        env.reset(seed=0)
+        steps, truncated = 0, False
+        while not truncated:
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            assert not terminated
+            steps += 1
+        lengths.append(steps)
+    return lengths
+
+
+def test_episodes_are_cut_by_a_limit_that_can_be_moved():
+    env = CutEpisodes(gym.make("Pendulum-v1", max_episode_steps=30), 7)
+    assert lengths_of(env, 2) == [7, 7]
+    env.max_steps = 12
+    assert lengths_of(env, 1) == [12]
+    env.max_steps = 100
+    assert lengths_of(env, 1) == [30], "its own limit stays"
