@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from prefrl.config import QueryConfig, to_yaml
+from prefrl.config import QueryConfig, RewardConfig, to_yaml
 from tests import tiny_runs
 from tests.command_line import prefrl
 from tests.test_checkpoint import same
@@ -277,6 +277,7 @@ def test_a_disk_that_is_full_for_tensorboard_stops_the_run_too(tmp_path):
         queries=QueryConfig(num_sessions=1),
         store_transitions=200,
         checkpoint_every=2_000,
+        reward_model=RewardConfig(hidden_dim=16, max_updates=50, bank_size=0),
     )
     (home.path / "settings.yaml").write_text(to_yaml(talkative))
     outcome = prefrl(home.path, *home.begin, before=functools.partial(limit_file_size, 50_000))
