@@ -21,11 +21,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from prefrl.benchmark.command_line import OneLineParser, number_above_0
 from prefrl.benchmark.recorded import Recorded, load
 from prefrl.benchmark.reward_models import (
     MEASURES,
@@ -45,21 +46,6 @@ from prefrl.rewards.calibration import reliability_bins
 
 # Read by the numerical libraries of a worker when it starts.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Complains in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exits with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def number_above_0(word: str) -> int:
-    """An option's whole number, 1 or more."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word} is not a whole number, 1 or more")
-    return int(word)
 
 
 def labels(word: str) -> int | None:

@@ -35,24 +35,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from prefrl.benchmark.command_line import OneLineParser, number_above_0
 
 PACKAGES = ("imitation", "prefrl", "torch", "numpy", "gymnasium", "stable-baselines3")
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Complains in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exits with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def number_above_0(word: str) -> int:
-    """An option's whole number, 1 or more."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word} is not a whole number, 1 or more")
-    return int(word)
 
 
 def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
