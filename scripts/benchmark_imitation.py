@@ -3,10 +3,13 @@
     pip install -c constraints-lowest.txt . imitation==1.0.1
     python scripts/benchmark_imitation.py
 
-imitation runs as the example in its documentation does, whose number of iterations is the user's
-to choose; prefrl runs as it comes. Both get PPO with SB3's defaults, observations normalised in the
-policy, eight environments, one thread each, and start side by side, so that they share the
-machine's weather. A last pair, prefrl beside the same PPO on the true reward, shows what
+imitation runs in two ways. `example` is the example in its documentation, one small network and
+random fragments, whose number of iterations is the user's to choose. `ensemble` is the work that
+prefrl does, put together from imitation's own parts: as many sessions, an ensemble of three
+networks of prefrl's width, fragments chosen by where its members disagree, ten candidates a query
+(Christiano et al. 2017). prefrl runs as it comes. Both get PPO with SB3's defaults, observations
+normalised in the policy, eight environments, one thread each, and start side by side, so that they
+share the machine's weather. A first pair, prefrl beside the same PPO on the true reward, shows what
 preferences cost. Every figure is kept in `docs/benchmarks/imitation/results.json`.
 """
 
@@ -34,6 +37,12 @@ SEGMENT_LENGTH = 50
 EVAL_EPISODES = 10
 # prefrl's random steps before its first session, on top of the PPO steps.
 EXPLORE_STEPS = 16_000
+# What an ensemble of imitation's gets; members and candidates as in Christiano et al. 2017.
+NUM_MEMBERS = 3
+WIDTH = 256
+CANDIDATES = 10
+# As many iterations hold as many sessions as a run of prefrl.
+ENSEMBLE_ITERATIONS = 11
 # SB3's defaults. Its rollout of 2,048 steps is spread over the environments, as imitation's example
 # spreads it.
 ROLLOUT = 2048
@@ -70,6 +79,7 @@ class Job:
         ppo_steps: environment steps that PPO learns from; further ones are counted apart.
         comparisons: answered queries.
         iterations: imitation's; it holds one session more than that.
+        is_ensemble: imitation trains an ensemble and asks where it disagrees.
     """
 
     arm: str
@@ -77,6 +87,7 @@ class Job:
     ppo_steps: int
     comparisons: int
     iterations: int = 0
+    is_ensemble: bool = False
 
 
 def fitting_steps(steps: int, iterations: int) -> int:
@@ -85,14 +96,43 @@ def fitting_steps(steps: int, iterations: int) -> int:
     return max(1, round(steps / sessions / ROLLOUT)) * ROLLOUT * sessions
 
 
+def preference_parts(venv: Any, job: Job, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """A reward network, the trainer of it and the chooser of fragments."""
+    from imitation.algorithms import preference_comparisons  # type: ignore[import-not-found]
+    from imitation.rewards import reward_nets  # type: ignore[import-not-found]
+    from imitation.util.networks import RunningNorm  # type: ignore[import-not-found]
+
+    spaces = (venv.observation_space, venv.action_space)
+    fragmenter = preference_comparisons.RandomFragmenter(warning_threshold=0, rng=rng)
+    fitting = {"loss": preference_comparisons.CrossEntropyRewardLoss(), "epochs": 10, "rng": rng}
+    if not job.is_ensemble:
+        net = reward_nets.BasicRewardNet(*spaces, normalize_input_layer=RunningNorm)
+        model = preference_comparisons.PreferenceModel(net)
+        return net, preference_comparisons.BasicRewardTrainer(model, **fitting), fragmenter
+    members = [
+        reward_nets.NormalizedRewardNet(
+            reward_nets.BasicRewardNet(
+                *spaces, hid_sizes=(WIDTH, WIDTH), normalize_input_layer=RunningNorm
+            ),
+            RunningNorm,
+        )
+        for _ in range(NUM_MEMBERS)
+    ]
+    net = reward_nets.RewardEnsemble(*spaces, members)
+    model = preference_comparisons.PreferenceModel(net)
+    active = preference_comparisons.ActiveSelectionFragmenter(
+        model, fragmenter, fragment_sample_factor=CANDIDATES, uncertainty_on="probability"
+    )
+    return net, preference_comparisons.EnsembleTrainer(model, **fitting), active
+
+
 def run_imitation(job: Job) -> dict[str, Any]:
     """Preference comparisons as imitation's documentation shows them, on our task and PPO."""
-    from imitation.algorithms import preference_comparisons  # type: ignore[import-not-found]
+    from imitation.algorithms import preference_comparisons
     from imitation.policies.base import (  # type: ignore[import-not-found]
         NormalizeFeaturesExtractor,
     )
-    from imitation.rewards.reward_nets import BasicRewardNet  # type: ignore[import-not-found]
-    from imitation.util.networks import RunningNorm  # type: ignore[import-not-found]
+    from imitation.util.networks import RunningNorm
     from imitation.util.util import make_vec_env  # type: ignore[import-not-found]
 
     from prefrl.agents.factory import make_model
@@ -109,23 +149,16 @@ def run_imitation(job: Job) -> dict[str, Any]:
     agent: Any = make_model(
         "ppo", venv, {**PPO, "policy_kwargs": {**POLICY, **extractor}}, seed=job.seed, device="cpu"
     )
-    reward_net = BasicRewardNet(
-        venv.observation_space, venv.action_space, normalize_input_layer=RunningNorm
-    )
+    reward_net, reward_trainer, fragmenter = preference_parts(venv, job, rng)
     trainer = preference_comparisons.PreferenceComparisons(
         preference_comparisons.AgentTrainer(
             algorithm=agent, reward_fn=reward_net, venv=venv, exploration_frac=0.05, rng=rng
         ),
         reward_net,
         num_iterations=job.iterations,
-        fragmenter=preference_comparisons.RandomFragmenter(warning_threshold=0, rng=rng),
+        fragmenter=fragmenter,
         preference_gatherer=preference_comparisons.SyntheticGatherer(rng=rng),
-        reward_trainer=preference_comparisons.BasicRewardTrainer(
-            preference_model=preference_comparisons.PreferenceModel(reward_net),
-            loss=preference_comparisons.CrossEntropyRewardLoss(),
-            epochs=10,
-            rng=rng,
-        ),
+        reward_trainer=reward_trainer,
         fragment_length=SEGMENT_LENGTH,
         initial_epoch_multiplier=4,
         initial_comparison_frac=0.1,
@@ -248,15 +281,18 @@ def side_by_side(*jobs: Job) -> list[dict[str, Any]]:
         return [json.loads((folder / "figures.json").read_text()) for folder in folders]
 
 
-def against_imitation(seed: int, iterations: int, steps: int, comparisons: int) -> dict[str, Any]:
+def against_imitation(
+    seed: int, iterations: int, steps: int, comparisons: int, *, is_ensemble: bool = False
+) -> dict[str, Any]:
     """One pair: both libraries, the same PPO steps."""
     ppo_steps = fitting_steps(steps, iterations)
     theirs, ours = side_by_side(
-        Job("imitation", seed, ppo_steps, comparisons, iterations),
+        Job("imitation", seed, ppo_steps, comparisons, iterations, is_ensemble),
         Job("prefrl", seed, ppo_steps, comparisons),
     )
     return {
         "seed": seed,
+        "way": "ensemble" if is_ensemble else "example",
         "iterations": iterations,
         "imitation": theirs,
         "prefrl": ours,
@@ -336,9 +372,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=whole,
         nargs="*",
         default=[5, 11, 48],
-        help="imitation's num_iterations: 5 is its example's, 11 holds as many sessions as prefrl "
-        "does, 48 is what fits 300k steps next to the 60 that the example advises; none leaves "
-        "imitation out",
+        help="num_iterations of imitation's example: 5 is its own, 11 holds as many sessions as "
+        "prefrl does, 48 is what fits 300k steps next to the 60 that it advises; none leaves the "
+        "example out",
+    )
+    parser.add_argument(
+        "--ensemble",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="imitation's ensemble with active selection as well",
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of all figures")
     parser.add_argument("--job", help=argparse.SUPPRESS)
@@ -346,7 +388,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.job is not None:
         work(Job(**json.loads(arguments.job)), arguments.out)
         return 0
-    for package in ("imitation", "prefrl") if arguments.iterations else ("prefrl",):
+    needs_imitation = arguments.iterations or arguments.ensemble
+    for package in ("imitation", "prefrl") if needs_imitation else ("prefrl",):
         if importlib.util.find_spec(package) is None:
             print(
                 f"benchmark_imitation: {package} is not installed here; "
@@ -364,11 +407,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         results["against_true_reward"].append(pair)
         arguments.out.write_text(json.dumps(results, indent=2) + "\n")
         print(line("overhead", pair, "prefrl", "true_reward"), flush=True)
-        for iterations in arguments.iterations:
-            pair = against_imitation(seed, iterations, *scale)
+        ways = [(iterations, False) for iterations in arguments.iterations]
+        ways += [(ENSEMBLE_ITERATIONS, True)] if arguments.ensemble else []
+        for iterations, is_ensemble in ways:
+            pair = against_imitation(seed, iterations, *scale, is_ensemble=is_ensemble)
             results["against_imitation"].append(pair)
             arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-            title = f"imitation with {iterations} iterations"
+            title = f"imitation's {pair['way']} with {iterations} iterations"
             print(line(title, pair, "imitation", "prefrl"), flush=True)
     return 0
 

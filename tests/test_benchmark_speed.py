@@ -49,6 +49,13 @@ def test_it_prints_a_row_for_each_task_and_keeps_every_repeat(tmp_path: Path) ->
         assert row["limit"] > 0
         is_compared = HAS_IMITATION and title != "relabelling"
         assert (row["imitation"] is not None) == is_compared
+    recording = results["recording"]
+    assert recording["rounds"] == 2
+    for name in ("fastest", "median"):
+        times = [recording[f"{kind}_ms_{name}"] for kind in ("step", "recorded_step")]
+        assert min(times) > 0
+        assert recording[f"share_{name}"] == pytest.approx(times[1] / times[0] - 1)
+    assert f"Recording adds {recording['share_fastest']:.1%} to a step of 8" in ended.stdout
     assert not list(tmp_path.glob(".*"))
 
 

@@ -34,6 +34,7 @@ class Sizes:
         num_their_pairs: pairs that imitation is given to score, as it takes them one by one.
         num_steps: of the vector environments.
         num_transitions: in the replay buffer.
+        recording_rounds: of 100 steps, with recording and without.
         repeats: how often all of it is done.
     """
 
@@ -45,6 +46,7 @@ class Sizes:
     num_their_pairs: int = 200
     num_steps: int = 1_000
     num_transitions: int = 1_000_000
+    recording_rounds: int = 60
     repeats: int = 5
 
 
@@ -57,6 +59,7 @@ QUICK = Sizes(
     num_their_pairs=4,
     num_steps=20,
     num_transitions=2_000,
+    recording_rounds=2,
     repeats=2,
 )
 
