@@ -219,7 +219,7 @@ class RunConfig:
     steps: PositiveInt | None = None
     budget: PositiveInt = 700
     segment_length: PositiveInt | None = None
-    strategy: str = "uniform"
+    strategy: str = "disagreement"
     teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
     reward: Literal["learned", "true"] = "learned"
     num_envs: PositiveInt | None = None

@@ -7,6 +7,7 @@ from prefrl.setting_types import (
     STRICT,
     CountInt,
     NonNegativeFloat,
+    OpenShare,
     PositiveFloat,
     PositiveInt,
     PositiveOrInf,
@@ -47,6 +48,8 @@ class RewardConfig:
         calibration: weight of the penalty on confidence that is not correctness.
         contrastive: weight of the loss that gathers segments of like reward.
         temperature: whether probabilities are rescaled on held-out answers.
+        interval_coverage: share of answers that intervals around predicted score differences are
+            to agree with, by conformal prediction on held-out answers; None fits none.
         bank_size: segments in the feature bank; 0 does without.
         bank_policy: which stay when it is full: fifo, reservoir or importance.
         bank_neighbours: how many of its segments adjust a reward.
@@ -82,6 +85,7 @@ class RewardConfig:
     calibration: NonNegativeFloat = 0.0
     contrastive: NonNegativeFloat = 0.0
     temperature: bool = True
+    interval_coverage: OpenShare | None = None
     bank_size: CountInt | None = None
     bank_policy: Literal["fifo", "reservoir", "importance"] = "reservoir"
     bank_neighbours: PositiveInt = 10

@@ -16,6 +16,7 @@ _NUMBER = BeforeValidator(_not_a_truth_value)
 PositiveInt = Annotated[int, _NUMBER, Field(gt=0)]
 CountInt = Annotated[int, _NUMBER, Field(ge=0)]
 Probability = Annotated[float, _NUMBER, Field(ge=0.0, le=1.0)]
+OpenShare = Annotated[float, _NUMBER, Field(gt=0.0, lt=1.0)]
 Share = Annotated[float, _NUMBER, Field(ge=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, _NUMBER, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, _NUMBER, Field(ge=0.0, allow_inf_nan=False)]

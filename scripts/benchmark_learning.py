@@ -4,7 +4,7 @@
     python scripts/benchmark_learning.py --report
 
 Each cell is one `prefrl run` in a folder of its own; finished cells are not run again. What they
-reached is kept in `docs/benchmarks/learning/results.json` with a curve each, and `--report` makes
+reached is kept in `docs/benchmarks/learning`, a JSON file each with its curve; `--report` makes
 the tables and plots of `docs/benchmarks/learning.md` from these alone.
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +37,39 @@ class Group:
         env: the task.
         agent: ppo or sac.
         steps: environment steps.
-        budgets: answers of the learned arms.
-        seeds: of every arm.
-        extra: further options of `prefrl run`, the same for every arm.
+        arms: of learned rewards, by name.
+        seeds: of every arm; each has one on the true reward.
     """
 
     env: str
     agent: str
     steps: int
-    budgets: tuple[int, ...]
+    arms: tuple[str, ...]
     seeds: tuple[int, ...]
-    extra: tuple[str, ...] = field(default=())
 
 
+# What a run is told of its reward.
+ARMS: dict[str, tuple[str, ...]] = {
+    "true": ("--reward", "true"),
+    "500": ("--budget", "500"),
+    "700": ("--budget", "700"),
+    "700-mistake": ("--budget", "700", "--teacher", "mistake", "--teacher.p-mistake", "0.2"),
+    "1400": ("--budget", "1400"),
+}
+TITLES = {
+    "true": "true reward",
+    "500": "500 answers",
+    "700": "700 answers",
+    "700-mistake": "700 answers, a fifth of them wrong",
+    "1400": "1,400 answers",
+}
 GROUPS = {
-    "ppo-halfcheetah": Group("HalfCheetah-v4", "ppo", 1_000_000, (700, 1400, 500), (0, 1, 2)),
-    "ppo-hopper": Group("Hopper-v4", "ppo", 1_000_000, (700,), (0, 1)),
-    "ppo-walker2d": Group("Walker2d-v4", "ppo", 1_000_000, (700,), (0, 1)),
-    "sac-halfcheetah": Group("HalfCheetah-v4", "sac", 100_000, (700,), (0, 1, 2)),
+    "ppo-halfcheetah": Group(
+        "HalfCheetah-v4", "ppo", 1_000_000, ("500", "700", "700-mistake", "1400"), (0, 1, 2)
+    ),
+    "ppo-hopper": Group("Hopper-v4", "ppo", 1_000_000, ("700",), (0, 1)),
+    "ppo-walker2d": Group("Walker2d-v4", "ppo", 1_000_000, ("700",), (0, 1)),
+    "sac-halfcheetah": Group("HalfCheetah-v4", "sac", 100_000, ("700",), (0, 1, 2)),
 }
 
 
@@ -64,7 +79,7 @@ class Cell:
 
     Args:
         group: its name.
-        arm: `true`, or the number of answers.
+        arm: of `ARMS`.
         seed: the run's.
     """
 
@@ -81,9 +96,8 @@ class Cell:
         """What makes this cell's figures."""
         group = GROUPS[self.group]
         words = ["--env", group.env, "--agent", group.agent, "--steps", str(group.steps)]
-        words += ["--seed", str(self.seed), "--out", str(out), *group.extra]
-        arm = ["--reward", "true"] if self.arm == "true" else ["--budget", self.arm]
-        return ["scripts/run_pbrl.py", *words, *arm]
+        words += ["--seed", str(self.seed), "--out", str(out)]
+        return ["scripts/run_pbrl.py", *words, *ARMS[self.arm]]
 
 
 def cells(names: Sequence[str]) -> Iterator[Cell]:
@@ -91,7 +105,7 @@ def cells(names: Sequence[str]) -> Iterator[Cell]:
     for name in names:
         group = GROUPS[name]
         for seed in group.seeds:
-            for arm in ("true", *map(str, group.budgets)):
+            for arm in ("true", *group.arms):
                 yield Cell(name, arm, seed)
 
 
@@ -148,7 +162,7 @@ def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
     group = GROUPS[name]
     by_arm = {
         arm: [r for r in results if r["group"] == name and r["arm"] == arm]
-        for arm in ("true", *map(str, group.budgets))
+        for arm in ("true", *group.arms)
     }
     true = [r["final_true_return_mean"] for r in by_arm["true"]]
     lines = [
@@ -165,10 +179,9 @@ def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
         accuracy = _mean(runs, "reward_holdout_accuracy")
         match = _mean(runs, "reward_true_correlation")
         low, high = bootstrap_interval(returns, rng=np.random.default_rng(0))
-        label = "true reward" if arm == "true" else f"{arm} answers"
         ratio = f"{np.mean(returns) / np.mean(true):.2f}" if true and arm != "true" else ""
         lines.append(
-            f"| {label} | {', '.join(f'{r:.0f}' for r in returns)} "
+            f"| {TITLES[arm]} | {', '.join(f'{r:.0f}' for r in returns)} "
             f"| {np.mean(returns):.0f} ({low:.0f} to {high:.0f}) | {ratio} "
             f"| {accuracy} | {match} "
             f"| {np.mean([r['wall_s'] for r in runs]):.0f} |"
@@ -190,10 +203,10 @@ def report() -> None:
             continue
         lines += table(name, results)
         arms = {}
-        for arm in ("true", *map(str, sorted(group.budgets))):
+        for arm in ("true", *group.arms):
             curves = [r["curve"] for r in results if r["group"] == name and r["arm"] == arm]
             if curves:
-                arms["true reward" if arm == "true" else f"{arm} answers"] = curves
+                arms[TITLES[arm]] = curves
         title = f"{group.env}, {group.agent.upper()}"
         plot_arms(arms, RESULTS / f"{name}.png", title=title, ylabel="true return")
     begin, end = "<!-- tables: begin -->", "<!-- tables: end -->"

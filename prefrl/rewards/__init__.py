@@ -1,6 +1,7 @@
 """The reward model and how it is fitted."""
 
 from prefrl.rewards.building import build_model
+from prefrl.rewards.conformal import ScoreInterval, score_interval
 from prefrl.rewards.inference import ModelReward
 from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.rewards.model_config import RewardModelConfig
@@ -11,5 +12,7 @@ __all__ = [
     "ModelReward",
     "RewardModelConfig",
     "RewardTrainer",
+    "ScoreInterval",
     "build_model",
+    "score_interval",
 ]

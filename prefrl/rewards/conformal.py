@@ -1,14 +1,20 @@
 """Intervals around predicted score differences that answers agree with as often as is promised.
 
-Axes: B answers.
+Axes: B answers, T steps, D input dims.
 """
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from prefrl.errors import DataError
 from prefrl.rewards.checks import FloatArray, Floats, check, checked_vector
+
+if TYPE_CHECKING:
+    from prefrl.rewards.model import EnhancedRewardModel
 
 _EPS = float(np.finfo(np.float64).eps)
 _MIN_UNCERTAINTY = 1e-12
@@ -75,6 +81,54 @@ def fit_conformal(
     # So that factor * uncertainty does not round to less than the difference it came from.
     factor = np.sort(nonconformity)[rank - 1] * (1 + 4 * _EPS)
     return ConformalInterval(coverage, float(factor))
+
+
+@dataclass(frozen=True)
+class ScoreInterval:
+    """What a model says of pairs of segments, in nats.
+
+    Args:
+        difference: (B,) left score minus right score, the mean over heads.
+        low: (B,) where its interval begins.
+        high: (B,) where it ends; above 0 alone it says left, below 0 alone right, else either.
+        coverage: share of answers that were to lie in such intervals.
+    """
+
+    difference: FloatArray
+    low: FloatArray
+    high: FloatArray
+    coverage: float
+
+
+def score_interval(
+    model: "EnhancedRewardModel", left: NDArray[np.float32], right: NDArray[np.float32]
+) -> ScoreInterval:
+    """Score differences with the interval that the last fit found; see `fit_conformal`.
+
+    Args:
+        model: fitted with an `interval_coverage`.
+        left: (B, T, D) segments.
+        right: (B, T, D) segments.
+
+    Raises:
+        DataError: the model was fitted without, or to too few held-out answers.
+    """
+    coverage, factor = model.interval.tolist()
+    if coverage == 0:
+        raise DataError(
+            "this reward model has no intervals: fit it with reward_model.interval_coverage set, "
+            "and with answers held out"
+        )
+    heads = model.score(left).astype(np.float64) - model.score(right)
+    difference = heads.mean(1)
+    fitted = ConformalInterval(coverage, factor)
+    low, high = fitted.interval(difference, heads.std(1))
+    return ScoreInterval(difference, low, high, coverage)
+
+
+def least_answers(coverage: float) -> int:
+    """So many held-out answers, at least, make an interval of that coverage finite."""
+    return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
 def _checked_difference(difference: Floats, uncertainty: Floats) -> tuple[FloatArray, FloatArray]:

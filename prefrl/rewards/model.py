@@ -53,6 +53,7 @@ class EnhancedRewardModel(nn.Module):
     reward_std: Tensor
     temperature: Tensor
     bank_alpha: Tensor
+    interval: Tensor
 
     def __init__(
         self, input_dim: int, *, generator: torch.Generator | None = None, **settings: Any
@@ -86,6 +87,8 @@ class EnhancedRewardModel(nn.Module):
         self.register_buffer("reward_std", torch.ones(outputs))
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("bank_alpha", torch.zeros(()))
+        # Coverage and factor of `conformal.ConformalInterval`; a coverage of 0 is none.
+        self.register_buffer("interval", torch.zeros(2, dtype=torch.float64))
         self.bank = FeatureBank(self.config.bank_size, width, policy=self.config.bank_policy)
         self.reset(generator or torch.Generator().manual_seed(0))
         self.eval()

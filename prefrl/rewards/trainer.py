@@ -5,6 +5,8 @@ Axes: B comparisons, S segments, T steps, D input dims, K heads.
 
 import copy
 import dataclasses
+import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +18,7 @@ from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
 from prefrl.rewards.calibration import fit_temperature
+from prefrl.rewards.conformal import fit_conformal, least_answers
 from prefrl.rewards.crossfit import cross_fit, score_spread
 from prefrl.rewards.diagnosis import figures_of, warn_of_odd_answers
 from prefrl.rewards.fitting import (
@@ -108,7 +111,7 @@ class RewardTrainer:
         First, models that each leave out a fold say how often the teacher errs; then the ensemble
         is fitted under that error rate until `max_updates` gradient steps, or until the held-out
         loss has found no new best for `patience` checks. Last come the normalisation of its heads,
-        the temperature of its probabilities, and the bank.
+        the temperature of its probabilities, intervals on request, and the bank.
 
         Args:
             comparisons: all queries and answers of the run.
@@ -151,6 +154,7 @@ class RewardTrainer:
             self.model.eval()
         self.model.set_reward_statistics(train.pairs.flatten(0, 2))
         self._set_temperature(train, held, reliability)
+        self._set_interval(held)
         self._fill_bank(comparisons, session)
         self._set_bank_alpha(held)
         return {
@@ -275,6 +279,25 @@ class RewardTrainer:
         """(B, K) each head's, in nats."""
         logits = comparison_logits(self.model, answers.pairs, answers.objective)
         return logits.double().cpu().numpy()
+
+    def _set_interval(self, held: Answers) -> None:
+        """How many of the heads' spreads around a score difference agree with enough answers."""
+        coverage = self.config.interval_coverage
+        self.model.interval.zero_()
+        if coverage is None:
+            return
+        logits = self._logits(held)
+        fitted = fit_conformal(
+            logits.mean(1), logits.std(1), _doubles(held.p_left), coverage=coverage
+        )
+        if math.isinf(fitted.factor):
+            warnings.warn(
+                f"{len(held)} held-out answers are too few for intervals that cover {coverage}; "
+                f"they take {least_answers(coverage)} or more",
+                stacklevel=3,
+            )
+            return
+        self.model.interval.copy_(torch.tensor([coverage, fitted.factor], dtype=torch.float64))
 
     def _contrast(
         self, train: Answers, train_set: Comparisons
