@@ -38,6 +38,7 @@ NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "last_session_at": st.floats(0, 1),
     "validation_fraction": SHARE,
     "dropout": SHARE,
+    "interval_coverage": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "cooldown": st.floats(0, 1),
     "error_rate": SHARE | st.just("auto"),
     "bank_alpha": SHARE | st.just("auto"),
