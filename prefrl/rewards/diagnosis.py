@@ -11,11 +11,18 @@ import torch
 from prefrl.feedback.dataset import Comparisons
 from prefrl.rewards.calibration import report
 from prefrl.rewards.fitting import Answers, comparison_logits
-from prefrl.rewards.losses import bradley_terry_nll, head_correlation, preference_accuracy
+from prefrl.rewards.losses import (
+    bradley_terry_nll,
+    head_correlation,
+    head_spread,
+    preference_accuracy,
+)
 from prefrl.rewards.model import EnhancedRewardModel
 
-# Above this the heads are one head: their disagreement says nothing any more.
-COLLAPSED = 0.99999
+# Heads whose scores lie less far apart than this, in nats, are one head: no probability that they
+# predict differs by more than about half of it. Their correlation does not tell: where segments
+# differ by many nats it is all but 1, however useful the difference between heads still is.
+COLLAPSED = 0.01
 # Fewer answers than this say nothing about the teacher or the heads.
 ENOUGH_TO_JUDGE = 8
 
@@ -53,12 +60,13 @@ def figures_of(model: EnhancedRewardModel, train: Answers, held: Answers) -> dic
                 "reward_holdout_ece": calibration.ece,
             }
     scores = model.segment_scores(train.pairs.flatten(0, 1)).mean(-1)
-    figures["reward_head_correlation"] = correlation = head_correlation(scores.cpu())
+    figures["reward_head_correlation"] = head_correlation(scores.cpu())
+    figures["reward_head_spread"] = spread_of_heads = head_spread(scores.cpu())
     figures["reward_temperature"] = float(model.temperature)
-    if correlation > COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
+    if spread_of_heads < COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
         warnings.warn(
-            f"the reward ensemble's heads have collapsed onto one (correlation "
-            f"{correlation:.6f}): their disagreement says nothing; switch "
+            f"the reward ensemble's heads have collapsed onto one (they are "
+            f"{spread_of_heads:.4f} nats apart): their disagreement says nothing; switch "
             "reward_model.anchored or reward_model.bootstrap on",
             stacklevel=4,
         )

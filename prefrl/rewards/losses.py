@@ -132,6 +132,23 @@ def head_correlation(scores: Tensor) -> float:
     return float((table.sum() - num) / (num * (num - 1)))
 
 
+def head_spread(scores: Tensor) -> float:
+    """How far apart heads see segments, beyond what no comparison tells.
+
+    Args:
+        scores: (S, K) each head's score, in nats.
+
+    Returns:
+        in nats, the root mean square over segments and heads of what is left of a score without
+        its head's mean and without the heads' mean; 0.0 where heads have collapsed onto one, NaN
+        with a single head or fewer than two segments.
+    """
+    if scores.shape[1] < 2 or len(scores) < 2:
+        return float("nan")
+    centred = scores.double() - scores.double().mean(0)
+    return float((centred - centred.mean(1, keepdim=True)).square().mean().sqrt())
+
+
 def preference_accuracy(logits: Tensor, p_left: Tensor) -> float:
     """Share of decisive answers that the sign of `logits` predicts.
 

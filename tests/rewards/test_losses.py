@@ -12,6 +12,7 @@ from prefrl.rewards.losses import (
     contrastive_loss,
     diversity_penalty,
     head_correlation,
+    head_spread,
     preference_accuracy,
 )
 
@@ -311,6 +312,29 @@ class TestHeadCorrelation:
     )
     def test_without_two_heads_that_tell_segments_apart_there_is_none(self, scores):
         assert math.isnan(head_correlation(scores))
+
+
+class TestHeadSpread:
+    def test_two_heads_by_hand(self):
+        # Centred: (-1, 1) and (-3, 3); their mean is (-2, 2), so every score is 1 away from it.
+        scores = torch.tensor([[0.0, 1.0], [2.0, 7.0]])
+        assert head_spread(scores) == pytest.approx(1.0)
+
+    def test_heads_that_collapsed_onto_one_are_nothing_apart_whatever_their_zero(self):
+        scores = torch.tensor([[0.3], [1.0], [-2.0]])
+        assert head_spread(torch.cat([scores, scores + 7], 1)) == pytest.approx(0.0, abs=1e-6)
+
+    def test_all_but_fully_correlated_heads_may_be_far_apart(self):
+        scores = (
+            1e4 * torch.arange(100.0)[:, None]
+            + torch.tensor([1.0, -1.0]) * (-1.0) ** torch.arange(100)[:, None]
+        )
+        assert head_correlation(scores) > 1 - 1e-6
+        assert head_spread(scores) == pytest.approx(1.0, rel=1e-2)
+
+    @pytest.mark.parametrize("shape", [(2, 1), (1, 2), (0, 3)])
+    def test_without_two_heads_and_two_segments_there_is_none(self, shape):
+        assert math.isnan(head_spread(torch.zeros(shape)))
 
 
 class TestPreferenceAccuracy:

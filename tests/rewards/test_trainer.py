@@ -164,6 +164,18 @@ class TestHardCases:
         with pytest.warns(UserWarning, match=said):
             make_trainer(max_updates=2).fit(dataset, session=0)
 
+    def test_heads_that_became_one_are_spoken_of(self):
+        dataset = linear_task.comparisons(40, rng=rng())
+        trainer = make_trainer(num_reward_heads=2, learning_rate=1e-30, weight_decay=0.0)
+        with torch.no_grad():
+            trainer.model.head_in.weight[1] = trainer.model.head_in.weight[0]
+            trainer.model.head_in.bias[1] = trainer.model.head_in.bias[0]
+            trainer.model.head_out[1] = trainer.model.head_out[0]
+        with pytest.warns(
+            UserWarning, match=r"heads have collapsed onto one \(they are 0.0000 nats"
+        ):
+            trainer.fit(dataset, session=0)
+
     def test_a_handful_of_like_answers_is_not_spoken_of(self):
         dataset = linear_task.comparisons(7, rng=rng(), p_left=np.ones(7))
         make_trainer(max_updates=2).fit(dataset, session=0)
