@@ -19,7 +19,15 @@ from prefrl.queries.base import Uniform
 from prefrl.queries.coverage import farthest_points, observation_points
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore, SegmentBatch
-from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
+from prefrl.types import (
+    Agent,
+    EpisodeReturns,
+    Pairs,
+    QueryStrategy,
+    RewardLearner,
+    State,
+    Teacher,
+)
 
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
@@ -195,14 +203,15 @@ class PreferenceLoop:
         while True:
             heard = heard_by(dataset, index)
             # Streams count in queries, so they go on after a kill as if nothing had happened.
-            asked, missing = len(heard), planned - heard.num_answers
-            if missing <= 0 or asked >= patience:
+            asked = len(heard)
+            missing = min(planned - heard.num_answers, patience - asked)
+            if missing <= 0:
                 return figures
             pool = self._candidates(asked, settings.pool_size(missing))
             pairs = strategy.select(
                 pool, missing, feedback.learner, rng=self.streams.generator("strategy", asked)
             )
-            left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
+            left, right = _without_repeats(pool, _checked(pairs, len(pool), missing), heard)
             p_left = feedback.teacher.answer(
                 left, right, rng=self.streams.generator("teacher", asked)
             )
@@ -299,6 +308,53 @@ class PreferenceLoop:
         self.last_figures = dict(state["last_figures"])
         if self.records.log is not None:
             self.records.log.truncate(int(state["log_position"]))
+
+
+def _checked(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
+    """What a strategy chose, which may be a user's own.
+
+    Raises:
+        DataError: it is not as many distinct pairs of different segments as were asked for.
+    """
+    pairs = np.asarray(pairs)
+    if pairs.shape != (num_queries, 2) or not np.issubdtype(pairs.dtype, np.integer):
+        raise DataError(
+            f"the query strategy chose an array of shape {pairs.shape} and type {pairs.dtype}; "
+            f"expected ({num_queries}, 2) whole numbers"
+        )
+    if pairs.min() < 0 or pairs.max() >= num_segments:
+        raise DataError(
+            f"the query strategy chose segments {pairs.min()} to {pairs.max()}; the pool has 0 to "
+            f"{num_segments - 1}"
+        )
+    if (pairs[:, 0] == pairs[:, 1]).any():
+        raise DataError("the query strategy paired a segment with itself")
+    if len(np.unique(np.sort(pairs, axis=1), axis=0)) < num_queries:
+        raise DataError("the query strategy chose a pair twice")
+    return pairs
+
+
+def _without_repeats(
+    pool: SegmentBatch, pairs: Pairs, heard: PreferenceDataset
+) -> tuple[SegmentBatch, SegmentBatch]:
+    """The left and right segments of what was not asked before; all of it if there is nothing new.
+
+    What is left out is asked for again, out of a pool drawn anew.
+    """
+    left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
+    asked: set[frozenset[tuple[int, int]]] = set()
+    for old_left, old_right in zip(heard.left, heard.right, strict=True):
+        asked |= set(_identities(old_left, old_right))
+    is_new = np.array([pair not in asked for pair in _identities(left, right)])
+    return (left[is_new], right[is_new]) if is_new.any() else (left, right)
+
+
+def _identities(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
+    """Which two windows each pair shows, on whichever side."""
+    windows = [
+        zip(batch.episode.tolist(), batch.start.tolist(), strict=True) for batch in (left, right)
+    ]
+    return [frozenset(pair) for pair in zip(*windows, strict=True)]
 
 
 def heard_by(dataset: PreferenceDataset, session: int) -> PreferenceDataset:

@@ -58,6 +58,14 @@ class Predictor(Protocol):
         """(S, K) each head's reward summed over each segment, in nats."""
         ...
 
+    def embed_segments(self, segments: SegmentBatch) -> FloatArray:
+        """(S, D) where segments lie in its feature space, at unit length."""
+        ...
+
+    def asked_embeddings(self) -> FloatArray:
+        """(M, D) where those lie that it remembers having been asked about; M may be 0."""
+        ...
+
 
 class QueryStrategy(Protocol):
     """Chooses which pairs of a pool are put to the teacher."""

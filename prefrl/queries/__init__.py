@@ -1,16 +1,33 @@
 """Query strategies: which pairs of segments are worth asking about."""
 
-from prefrl.queries.base import STRATEGIES, Uniform, make_strategy, register
+from prefrl.queries.acquisitions import ACQUISITIONS, acquisition, preference_disagreement
+from prefrl.queries.base import (
+    ALIASES,
+    STRATEGIES,
+    Combined,
+    Uniform,
+    make_strategy,
+    register,
+    strategy_names,
+)
+from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import farthest_points, observation_points
-from prefrl.queries.uncertainty import Disagreement, preference_disagreement
+from prefrl.queries.selectors import SELECTORS, selector
 
 __all__ = [
+    "ACQUISITIONS",
+    "ALIASES",
+    "SELECTORS",
     "STRATEGIES",
-    "Disagreement",
+    "Candidates",
+    "Combined",
     "Uniform",
+    "acquisition",
     "farthest_points",
     "make_strategy",
     "observation_points",
     "preference_disagreement",
     "register",
+    "selector",
+    "strategy_names",
 ]

@@ -1,16 +1,38 @@
-"""Query strategies by name, and the plainest of them."""
+"""Query strategies by name: an acquisition with a selector, or one of your own."""
 
 import difflib
+import importlib
+import sys
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from prefrl.errors import ConfigError, DataError
+from prefrl.queries.acquisitions import ACQUISITIONS, Acquisition
+from prefrl.queries.candidates import Candidates
+from prefrl.queries.selectors import SELECTORS, Selector
 from prefrl.segments import SegmentBatch
 from prefrl.types import Pairs, Predictor, QueryStrategy
 
 STRATEGIES: dict[str, Callable[[], QueryStrategy]] = {}
+"""Strategies that are no acquisition with a selector, by name."""
+
+ALIASES: dict[str, str] = {
+    # What a name alone means, where that is not the greedy selector.
+    "duo": "duo+medoids",
+    # B-Pref's samplers.
+    "kcenter": "uniform+kcenter",
+    "kcenter_disagreement": "disagreement+kcenter",
+    "kcenter_entropy": "entropy+kcenter",
+    # APReL's acquisition functions.
+    "mutual_information": "information_gain",
+    "random": "uniform",
+}
+"""Other projects' names, and what they mean here."""
+
 _Maker = TypeVar("_Maker", bound=Callable[[], QueryStrategy])
 
 
@@ -21,30 +43,77 @@ def register(name: str) -> Callable[[_Maker], _Maker]:
         name: what users type.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or reads as something else.
     """
 
     def add(make: _Maker) -> _Maker:
-        if name in STRATEGIES:
+        if name in {*STRATEGIES, *ACQUISITIONS, *ALIASES}:
             raise ValueError(f"there is a query strategy {name!r} already")
+        if "+" in name or ":" in name:
+            raise ValueError(f"a query strategy's name has no '+' and no ':', as {name!r} does")
         STRATEGIES[name] = make
         return make
 
     return add
 
 
+def strategy_names() -> list[str]:
+    """What can be asked for by a name alone."""
+    return sorted({*STRATEGIES, *ACQUISITIONS, *ALIASES})
+
+
 def make_strategy(name: str) -> QueryStrategy:
     """The strategy of that name.
+
+    Args:
+        name: an acquisition, `acquisition+selector`, another project's name for one, a registered
+            name, or `module:name` of a class or function of your own.
 
     Raises:
         ConfigError: there is none; the valid names are listed.
     """
-    if name not in STRATEGIES:
-        valid = ", ".join(sorted(STRATEGIES))
-        near = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"unknown strategy {name!r}; choose from {valid}{hint}")
-    return STRATEGIES[name]()
+    if ":" in name:
+        return _imported(name)
+    if name in STRATEGIES:
+        return STRATEGIES[name]()
+    head, plus, tail = ALIASES.get(name, name).partition("+")
+    head = head if head in ACQUISITIONS else ALIASES.get(head, head)
+    if head not in ACQUISITIONS:
+        raise ConfigError(_unknown("strategy", head, strategy_names()))
+    if plus and tail not in SELECTORS:
+        raise ConfigError(_unknown("selector", tail, sorted(SELECTORS)))
+    if head == "uniform" and tail in ("", "greedy"):
+        return Uniform()
+    return Combined(ACQUISITIONS[head], SELECTORS[tail or "greedy"])
+
+
+def _unknown(what: str, name: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(name, valid, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {what} {name!r}; choose from {', '.join(valid)}{hint}"
+
+
+def _imported(path: str) -> QueryStrategy:
+    """`module:name`, looked for in the working directory as well."""
+    module_name, _, name = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"strategy {path!r} cannot be imported: {error}") from None
+    if isinstance(found, type):
+        found = found()
+    if callable(getattr(found, "select", None)):
+        strategy: QueryStrategy = found
+        return strategy
+    if callable(found):
+        return Function(found)
+    raise ConfigError(
+        f"strategy {path!r} is a {type(found).__name__}; expected a class with a method `select`, "
+        "or a function that selects"
+    )
 
 
 def num_pairs(num_segments: int) -> int:
@@ -65,7 +134,66 @@ def check_pool(pool: SegmentBatch, num_queries: int) -> None:
         )
 
 
-@register("uniform")
+def sides_drawn(pairs: Pairs, *, rng: np.random.Generator) -> Pairs:
+    """The pairs, each turned round half of the time.
+
+    Which side a segment stands on must carry no information.
+    """
+    pairs = pairs.astype(np.int64)
+    swap = rng.random(len(pairs)) < 0.5
+    pairs[swap] = pairs[swap][:, ::-1]
+    return pairs
+
+
+@dataclass(frozen=True)
+class Combined:
+    """An acquisition gives every pair of the pool a value, a selector picks a batch.
+
+    Args:
+        values_of: the acquisition.
+        choose: the selector.
+    """
+
+    values_of: Acquisition
+    choose: Selector
+
+    def select(
+        self,
+        pool: SegmentBatch,
+        num_queries: int,
+        predictor: Predictor,
+        *,
+        rng: np.random.Generator,
+    ) -> Pairs:
+        """(num_queries, 2) distinct pairs."""
+        check_pool(pool, num_queries)
+        candidates = Candidates(pool, predictor, rng)
+        values = self.values_of(candidates)
+        return sides_drawn(self.choose(values, candidates, num_queries), rng=rng)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as a strategy.
+
+    Args:
+        choose: takes what `QueryStrategy.select` takes, and returns what it returns.
+    """
+
+    choose: Callable[..., Pairs]
+
+    def select(
+        self,
+        pool: SegmentBatch,
+        num_queries: int,
+        predictor: Predictor,
+        *,
+        rng: np.random.Generator,
+    ) -> Pairs:
+        """(num_queries, 2) the function's choice."""
+        return self.choose(pool, num_queries, predictor, rng=rng)
+
+
 class Uniform:
     """Pairs drawn uniformly, each segment used once as long as there are enough."""
 
@@ -83,8 +211,4 @@ class Uniform:
             return rng.permutation(len(pool))[: 2 * num_queries].reshape(-1, 2).astype(np.int64)
         left, right = np.triu_indices(len(pool), k=1)
         chosen = rng.choice(len(left), size=num_queries, replace=False)
-        pairs = np.stack([left[chosen], right[chosen]], axis=1)
-        # Which side a segment stands on must carry no information.
-        swap = rng.random(num_queries) < 0.5
-        pairs[swap] = pairs[swap][:, ::-1]
-        return pairs.astype(np.int64)
+        return sides_drawn(np.stack([left[chosen], right[chosen]], axis=1), rng=rng)

@@ -101,6 +101,16 @@ class RewardTrainer:
         """(S, K) each head's reward summed over each segment, in nats."""
         return self.model.score(segments.inputs())
 
+    @torch.inference_mode()
+    def embed_segments(self, segments: SegmentBatch) -> FloatArray:
+        """(S, D) the model's embeddings of segments, of unit length as those in its bank."""
+        embedded = self.model.embed(torch.from_numpy(segments.inputs()))
+        return torch.nn.functional.normalize(embedded, dim=-1).cpu().numpy()
+
+    def asked_embeddings(self) -> FloatArray:
+        """(M, D) embeddings of the segments in the bank; none without a bank."""
+        return self.model.bank.embeddings_of_entries().cpu().numpy()
+
     def reward_function(self) -> ModelReward:
         """The present reward, frozen."""
         return self.model.reward_function()

@@ -19,11 +19,24 @@ class LinearPredictor:
 
     num_heads: int = 3
     scale: float = 1.0
+    num_asked: int = 30
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         inputs = segments.inputs().sum(1)
         weights = np.random.default_rng(0).normal(size=(inputs.shape[1], self.num_heads))
         return (self.scale * inputs @ weights).astype(np.float32)
+
+    def embed_segments(self, segments: SegmentBatch) -> FloatArray:
+        return self._unit(segments.inputs().mean(1))
+
+    def asked_embeddings(self) -> FloatArray:
+        inputs = linear_task.segments(30, rng=np.random.default_rng(9)).inputs().mean(1)
+        return self._unit(inputs)[: self.num_asked]
+
+    def _unit(self, points: FloatArray) -> FloatArray:
+        if self.scale == 0.0:
+            points = np.ones_like(points)
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
 def as_sets(pairs: Pairs) -> set[frozenset[int]]:
@@ -92,8 +105,12 @@ class StrategyContract:
             LinearPredictor(scale=0.0),
             LinearPredictor(scale=1e-30),
             LinearPredictor(scale=1e30),
+            LinearPredictor(num_asked=0),
         ],
-        ids=["one head", "eight heads", "constant scores", "tiny scores", "huge scores"],
+        ids=[
+            *("one head", "eight heads", "constant scores", "tiny scores", "huge scores"),
+            "nothing asked before",
+        ],
     )
     @pytest.mark.parametrize("num_queries", [5, 30])
     def test_any_predictor_will_do(self, make_strategy, pool, predictor, num_queries):

@@ -2,12 +2,21 @@ from collections.abc import Callable
 
 import pytest
 
-from prefrl.queries import STRATEGIES
+from prefrl.queries import ACQUISITIONS, ALIASES, SELECTORS, STRATEGIES, make_strategy
 from prefrl.types import QueryStrategy
 from tests.contracts.strategy_contract import StrategyContract
 
+NAMES = sorted(
+    {
+        *STRATEGIES,
+        *ALIASES,
+        *ACQUISITIONS,
+        *(f"{name}+{selector}" for name in ("uniform", "disagreement") for selector in SELECTORS),
+    }
+)
+
 
 class TestEveryRegisteredStrategy(StrategyContract):
-    @pytest.fixture(params=sorted(STRATEGIES))
+    @pytest.fixture(params=NAMES)
     def make_strategy(self, request: pytest.FixtureRequest) -> Callable[[], QueryStrategy]:
-        return STRATEGIES[request.param]
+        return lambda: make_strategy(request.param)

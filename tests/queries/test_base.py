@@ -1,10 +1,19 @@
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from prefrl.errors import ConfigError, DataError
-from prefrl.queries import STRATEGIES, Disagreement, Uniform, make_strategy, register
+from prefrl.queries import (
+    ACQUISITIONS,
+    SELECTORS,
+    STRATEGIES,
+    Combined,
+    Uniform,
+    make_strategy,
+    register,
+)
 from prefrl.queries.base import check_pool, num_pairs
 from tests import linear_task
 from tests.contracts.strategy_contract import LinearPredictor
@@ -22,18 +31,46 @@ def registry() -> Iterator[None]:
 class TestRegistry:
     def test_strategies_are_made_by_name(self):
         assert isinstance(make_strategy("uniform"), Uniform)
-        assert isinstance(make_strategy("disagreement"), Disagreement)
-        assert make_strategy("uniform") is not make_strategy("uniform")
+        assert make_strategy("disagreement") == Combined(
+            ACQUISITIONS["disagreement"], SELECTORS["greedy"]
+        )
+        assert make_strategy("entropy+dpp") == Combined(ACQUISITIONS["entropy"], SELECTORS["dpp"])
+
+    @pytest.mark.parametrize(
+        ("theirs", "ours"),
+        [
+            ("random", "uniform"),
+            ("uniform+greedy", "uniform"),
+            ("kcenter", "uniform+kcenter"),
+            ("kcenter_disagreement", "disagreement+kcenter"),
+            ("kcenter_entropy", "entropy+kcenter"),
+            ("mutual_information", "information_gain+greedy"),
+            ("mutual_information+medoids", "information_gain+medoids"),
+            ("duo", "duo+medoids"),
+        ],
+    )
+    def test_other_projects_names_resolve_to_their_meaning(self, theirs, ours):
+        one, other = make_strategy(theirs), make_strategy(ours)
+        assert one == other or (isinstance(one, Uniform) and isinstance(other, Uniform))
 
     def test_an_unknown_name_comes_with_the_valid_ones_and_the_nearest(self):
         with pytest.raises(
             ConfigError,
-            match=r"unknown strategy 'unifrm'; choose from .*uniform; did",
+            match=r"unknown strategy 'unifrm'; choose from .*uniform.*; did",
         ) as refused:
             make_strategy("unifrm")
         assert str(refused.value).endswith("did you mean uniform?")
         with pytest.raises(ConfigError, match=r"unknown strategy 'x'; choose from [a-z_, +]*$"):
             make_strategy("x")
+        with pytest.raises(ConfigError, match=r"unknown selector 'kcentre'; .*mean kcenter\?$"):
+            make_strategy("disagreement+kcentre")
+        for name in ("kcenter+dpp", "+", "", "disagreement+"):
+            if name == "disagreement+":
+                with pytest.raises(ConfigError, match="unknown selector ''"):
+                    make_strategy(name)
+            else:
+                with pytest.raises(ConfigError, match="unknown strategy"):
+                    make_strategy(name)
 
     @pytest.mark.usefixtures("registry")
     def test_a_strategy_of_ones_own_is_found_by_name(self):
@@ -53,10 +90,63 @@ class TestRegistry:
         assert isinstance(make_strategy("mine"), Uniform)
 
     @pytest.mark.usefixtures("registry")
-    def test_a_taken_name_is_refused_and_stays_what_it_was(self):
-        with pytest.raises(ValueError, match="there is a query strategy 'uniform' already"):
-            register("uniform")(Disagreement)
-        assert isinstance(make_strategy("uniform"), Uniform)
+    @pytest.mark.parametrize("name", ["uniform", "disagreement", "kcenter"])
+    def test_a_taken_name_is_refused_and_stays_what_it_was(self, name):
+        before = make_strategy(name)
+        with pytest.raises(ValueError, match=f"there is a query strategy '{name}' already"):
+            register(name)(Uniform)
+        assert type(make_strategy(name)) is type(before)
+
+    @pytest.mark.parametrize("name", ["a+b", "a:b"])
+    def test_a_name_that_reads_as_something_else_is_refused(self, name):
+        with pytest.raises(ValueError, match="has no '\\+' and no ':'"):
+            register(name)(Uniform)
+
+
+MODULE = """
+from prefrl.queries import Uniform
+
+class Mine(Uniform):
+    pass
+
+def newest_first(pool, num_queries, predictor, *, rng):
+    order = (-pool.episode).argsort(kind="stable")[: 2 * num_queries]
+    return order.reshape(-1, 2)
+
+number = 3
+"""
+
+
+class TestOnesOwnModule:
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path, monkeypatch):
+        (tmp_path / "my_strategies.py").write_text(MODULE)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        yield
+        sys.modules.pop("my_strategies", None)
+
+    def test_a_class_is_found_in_the_working_directory(self):
+        assert type(make_strategy("my_strategies:Mine")).__name__ == "Mine"
+
+    def test_a_function_selects(self):
+        pool = linear_task.segments(10, rng=np.random.default_rng(0))
+        strategy = make_strategy("my_strategies:newest_first")
+        pairs = strategy.select(pool, 2, LinearPredictor(), rng=np.random.default_rng(0))
+        assert sorted(pool.episode[pairs.reshape(-1)]) == sorted(pool.episode)[-4:]
+
+    @pytest.mark.parametrize(
+        ("path", "said"),
+        [
+            ("my_strategies:Theirs", "cannot be imported: module 'my_strategies' has no attribute"),
+            ("no_such_module:Mine", "cannot be imported: No module named 'no_such_module'"),
+            ("my_strategies:number", "is a int; expected a class with a method `select`"),
+            (":Mine", "cannot be imported"),
+        ],
+    )
+    def test_what_cannot_be_used_is_refused_in_one_line(self, path, said):
+        with pytest.raises(ConfigError, match=f"strategy '{path}' {said}"):
+            make_strategy(path)
 
 
 class TestPools:
@@ -97,7 +187,7 @@ class TestUniform:
         assert (counts.sum(0) + counts.sum(1)).max() == 1
 
     def test_the_predictor_is_not_asked(self):
-        class Silent:
+        class Silent(LinearPredictor):
             def score_segments(self, segments):
                 raise AssertionError
 

@@ -1,0 +1,321 @@
+import itertools
+
+import kmedoids
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import ConvexHull
+
+from prefrl.queries import SELECTORS, Candidates, selector
+from prefrl.queries.selectors import (
+    best_distinct_pairs,
+    greedy_mode,
+    hull_vertices,
+    pair_points,
+    shortlist,
+    squared_distances,
+)
+from tests import linear_task
+from tests.contracts.strategy_contract import LinearPredictor, as_sets
+
+
+def best_by_hand(values: np.ndarray, num_queries: int) -> list[frozenset[int]]:
+    """Rounds over all pairs from the highest value down; a round uses no segment twice."""
+    ranked = sorted(
+        itertools.combinations(range(len(values)), 2), key=lambda pair: -values[pair]
+    )  # fmt: skip
+    chosen: list[frozenset[int]] = []
+    while len(chosen) < num_queries:
+        used: set[int] = set()
+        for pair in ranked:
+            if frozenset(pair) not in chosen and not used & set(pair) and len(chosen) < num_queries:
+                chosen.append(frozenset(pair))
+                used |= set(pair)
+    return chosen
+
+
+def symmetric(num: int, seed: int) -> np.ndarray:
+    """(S, S) symmetric values, no two pairs with the same."""
+    values = np.zeros((num, num))
+    left, right = np.triu_indices(num, k=1)
+    values[left, right] = np.random.default_rng(seed).permutation(len(left)) / len(left)
+    return values + values.T
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+class Placed:
+    """A predictor whose segments lie where they are told to; each is worth its first number."""
+
+    def __init__(self, points, asked):
+        self.points = np.asarray(points, dtype=np.float32)
+        self.asked = np.asarray(asked, dtype=np.float32).reshape(-1, self.points.shape[1])
+
+    def score_segments(self, segments):
+        return self.points[:, :1]
+
+    def embed_segments(self, segments):
+        return self.points
+
+    def asked_embeddings(self):
+        return self.asked
+
+
+def candidates_at(points, asked=(), seed=0):
+    pool = linear_task.segments(len(points), rng=rng())
+    return Candidates(pool, Placed(points, asked), rng(seed))
+
+
+def chosen(name, values, candidates, num):
+    return SELECTORS[name](values, candidates, num)
+
+
+class TestBestDistinctPairs:
+    @given(
+        num=st.integers(2, 9),
+        seed=st.integers(0, 1000),
+        share=st.floats(0, 1),
+    )
+    def test_it_is_the_greedy_choice_made_by_brute_force(self, num, seed, share):
+        values = symmetric(num, seed)
+        num_queries = max(1, round(share * num * (num - 1) / 2))
+        pairs = best_distinct_pairs(values, num_queries, rng=np.random.default_rng(seed))
+        assert [frozenset(pair) for pair in pairs.tolist()] == best_by_hand(values, num_queries)
+
+    def test_large_pools_are_treated_as_small_ones(self):
+        values = symmetric(150, 0)  # 11,175 pairs: more than one block
+        for num_queries in (10, 75, 200):
+            pairs = best_distinct_pairs(values, num_queries, rng=np.random.default_rng(0))
+            assert as_sets(pairs) == set(best_by_hand(values, num_queries))
+
+    @given(num=st.integers(2, 40), seed=st.integers(0, 1000))
+    def test_no_segment_is_used_twice_while_unused_ones_are_left(self, num, seed):
+        values = symmetric(num, seed)
+        values[0] = values[:, 0] = 2.0  # One odd segment that disagrees with all others.
+        pairs = best_distinct_pairs(values, num // 2, rng=np.random.default_rng(seed))
+        assert len(set(pairs.reshape(-1).tolist())) == 2 * (num // 2)
+        assert 0 in pairs[0]
+
+    def test_the_best_pair_comes_first(self):
+        values = symmetric(20, 1)
+        pair = best_distinct_pairs(values, 1, rng=np.random.default_rng(0))[0]
+        assert values[tuple(pair)] == values.max()
+
+    def test_equal_values_are_broken_at_random(self):
+        rng, counts = np.random.default_rng(0), np.zeros((5, 5), dtype=int)
+        for _ in range(3000):
+            ((left, right),) = best_distinct_pairs(np.full((5, 5), 0.1), 1, rng=rng)
+            counts[left, right] += 1
+        expected = 3000 / 10
+        counts += counts.T
+        assert np.abs(counts[~np.eye(5, dtype=bool)] - expected).max() < 5 * np.sqrt(expected)
+        assert (np.diag(counts) == 0).all()
+
+    def test_values_are_not_changed(self):
+        values = symmetric(10, 0)
+        before = values.copy()
+        best_distinct_pairs(values, 30, rng=np.random.default_rng(0))
+        np.testing.assert_array_equal(values, before)
+
+
+class TestGreedy:
+    def test_it_takes_the_best_pairs(self):
+        pool = linear_task.segments(12, rng=rng())
+        values = symmetric(12, 0)
+        pairs = chosen("greedy", values, Candidates(pool, LinearPredictor(), rng()), 6)
+        assert [frozenset(pair) for pair in pairs.tolist()] == best_by_hand(values, 6)
+
+
+class TestShortlist:
+    @given(num=st.integers(2, 12), seed=st.integers(0, 100), share=st.floats(0, 1.5))
+    def test_it_is_the_best_pairs_in_order_whatever_their_segments(self, num, seed, share):
+        values = symmetric(num, seed)
+        wanted = max(1, round(share * num * (num - 1) / 2))
+        pairs = shortlist(values, wanted, rng=rng(seed))
+        ranked = sorted(itertools.combinations(range(num), 2), key=lambda pair: -values[pair])
+        assert [tuple(sorted(pair)) for pair in pairs.tolist()] == ranked[:wanted]
+
+    def test_equal_ones_are_taken_at_random(self):
+        counts = np.zeros((5, 5))
+        for seed in range(2000):
+            for left, right in shortlist(np.zeros((5, 5)), 2, rng=rng(seed)):
+                counts[left, right] += 1
+        expected = 2000 * 2 / 10
+        assert np.abs(counts[np.triu_indices(5, 1)] - expected).max() < 5 * np.sqrt(expected)
+
+
+class TestTournament:
+    def test_each_query_is_the_best_of_ten_pairs_drawn(self):
+        values, ranks = symmetric(60, 0), []
+        for seed in range(40):
+            pool = linear_task.segments(60, rng=rng())
+            candidates = Candidates(pool, LinearPredictor(), rng(seed))
+            pairs = chosen("tournament", values, candidates, 20)
+            ranks += values[pairs[:, 0], pairs[:, 1]].tolist()
+        # Values are spread evenly over (0, 1): the largest of ten is 10/11 on average.
+        assert np.mean(ranks) == pytest.approx(10 / 11, abs=0.02)
+        assert np.min(ranks) < 0.7, "softer than taking the best of all"
+
+    def test_with_fewer_pairs_than_that_they_are_shared_out(self):
+        pool = linear_task.segments(5, rng=rng())
+        pairs = chosen(
+            "tournament", symmetric(5, 0), Candidates(pool, LinearPredictor(), rng()), 10
+        )
+        assert len(as_sets(pairs)) == 10
+
+
+class TestPairPoints:
+    def test_it_is_the_better_segments_place_less_the_others_whichever_comes_first(self):
+        candidates = candidates_at([[1.0, 5.0], [3.0, 4.0]])
+        for pairs in ([[0, 1]], [[1, 0]]):
+            np.testing.assert_allclose(pair_points(candidates, np.array(pairs)), [[2.0, -1.0]])
+
+    @given(num=st.integers(1, 6), others=st.integers(1, 6), dims=st.integers(1, 4))
+    def test_distances_are_those_between_all_points(self, num, others, dims):
+        a, b = rng(num).normal(size=(num, dims)), rng(others).normal(size=(others, dims))
+        expected = np.square(a[:, None] - b[None, :]).sum(-1)
+        np.testing.assert_allclose(squared_distances(a, b), expected, atol=1e-12)
+
+
+class TestKCenter:
+    LINE = np.array([[0.0], [1.0], [10.0], [11.0], [5.0], [6.0]])
+
+    def test_the_next_pair_is_the_one_whose_nearer_segment_lies_farthest_from_those_before(self):
+        values = np.zeros((6, 6))
+        values[0, 1] = values[1, 0] = 1.0  # the best pair comes first
+        pairs = chosen("kcenter", values, candidates_at(self.LINE), 3)
+        assert set(pairs[0].tolist()) == {0, 1}
+        assert set(pairs[1].tolist()) == {2, 3}, "9 and 10 away from the first"
+        assert set(pairs[2].tolist()) == {4, 5}
+
+    def test_distances_are_counted_from_what_was_asked_about_before(self):
+        pairs = chosen("kcenter", np.zeros((6, 6)), candidates_at(self.LINE, asked=[[0.0]]), 2)
+        assert set(pairs[0].tolist()) == {2, 3}
+        pairs = chosen("kcenter", np.zeros((6, 6)), candidates_at(self.LINE, asked=[[11.0]]), 2)
+        assert set(pairs[0].tolist()) == {0, 1}
+
+    def test_only_pairs_of_high_value_are_considered(self):
+        values = symmetric(30, 0)
+        points = rng().normal(size=(30, 2))
+        pairs = chosen("kcenter", values, candidates_at(points), 3)
+        ranked = sorted(itertools.combinations(range(30), 2), key=lambda pair: -values[pair])
+        assert as_sets(pairs) <= {frozenset(pair) for pair in ranked[:30]}
+
+    def test_where_all_lie_at_one_place_the_best_are_taken(self):
+        values = symmetric(8, 0)
+        pairs = chosen("kcenter", values, candidates_at(np.zeros((8, 2))), 4)
+        ranked = sorted(itertools.combinations(range(8), 2), key=lambda pair: -values[pair])
+        assert [frozenset(pair) for pair in pairs.tolist()] == [frozenset(p) for p in ranked[:4]]
+
+
+def clustered(num_clusters, size):
+    """Segments in pairs: (2 i, 2 i + 1) lies in cluster i modulo the number of clusters."""
+    centres = 100.0 * np.eye(num_clusters)
+    places = np.concatenate([centres] * size) + rng().normal(
+        size=(num_clusters * size, num_clusters)
+    )
+    points = np.zeros((2 * len(places), num_clusters + 1))
+    points[::2, 1:] = places
+    points[::2, 0] = 1.0  # the better one
+    values = -np.ones((len(points), len(points)))
+    for i in range(0, len(points), 2):
+        values[i, i + 1] = values[i + 1, i] = 1.0
+    return points, values
+
+
+@pytest.mark.parametrize("name", ["medoids", "boundary_medoids", "successive_elimination", "dpp"])
+def test_every_cluster_of_pairs_is_asked_about_once(name):
+    points, values = clustered(4, 10)  # 40 good pairs, which are the whole shortlist of four
+    pairs = chosen(name, values, candidates_at(points), 4)
+    assert (values[pairs[:, 0], pairs[:, 1]] == 1.0).all()
+    assert sorted((pairs.min(1) // 2 % 4).tolist()) == [0, 1, 2, 3]
+
+
+class TestMedoids:
+    def test_they_are_as_good_as_those_of_another_search(self):
+        points = rng().normal(size=(40, 3))
+        candidates = candidates_at(points)
+        pairs = chosen("medoids", symmetric(40, 0), candidates, 5)
+        listed = shortlist(symmetric(40, 0), 50, rng=rng())
+        places = pair_points(candidates, listed)
+        distances = np.sqrt(squared_distances(places, places))
+        rows = [listed.tolist().index(sorted(pair)) for pair in pairs.tolist()]
+        cost = distances[rows].min(0).sum()
+        assert cost <= 1.1 * kmedoids.pam(distances, 5, init="build").loss
+
+
+class TestHull:
+    def test_the_corners_of_a_square_are_on_it_and_its_inside_is_not(self):
+        points = np.array([[0.0, 0], [1, 0], [0.5, 0.5], [0, 1], [1, 1], [0.4, 0.6]])
+        assert hull_vertices(points).tolist() == [0, 1, 3, 4]
+
+    @pytest.mark.parametrize(
+        "points",
+        [np.zeros((9, 3)), np.arange(9.0)[:, None] * np.ones(3), rng().normal(size=(3, 5))],
+        ids=["one place", "a line", "three points"],
+    )
+    def test_what_has_no_hull_is_all_boundary(self, points):
+        assert hull_vertices(points).tolist() == list(range(len(points)))
+
+    def test_many_dims_are_seen_in_their_first_principal_directions(self):
+        points = rng().normal(size=(200, 50)) * np.geomspace(10, 0.01, 50)
+        centred = points - points.mean(0)
+        directions = np.linalg.svd(centred, full_matrices=False)[2][:4]
+        expected = np.sort(ConvexHull(centred @ directions.T).vertices)
+        np.testing.assert_array_equal(hull_vertices(points), expected)
+
+    def test_with_too_small_a_boundary_the_best_others_follow(self):
+        # Every pair of three segments: a triangle's hull has three corners.
+        points = rng().normal(size=(12, 2))
+        pairs = chosen("boundary_medoids", symmetric(12, 0), candidates_at(points), 30)
+        assert len(as_sets(pairs)) == 30
+
+
+class TestSuccessiveElimination:
+    def by_hand(self, values, candidates, num):
+        pairs = shortlist(values, 10 * num, rng=rng())
+        points = pair_points(candidates, pairs)
+        alive = list(range(len(pairs)))
+        while len(alive) > num:
+            i, j = min(
+                itertools.combinations(alive, 2),
+                key=lambda ij: np.linalg.norm(points[ij[0]] - points[ij[1]]),
+            )
+            alive.remove(max(i, j))  # the later is worth less
+        return [frozenset(pair) for pair in pairs[alive].tolist()]
+
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("num", [1, 2, 5])
+    def test_it_is_the_elimination_made_by_brute_force(self, seed, num):
+        points = rng(seed).normal(size=(15, 3))
+        values = symmetric(15, seed)
+        pairs = chosen("successive_elimination", values, candidates_at(points), num)
+        expected = self.by_hand(values, candidates_at(points), num)
+        assert [frozenset(pair) for pair in pairs.tolist()] == expected
+
+
+class TestGreedyMode:
+    @given(num=st.integers(2, 8), seed=st.integers(0, 200), share=st.floats(0.1, 1))
+    def test_each_row_adds_most_to_the_determinant(self, num, seed, share):
+        factor = rng(seed).normal(size=(num, num + 2))
+        kernel = factor @ factor.T
+        wanted = max(1, round(share * num))
+        rows: list[int] = []
+        for _ in range(wanted):
+            left = [row for row in range(num) if row not in rows]
+            rows.append(
+                max(left, key=lambda row: np.linalg.det(kernel[np.ix_([*rows, row], [*rows, row])]))
+            )
+        assert greedy_mode(kernel, wanted).tolist() == rows
+
+    def test_past_the_kernels_rank_the_first_of_the_others_follow(self):
+        kernel = np.outer([1.0, 3.0, 2.0, 1.0], [1.0, 3.0, 2.0, 1.0])
+        assert greedy_mode(kernel, 3).tolist() == [1, 0, 2]
+
+
+def test_a_taken_name_is_refused():
+    with pytest.raises(ValueError, match="there is a selector 'dpp' already"):
+        selector("dpp")(lambda values, candidates, num: np.zeros((0, 2), np.int64))
