@@ -207,9 +207,11 @@ def boundary_medoids(values: Values, candidates: Candidates, num_queries: int) -
     hull = hull_vertices(points)
     if len(hull) < num_queries:
         others = np.setdiff1d(np.arange(len(pairs)), hull)  # in order of value
-        return pairs[np.concatenate([hull, others[: num_queries - len(hull)]])]
-    centres: Pairs = pairs[hull[_medoids(points[hull], num_queries, rng=candidates.rng)]]
-    return centres
+        rows = np.concatenate([hull, others[: num_queries - len(hull)]])
+    else:
+        rows = hull[_medoids(points[hull], num_queries, rng=candidates.rng)]
+    chosen: Pairs = pairs[rows]
+    return chosen
 
 
 def hull_vertices(points: _Array) -> NDArray[np.int64]:
