@@ -339,18 +339,22 @@ def _without_repeats(
 ) -> tuple[SegmentBatch, SegmentBatch]:
     """The left and right segments of what was not asked before; all of it if there is nothing new.
 
-    What is left out is asked for again, out of a pool drawn anew.
+    A pool is drawn with replacement, so it may hold a window twice; a window is not put beside
+    itself either. What is left out is asked for again, out of a pool drawn anew.
     """
     left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
     asked: set[frozenset[tuple[int, int]]] = set()
     for old_left, old_right in zip(heard.left, heard.right, strict=True):
-        asked |= set(_identities(old_left, old_right))
-    is_new = np.array([pair not in asked for pair in _identities(left, right)])
+        asked |= set(_windows(old_left, old_right))
+    is_new = np.zeros(len(pairs), dtype=bool)
+    for row, windows in enumerate(_windows(left, right)):
+        is_new[row] = len(windows) == 2 and windows not in asked
+        asked.add(windows)
     return (left[is_new], right[is_new]) if is_new.any() else (left, right)
 
 
-def _identities(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
-    """Which two windows each pair shows, on whichever side."""
+def _windows(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
+    """Which two windows each pair shows, on whichever side: their episodes and first steps."""
     windows = [
         zip(batch.episode.tolist(), batch.start.tolist(), strict=True) for batch in (left, right)
     ]

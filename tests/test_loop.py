@@ -232,6 +232,79 @@ def test_the_first_session_is_uniform_and_the_later_ones_are_the_strategys(works
     assert set(workshop.strategy.pools) == {workshop.feedback.settings.pool_size(SESSIONS[1])}
 
 
+class Stubborn(Uniform):
+    """Always chooses the windows that it is told to, where the pool has them; others after them."""
+
+    def __init__(self):
+        self.pairs, self.favourite = [], None
+
+    def select(self, pool, num_queries, predictor, *, rng):
+        windows = list(zip(pool.episode.tolist(), pool.start.tolist(), strict=True))
+        if self.favourite is None:
+            self.favourite = windows[:2]
+        first = [windows.index(one) for one in self.favourite if one in windows]
+        others = [i for i in range(len(pool)) if i not in first]
+        return np.array([*first, *others][: 2 * num_queries]).reshape(-1, 2)
+
+
+def windows_of(dataset):
+    """Each query's two windows, whichever side they stood on."""
+    sides = [
+        [
+            (int(e), int(s))
+            for batch in side
+            for e, s in zip(batch.episode, batch.start, strict=True)
+        ]
+        for side in (dataset.left, dataset.right)
+    ]
+    return [frozenset(pair) for pair in zip(*sides, strict=True)]
+
+
+def test_a_query_is_not_put_a_second_time(open_workshop):
+    # So few windows that the same two are often in the pool: it would ask about them for ever.
+    workshop = open_workshop("stubborn", strategy=Stubborn(), spread_factor=1)
+    workshop.segment_length = 25
+    workshop.build().run()
+    asked = windows_of(workshop.feedback.dataset)
+    assert len(asked) == BUDGET
+    assert len(set(asked)) == BUDGET
+
+
+def test_where_there_is_nothing_new_to_ask_old_queries_are_put_again(workshop):
+    workshop.segment_length = 30
+    workshop.plan = (
+        Leg(0, 60, is_exploration=True),  # a whole episode of each environment: one pair of windows
+        Leg(60, 60, num_queries=3),
+    )
+    workshop.build().run()
+    asked = windows_of(workshop.feedback.dataset)
+    assert len(asked) == 3
+    assert frozenset({(0, 0), (1, 0)}) in asked
+    assert len(set(asked)) < 3
+
+
+FAULTY = {
+    "too few": (lambda n: np.zeros((n - 1, 2), int), r"array of shape \(\d+, 2\) .*expected"),
+    "fractions": (lambda n: np.zeros((n, 2)), "type float64; expected"),
+    "outside": (lambda n: np.full((n, 2), [0, 10**6]), "chose segments 0 to 1000000; the pool has"),
+    "with itself": (lambda n: np.zeros((n, 2), int), "paired a segment with itself"),
+    "twice": (lambda n: np.tile([[0, 1], [1, 0]], (n, 1))[:n], "chose a pair twice"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_a_strategy_of_ones_own_that_chooses_wrongly_is_told_how(workshop, fault):
+    choice, said = FAULTY[fault]
+
+    class Faulty(Uniform):
+        def select(self, pool, num_queries, predictor, *, rng):
+            return choice(num_queries)
+
+    workshop.strategy = Faulty()
+    with pytest.raises(DataError, match=f"the query strategy .*{said}"):
+        workshop.build().run()
+
+
 class Measuring(Uniform):
     """Notes how far apart the two segments of each pool lie that are closest to each other."""
 
