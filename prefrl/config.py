@@ -186,7 +186,8 @@ class RunConfig:
         steps: environment steps in all, exploration included; None lets the preset decide.
         budget: answered queries in all (ties count, skips do not, held-out answers do).
         segment_length: steps of a segment; None lets the preset decide.
-        strategy: how queries are chosen.
+        strategy: how queries are chosen: an acquisition, acquisition+selector (greedy, kcenter,
+            ...), or module:name of one's own.
         teacher: who answers.
         reward: learned trains on preferences; true trains the same agent on the environment's own
             reward, the arm to compare with.

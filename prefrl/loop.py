@@ -15,24 +15,18 @@ from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.metrics import JsonLinesSink, Metrics
 from prefrl.plan import Leg
-from prefrl.queries.base import Uniform
+from prefrl.queries.base import Uniform, checked_pairs
 from prefrl.queries.coverage import farthest_points, observation_points
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore, SegmentBatch
-from prefrl.types import (
-    Agent,
-    EpisodeReturns,
-    Pairs,
-    QueryStrategy,
-    RewardLearner,
-    State,
-    Teacher,
-)
+from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
 
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
 # were put to it; what is still missing then is asked for in the next session.
 MAX_QUERIES_PER_ANSWER = 20
+# Pools drawn in search of a query that was not put before.
+MAX_DRAWS = 5
 # All pairs of the pool are candidates, so its cost grows with the square of this.
 MAX_CANDIDATES = 1_000
 
@@ -207,11 +201,7 @@ class PreferenceLoop:
             missing = min(planned - heard.num_answers, patience - asked)
             if missing <= 0:
                 return figures
-            pool = self._candidates(asked, settings.pool_size(missing))
-            pairs = strategy.select(
-                pool, missing, feedback.learner, rng=self.streams.generator("strategy", asked)
-            )
-            left, right = _without_repeats(pool, _checked(pairs, len(pool), missing), heard)
+            left, right = self._new_queries(strategy, missing, heard)
             p_left = feedback.teacher.answer(
                 left, right, rng=self.streams.generator("teacher", asked)
             )
@@ -221,13 +211,36 @@ class PreferenceLoop:
             if feedback.path is not None:
                 dataset.save(feedback.path)
 
-    def _candidates(self, asked: int, size: int) -> SegmentBatch:
+    def _new_queries(
+        self, strategy: QueryStrategy, num_queries: int, heard: PreferenceDataset
+    ) -> tuple[SegmentBatch, SegmentBatch]:
+        """Left and right segments of what the strategy chooses and was not asked before.
+
+        What is left out is asked for again by whoever calls. If of several pools nothing new was
+        chosen, there is little else to ask, and old queries are put once more.
+        """
+        feedback = self.feedback
+        assert feedback is not None
+        size = feedback.settings.pool_size(num_queries)
+        for draw in range(MAX_DRAWS):
+            again = f" {draw}" if draw else ""
+            pool = self._candidates(again, len(heard), size)
+            rng = self.streams.generator(f"strategy{again}", len(heard))
+            pairs = strategy.select(pool, num_queries, feedback.learner, rng=rng)
+            pairs = checked_pairs(pairs, len(pool), num_queries)
+            left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
+            is_new = heard.is_new(left, right)
+            if is_new.any():
+                return left[is_new], right[is_new]
+        return left, right
+
+    def _candidates(self, again: str, asked: int, size: int) -> SegmentBatch:
         assert self.feedback is not None
         factor = self.feedback.settings.spread_factor
-        pool = self._sample("candidates", asked, factor * size)
+        pool = self._sample(f"candidates{again}", asked, factor * size)
         if factor == 1:
             return pool
-        rng = self.streams.generator("spread", asked)
+        rng = self.streams.generator(f"spread{again}", asked)
         return pool[farthest_points(observation_points(pool), size, rng=rng)]
 
     def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
@@ -308,57 +321,6 @@ class PreferenceLoop:
         self.last_figures = dict(state["last_figures"])
         if self.records.log is not None:
             self.records.log.truncate(int(state["log_position"]))
-
-
-def _checked(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
-    """What a strategy chose, which may be a user's own.
-
-    Raises:
-        DataError: it is not as many distinct pairs of different segments as were asked for.
-    """
-    pairs = np.asarray(pairs)
-    if pairs.shape != (num_queries, 2) or not np.issubdtype(pairs.dtype, np.integer):
-        raise DataError(
-            f"the query strategy chose an array of shape {pairs.shape} and type {pairs.dtype}; "
-            f"expected ({num_queries}, 2) whole numbers"
-        )
-    if pairs.min() < 0 or pairs.max() >= num_segments:
-        raise DataError(
-            f"the query strategy chose segments {pairs.min()} to {pairs.max()}; the pool has 0 to "
-            f"{num_segments - 1}"
-        )
-    if (pairs[:, 0] == pairs[:, 1]).any():
-        raise DataError("the query strategy paired a segment with itself")
-    if len(np.unique(np.sort(pairs, axis=1), axis=0)) < num_queries:
-        raise DataError("the query strategy chose a pair twice")
-    return pairs
-
-
-def _without_repeats(
-    pool: SegmentBatch, pairs: Pairs, heard: PreferenceDataset
-) -> tuple[SegmentBatch, SegmentBatch]:
-    """The left and right segments of what was not asked before; all of it if there is nothing new.
-
-    A pool is drawn with replacement, so it may hold a window twice; a window is not put beside
-    itself either. What is left out is asked for again, out of a pool drawn anew.
-    """
-    left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
-    asked: set[frozenset[tuple[int, int]]] = set()
-    for old_left, old_right in zip(heard.left, heard.right, strict=True):
-        asked |= set(_windows(old_left, old_right))
-    is_new = np.zeros(len(pairs), dtype=bool)
-    for row, windows in enumerate(_windows(left, right)):
-        is_new[row] = len(windows) == 2 and windows not in asked
-        asked.add(windows)
-    return (left[is_new], right[is_new]) if is_new.any() else (left, right)
-
-
-def _windows(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
-    """Which two windows each pair shows, on whichever side: their episodes and first steps."""
-    windows = [
-        zip(batch.episode.tolist(), batch.start.tolist(), strict=True) for batch in (left, right)
-    ]
-    return [frozenset(pair) for pair in zip(*windows, strict=True)]
 
 
 def heard_by(dataset: PreferenceDataset, session: int) -> PreferenceDataset:

@@ -233,14 +233,15 @@ def test_the_first_session_is_uniform_and_the_later_ones_are_the_strategys(works
 
 
 class Forgetful(Uniform):
-    """Asks first what it asked before, wherever the pool still has both windows."""
+    """Asks half of its queries again, wherever the pool still has both windows."""
 
     def __init__(self):
         self.before, self.num_repeats = [], 0
 
     def select(self, pool, num_queries, predictor, *, rng):
         windows = list(zip(pool.episode.tolist(), pool.start.tolist(), strict=True))
-        again = [pair for pair in self.before if set(pair) <= set(windows)][:num_queries]
+        again = [pair for pair in self.before if set(pair) <= set(windows)]
+        again = again[: num_queries // 2]
         self.num_repeats += len(again)
         pairs = [[windows.index(one) for one in pair] for pair in again]
         for pair in super().select(pool, len(pool) // 2, predictor, rng=rng).tolist():

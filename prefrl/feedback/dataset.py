@@ -71,6 +71,14 @@ class Comparisons:
         return numbers.reshape(2, len(self)).T.astype(np.int64)
 
 
+def _windows(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
+    """Which two windows each pair shows, on whichever side: their episodes and first steps."""
+    sides = [
+        zip(batch.episode.tolist(), batch.start.tolist(), strict=True) for batch in (left, right)
+    ]
+    return [frozenset(pair) for pair in zip(*sides, strict=True)]
+
+
 @dataclass
 class PreferenceDataset:
     """Every query a run has asked, skipped ones included, in the order they were asked.
@@ -128,6 +136,22 @@ class PreferenceDataset:
     def num_skips(self) -> int:
         """Queries the teacher would not answer."""
         return int(np.isnan(self.p_left).sum())
+
+    def is_new(self, left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
+        """(B,) whether each pair is of two windows that were not put side by side before.
+
+        A window beside itself is nothing new either, nor is a pair that comes again in the batch.
+        """
+        asked = {
+            windows
+            for batches in zip(self.left, self.right, strict=True)
+            for windows in _windows(*batches)
+        }
+        is_new = np.zeros(len(left), dtype=bool)
+        for row, windows in enumerate(_windows(left, right)):
+            is_new[row] = len(windows) == 2 and windows not in asked
+            asked.add(windows)
+        return is_new
 
     def add(
         self,

@@ -134,6 +134,30 @@ def check_pool(pool: SegmentBatch, num_queries: int) -> None:
         )
 
 
+def checked_pairs(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
+    """What a strategy chose, which may be a user's own.
+
+    Raises:
+        DataError: it is not as many distinct pairs of different segments as were asked for.
+    """
+    pairs = np.asarray(pairs)
+    if pairs.shape != (num_queries, 2) or not np.issubdtype(pairs.dtype, np.integer):
+        raise DataError(
+            f"the query strategy chose an array of shape {pairs.shape} and type {pairs.dtype}; "
+            f"expected ({num_queries}, 2) whole numbers"
+        )
+    if pairs.min() < 0 or pairs.max() >= num_segments:
+        raise DataError(
+            f"the query strategy chose segments {pairs.min()} to {pairs.max()}; the pool has 0 to "
+            f"{num_segments - 1}"
+        )
+    if (pairs[:, 0] == pairs[:, 1]).any():
+        raise DataError("the query strategy paired a segment with itself")
+    if len(np.unique(np.sort(pairs, axis=1), axis=0)) < num_queries:
+        raise DataError("the query strategy chose a pair twice")
+    return pairs
+
+
 def sides_drawn(pairs: Pairs, *, rng: np.random.Generator) -> Pairs:
     """The pairs, each turned round half of the time.
 

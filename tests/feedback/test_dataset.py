@@ -445,3 +445,19 @@ class TestFirst:
     def test_less_than_none_is_refused(self):
         with pytest.raises(DataError, match="count is -1; expected 0 or more"):
             dataset_of([1.0]).first(-1)
+
+
+def test_a_pair_is_new_until_it_was_put_whichever_side_its_windows_stood_on():
+    pool = linear_task.segments(4, rng=np.random.default_rng(0))
+    pool.episode[:], pool.start[:] = [0, 0, 1, 0], [0, 5, 0, 0]  # the last is the first again
+    dataset = PreferenceDataset()
+
+    def is_new(*pairs):
+        left, right = np.array(pairs).T
+        return dataset.is_new(pool[left], pool[right]).tolist()
+
+    assert is_new([0, 1], [1, 2], [0, 3]) == [True, True, False]
+    assert is_new([0, 1], [1, 3], [2, 0]) == [True, False, True], "twice in a batch"
+    dataset.add(pool[[0]], pool[[1]], np.ones(1), session=0, rng=np.random.default_rng(0))
+    dataset.add(pool[[1]], pool[[2]], np.array([np.nan]), session=0, rng=np.random.default_rng(0))
+    assert is_new([0, 1], [1, 3], [2, 1], [0, 2]) == [False, False, False, True]
