@@ -19,10 +19,11 @@ from prefrl.rewards.losses import (
 )
 from prefrl.rewards.model import EnhancedRewardModel
 
-# Heads whose scores lie less far apart than this, in nats, are one head: no probability that they
-# predict differs by more than about half of it. Their correlation does not tell: where segments
-# differ by many nats it is all but 1, however useful the difference between heads still is.
-COLLAPSED = 0.01
+# Heads that rank segments alike and lie less far apart than this, in nats, are one head: no
+# probability that they predict differs by more than about half of it. Correlation alone does not
+# tell: where segments differ by many nats it is all but 1, however useful the difference between
+# heads still is; and heads that tell nothing apart are close, but not alike.
+ALIKE, COLLAPSED = 0.999, 0.01
 # Fewer answers than this say nothing about the teacher or the heads.
 ENOUGH_TO_JUDGE = 8
 
@@ -60,10 +61,10 @@ def figures_of(model: EnhancedRewardModel, train: Answers, held: Answers) -> dic
                 "reward_holdout_ece": calibration.ece,
             }
     scores = model.segment_scores(train.pairs.flatten(0, 1)).mean(-1)
-    figures["reward_head_correlation"] = head_correlation(scores.cpu())
+    figures["reward_head_correlation"] = correlation = head_correlation(scores.cpu())
     figures["reward_head_spread"] = spread_of_heads = head_spread(scores.cpu())
     figures["reward_temperature"] = float(model.temperature)
-    if spread_of_heads < COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
+    if correlation > ALIKE and spread_of_heads < COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
         warnings.warn(
             f"the reward ensemble's heads have collapsed onto one (they are "
             f"{spread_of_heads:.4f} nats apart): their disagreement says nothing; switch "
