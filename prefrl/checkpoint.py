@@ -76,6 +76,31 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
             path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keeps other processes from working in a folder; a kill lets go of it, too.
+
+    Raises:
+        StorageError: another process works in it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(f"another process is at work in {folder}") from None
+        except OSError:  # A file system without locks.
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def reason(error: OSError) -> str:
     """Why the system refused, without the number and the path that `str` would add."""
     return error.strerror or str(error)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,13 @@ import torch
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.factory import MakeModel, make_agent, make_model, tensorboard_logger
-from prefrl.checkpoint import Checkpoints, reason, remove_leftovers, write_text_atomically
+from prefrl.checkpoint import (
+    Checkpoints,
+    claimed,
+    reason,
+    remove_leftovers,
+    write_text_atomically,
+)
 from prefrl.config import RunConfig, from_yaml, to_yaml
 from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.fixed_horizon import CutEpisodes
@@ -118,7 +123,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"could not make {folder}: {reason(error)}") from None
-    with _claimed(folder):
+    with claimed(folder):
         try:
             write_text_atomically(folder / "config.yaml", to_yaml(resolved))
         except StorageError:
@@ -152,7 +157,7 @@ def resume(
     parts = parts or Parts()
     if wandb_project is not None:
         import_wandb()
-    with _claimed(folder):
+    with claimed(folder):
         config = from_yaml(folder / "config.yaml")
         found = _checkpoints(folder, config).latest()
         if found is None:  # It was killed before its first step.
@@ -164,31 +169,6 @@ def resume(
 
 def _checkpoints(folder: Path, config: RunConfig) -> Checkpoints:
     return Checkpoints(folder / "checkpoints", config.fingerprint())
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keeps other processes from working in a run folder; a kill lets go of it, too.
-
-    Raises:
-        StorageError: another process works in it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(f"another process is at work in {folder}") from None
-        except OSError:  # A file system without locks.
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -138,6 +138,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "scripts.benchmark_imitation",  # the other tool's loop is built on it
     ),
     "mujoco": ("prefrl.envs", "prefrl.labelling.clips"),
+    "ray": ("prefrl.benchmark.ray_executor",),
     "sqlite3": ("prefrl.labelling.store",),
     "sqlalchemy": ("prefrl.labelling.store",),
 }

@@ -1,0 +1,163 @@
+"""The ledger of a benchmark: which cells of its grid are finished, and what came of them.
+
+A benchmark's folder holds `grid.json` and `cells/ID/`, one a cell (see `CellFolder`). `grid.json`
+holds what all cells have in common: what a figure must not differ in if it is to stand in the same
+table, such as steps, budget and network. What the grid is spanned by does not belong in it: later,
+environments, strategies, teachers and seeds are added by asking for more cells, and the finished
+ones stay as they are.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefrl.benchmark.cell_folder import CellFolder, read_json, write_json
+from prefrl.benchmark.cells import Cell, Row, digest, plain
+from prefrl.checkpoint import claimed, reason
+from prefrl.errors import ConfigError, DataError, StorageError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell whose last attempt failed.
+
+    Args:
+        cell: which.
+        text: why: one line, then the traceback where there is one.
+    """
+
+    cell: Cell
+    text: str
+
+    @property
+    def reason(self) -> str:
+        """The one line."""
+        return self.text.splitlines()[0] if self.text else "no reason was recorded"
+
+
+class Ledger:
+    """Opens a benchmark's folder, which is made where there is none.
+
+    Args:
+        out: the folder.
+        common: what all cells have in common, JSON values by name; None opens a benchmark that
+            there is, whatever it was asked for.
+
+    Raises:
+        ConfigError: `common` holds something else than JSON values.
+        StorageError: the folder holds a benchmark with other settings, or something else, or
+            cannot be used.
+    """
+
+    def __init__(self, out: Path | str, common: Mapping[str, Any] | None = None) -> None:
+        self.out = Path(out)
+        path = self.out / "grid.json"
+        try:
+            wanted = None if common is None else plain(common, "the benchmark's settings")
+        except DataError as error:
+            raise ConfigError(str(error)) from None
+        if path.exists():
+            found = read_json(path)
+            if found.get("version") != FORMAT_VERSION:
+                raise StorageError(
+                    f"{path} has format version {found.get('version')}; "
+                    f"this prefrl reads {FORMAT_VERSION}"
+                )
+            if not isinstance(found.get("common"), dict):
+                raise StorageError(f"{path} is damaged: it does not say what cells have in common")
+            self.common: dict[str, Any] = found["common"]
+            if wanted is not None and (differences := _differences(self.common, wanted)):
+                raise StorageError(
+                    f"{self.out} belongs to a benchmark with other settings: "
+                    f"{'; '.join(differences)}; choose another folder"
+                )
+            return
+        if wanted is None:
+            raise StorageError(f"{self.out} holds no benchmark: there is no grid.json in it")
+        self.common = wanted
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            # A kill may have left the beginnings of a grid.json.
+            is_empty = all(one.name.startswith(".grid.json.") for one in self.out.iterdir())
+        except OSError as error:
+            raise StorageError(f"could not make {self.out}: {reason(error)}") from None
+        if not is_empty:
+            raise StorageError(f"{self.out} is not empty, and holds no benchmark; choose another")
+        write_json(path, {"version": FORMAT_VERSION, "common": wanted})
+
+    def folder(self, cell: Cell) -> CellFolder:
+        """The cell's own folder; it need not be there yet."""
+        return CellFolder(self.out / "cells" / cell.id)
+
+    def pending(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells that are not finished, each once, in their order; failed ones are among them.
+
+        Raises:
+            StorageError: a result is damaged, which is better known now than after hours.
+        """
+        waiting = []
+        for cell in dict.fromkeys(cells):
+            if self.folder(cell).is_finished:
+                self.folder(cell).rows()
+            else:
+                waiting.append(cell)
+        return waiting
+
+    def rows(self) -> list[Row]:
+        """What all finished cells returned, each row with its cell's id and parts before it.
+
+        Raises:
+            StorageError: a file is damaged; it is named.
+        """
+        found = []
+        for folder in self._folders():
+            if folder.is_finished:
+                cell = folder.cell()
+                found += [{"cell": cell.id, **cell.fields(), **row} for row in folder.rows()]
+        return found
+
+    def failures(self) -> list[Failure]:
+        """The cells that failed and have not been tried again."""
+        found = [(folder, folder.failure()) for folder in self._folders()]
+        return [Failure(folder.cell(), text) for folder, text in found if text is not None]
+
+    def failure(self, cell: Cell) -> Failure | None:
+        """Why the last attempt at a cell failed; None if it did not."""
+        text = self.folder(cell).failure()
+        return None if text is None else Failure(cell, text)
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keeps other processes from running cells of this benchmark; a kill lets go of it, too.
+
+        Raises:
+            StorageError: another process is at it.
+        """
+        with claimed(self.out):
+            yield
+
+    def _folders(self) -> list[CellFolder]:
+        paths = self.out.joinpath("cells").glob("*/cell.json")
+        return [CellFolder(path.parent) for path in sorted(paths)]
+
+
+def _differences(found: Any, wanted: Any, place: str = "") -> list[str]:
+    """Where two trees of settings differ, one phrase a place."""
+    if not isinstance(found, dict) or not isinstance(wanted, dict):
+        # Not ==, to which True is 1.
+        same = digest(found) == digest(wanted)
+        return [] if same else [f"{place} is {found!r}, not {wanted!r}"]
+    phrases = []
+    for key in sorted(found.keys() | wanted.keys()):
+        name = f"{place}.{key}" if place else key
+        if key not in wanted:
+            phrases.append(f"{name} is {found[key]!r}, not left out")
+        elif key not in found:
+            phrases.append(f"{name} is left out, not {wanted[key]!r}")
+        else:
+            phrases += _differences(found[key], wanted[key], name)
+    return phrases

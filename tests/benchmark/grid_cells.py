@@ -1,0 +1,94 @@
+"""Cells for the tests of grids and executors: what one does stands in its settings."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from prefrl.benchmark.cells import Cell
+
+
+def cell_that(does: str, diary: Path | None = None, *, seed: int = 0, **settings: object) -> Cell:
+    """A cell that does something, and says so in a diary."""
+    known = {"does": does, "diary": str(diary) if diary else None, **settings}
+    return Cell("test", "Nowhere-v0", "uniform+greedy", "oracle", seed, known)
+
+
+def entries(diary: Path) -> list[list[str]]:
+    """What cells wrote, word by word, in order."""
+    return [line.split() for line in diary.read_text().splitlines()] if diary.exists() else []
+
+
+def note(cell: Cell, *words: object) -> None:
+    """Adds a line to the cell's diary: the seed, then the words."""
+    if cell.settings["diary"]:
+        line = " ".join(map(str, [cell.seed, *words])) + "\n"
+        descriptor = os.open(cell.settings["diary"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+
+
+def is_alive(pid):
+    """Whether a process runs, and is more than an entry that its parent has yet to read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(holds, timeout_s=60.0):
+    """Returns once it holds."""
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def act(cell, work, keep):
+    """Does what the cell says."""
+    note(cell, "begins", os.getpid())
+    does = cell.settings["does"]
+    if does == "raise":
+        raise ValueError("seven is not\na colour")
+    if does == "die":
+        print("these are my last words")
+        os.kill(os.getpid(), signal.SIGKILL)
+    if does == "exit":
+        sys.exit(3)
+    if does == "run out of memory":
+        bytearray(1 << 60)
+    if does == "return a set":
+        return {1, 2}
+    if does == "take a while":
+        time.sleep(0.4)
+    if does == "wait for":
+        # What an earlier attempt left in the work folder is where this one begins.
+        left = work / "left.txt"
+        note(cell, "found", left.read_text() if left.exists() else "nothing")
+        left.write_text("something")
+        keep()
+        note(cell, "waits")
+        while not Path(cell.settings["sign"]).exists():
+            time.sleep(0.02)
+    note(cell, "ends")
+    variables = {name: os.environ.get(name) for name in cell.settings.get("variables", [])}
+    return [{"score": cell.seed / 2, **variables}]
+
+
+def count(cell, work, keep):
+    """Counts to ten and keeps the number now and then."""
+    place = work / "so" / "far.txt"
+    place.parent.mkdir(exist_ok=True)
+    first = int(place.read_text()) if place.exists() else 0
+    note(cell, "begins", first, os.environ.get("RAY_RAYLET_PID"), os.getpid())
+    for number in range(first, 10):
+        place.write_text(str(number))
+        if number % 2 == 0:
+            keep()
+        note(cell, "counted", number)
+        if number == cell.settings.get("dies_at") and first == 0:
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(cell.settings.get("pause_s", 0.3))
+    return [{"first": first, "threads": os.environ["OMP_NUM_THREADS"]}]
