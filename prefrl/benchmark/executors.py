@@ -140,5 +140,6 @@ def run_grid(
                     bar.set_postfix(failed=len(failures), refresh=False)
                 bar.update()
 
-            executor.run(pending, function, ledger, on_done)
+            if pending:
+                executor.run(pending, function, ledger, on_done)
     return failures

@@ -3,7 +3,8 @@
 A task makes a temporary folder on its node and runs the cell there in a fresh process, as on the
 driver's own machine. What comes back comes as values: the rows, or why it failed. What a cell keeps
 goes to a mailbox on the driver's node, which the driver empties into the ledger; the next attempt
-is sent off with it, on whatever node, in this run of the benchmark or the next.
+is sent off with it, to whatever node, in this run of the benchmark or the next. Only what was still
+on its way when a node died is lost.
 """
 
 import importlib
@@ -13,7 +14,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -41,11 +42,13 @@ class _Outcome:
         rows: the result; None where there is none.
         failure: why not.
         has_died: the cell's process did, which another attempt may be spared.
+        packed: the last that a dead process kept, if anything.
     """
 
     rows: list[Row] | None
     failure: str = ""
     has_died: bool = False
+    packed: bytes | None = None
 
 
 class _Mailbox:
@@ -123,7 +126,10 @@ class RayExecutor:
                     over, _ = ray.wait(list(running), timeout=_WAIT_S)
                     self._store(ray.get(mailbox.take_all.remote()), running.values(), ledger)
                     for ref in over:
-                        cell, outcome = running.pop(ref), self._outcome(ref)
+                        cell, outcome = running[ref], self._outcome(ref)
+                        if outcome.packed is not None:
+                            self._store({cell.id: outcome.packed}, [cell], ledger)
+                        del running[ref]
                         num_deaths[cell] += outcome.has_died
                         if outcome.has_died and num_deaths[cell] <= self.retries:
                             submit(cell)
@@ -151,7 +157,7 @@ class RayExecutor:
             text = str(error).strip()
             return _Outcome(None, f"its Ray worker died: {text}", has_died=True)
 
-    def _store(self, packed: dict[str, bytes], cells: Any, ledger: Ledger) -> None:
+    def _store(self, packed: dict[str, bytes], cells: Iterable[Cell], ledger: Ledger) -> None:
         for cell in cells:
             if (content := packed.get(cell.id)) is not None:
                 write_atomically(ledger.folder(cell).kept, partial(_write, content))
@@ -230,7 +236,7 @@ def _attempt(
     fields: Row, function: str, threads: int, packed: bytes | None, mailbox: Any
 ) -> _Outcome:
     """One attempt at a cell, on a node."""
-    ray, cell = import_ray(), Cell(**fields)
+    cell = Cell(**fields)
     with tempfile.TemporaryDirectory(prefix="prefrl-") as home:
         folder = CellFolder(Path(home) / cell.id)
         folder.begin(cell)
@@ -239,17 +245,16 @@ def _attempt(
         process = CellProcess(folder, function, threads=threads, packs=True)
         sent = 0
         try:
-            is_over = False
-            while not is_over:
+            while not process.is_over():
+                # Never waits for Ray: that would lend this cell's CPUs to another one.
                 time.sleep(POLL_S)
-                is_over = process.is_over()
-                # The last that a dead process kept is sent as well; a finished one takes it away.
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError):  # Nothing kept yet, or finished by now.
                     if (now := folder.kept.stat().st_mtime_ns) != sent:
-                        ray.get(mailbox.put.remote(cell.id, folder.kept.read_bytes()))
+                        mailbox.put.remote(cell.id, folder.kept.read_bytes())
                         sent = now
         finally:
             process.kill()
         if folder.is_finished:
             return _Outcome(folder.rows())
-        return _Outcome(None, folder.failure() or "", process.has_died)
+        packed = folder.kept.read_bytes() if folder.kept.exists() else None
+        return _Outcome(None, folder.failure() or "", process.has_died, packed)

@@ -2,7 +2,13 @@
 
 import importlib
 import io
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,8 +16,10 @@ import pytest
 from prefrl.benchmark.executors import LocalExecutor, run_grid
 from prefrl.benchmark.grid import Ledger
 from prefrl.benchmark.ray_executor import RayExecutor, import_ray
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, PrefrlError
 from tests.benchmark.grid_cells import act, cell_that, count, entries, is_alive, wait_until
+
+ROOT = Path(__file__).parents[2]
 
 try:
     importlib.import_module("ray")
@@ -19,11 +27,7 @@ try:
 except ModuleNotFoundError:
     HAS_RAY = False
 
-pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    # Ray's own, when a node is killed under it and when it ends.
-    pytest.mark.filterwarnings("default"),
-]
+pytestmark = pytest.mark.xdist_group("ray")
 with_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: pip install 'prefrl[ray]'")
 
 
@@ -37,18 +41,14 @@ def diary(tmp_path):
     return tmp_path / "diary"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
-    """A head and another node, of one CPU each."""
+    """A head of one CPU; a test adds other nodes."""
     cluster = importlib.import_module("ray.cluster_utils").Cluster(
         initialize_head=True, head_node_args={"num_cpus": 1}
     )
-    try:
-        cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
-        yield cluster
-    finally:
-        cluster.shutdown()
+    yield cluster
+    cluster.shutdown()
 
 
 def run(ledger, cells, function, cluster, **options):
@@ -56,25 +56,32 @@ def run(ledger, cells, function, cluster, **options):
     return run_grid(cells, function, ledger=ledger, executor=executor, stream=io.StringIO())
 
 
+def kept_number(ledger, cell):
+    """How far a counting cell was when it last kept something; 0 if it has not."""
+    if not (path := ledger.folder(cell).kept).exists():
+        return 0
+    with zipfile.ZipFile(path) as archive:
+        return int(archive.read("so/far.txt"))
+
+
 @with_ray
 def test_cells_go_on_from_what_they_kept_when_their_node_is_killed(cluster, ledger, diary):
     cells = [cell_that("count", diary, seed=seed) for seed in range(3)]
-    raylet = {
-        str(node.all_processes["raylet"][0].process.pid): node for node in cluster.worker_nodes
-    }
+    node = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    raylet = str(node.all_processes["raylet"][0].process.pid)
     killed = []
 
     def kill_a_node():
-        """The one that is not the driver's, once a cell there has counted to 3."""
+        """Once a cell there has kept something worth it."""
 
-        def seeds_there():
-            return [
-                words[0] for words in entries(diary) if words[1] == "begins" and words[3] in raylet
-            ]
+        def cells_there():
+            begun = [words for words in entries(diary) if words[1] == "begins"]
+            return [cells[int(words[0])] for words in begun if words[3] == raylet]
 
-        wait_until(lambda: any([seed, "counted", "3"] in entries(diary) for seed in seeds_there()))
-        killed.extend(seeds_there())
-        cluster.remove_node(*raylet.values(), allow_graceful=False)
+        wait_until(lambda: any(kept_number(ledger, cell) > 0 for cell in cells_there()))
+        killed.extend(cells_there())
+        cluster.remove_node(node, allow_graceful=False)
 
     killer = threading.Thread(target=kill_a_node, daemon=True)
     killer.start()
@@ -82,14 +89,12 @@ def test_cells_go_on_from_what_they_kept_when_their_node_is_killed(cluster, ledg
     killer.join()
 
     assert failures == []
-    first = {str(row["seed"]): row["first"] for row in ledger.rows()}
+    first = {row["seed"]: row["first"] for row in ledger.rows()}
+    (cell,) = killed
+    assert first.pop(cell.seed) > 0
+    assert sorted(first.values()) == [0, 0]
     begun = [words for words in entries(diary) if words[1] == "begins"]
-    assert sorted(first) == ["0", "1", "2"]
-    (seed,) = killed
-    assert first.pop(seed) in (2, 4)  # even numbers are kept
-    assert set(first.values()) == {0}
-    assert [words[0] for words in begun].count(seed) == 2
-    assert len(begun) == 4
+    assert sorted(int(words[0]) for words in begun) == sorted([0, 1, 2, cell.seed])
     assert not any(is_alive(int(words[4])) for words in begun)
 
 
@@ -137,6 +142,80 @@ def test_what_was_begun_here_goes_on_there(cluster, ledger, diary):
 
 
 @with_ray
+def test_a_killed_benchmark_goes_on_from_what_its_cells_kept(cluster, ledger, diary):
+    cells = [cell_that("count", diary, seed=seed, pause_s=0.5) for seed in range(2)]
+    code = (
+        "import json, sys\n"
+        "from prefrl.benchmark.cells import Cell\n"
+        "from prefrl.benchmark.executors import run_grid\n"
+        "from prefrl.benchmark.grid import Ledger\n"
+        "from prefrl.benchmark.ray_executor import RayExecutor\n"
+        "from tests.benchmark.grid_cells import count\n"
+        "cells = [Cell(**fields) for fields in json.loads(sys.argv[2])]\n"
+        "executor = RayExecutor(sys.argv[3])\n"
+        "run_grid(cells, count, ledger=Ledger(sys.argv[1]), executor=executor)\n"
+    )
+    asked = json.dumps([cell.fields() for cell in cells])
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(ledger.out), asked, cluster.address],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    ) as driver:
+        wait_until(lambda: kept_number(ledger, cells[0]) > 0)
+        driver.send_signal(signal.SIGKILL)
+    pids = [int(words[4]) for words in entries(diary) if words[1] == "begins"]
+    wait_until(lambda: not any(map(is_alive, pids)))
+    assert ledger.rows() == []
+    assert run(ledger, cells, count, cluster) == []
+    first, second = (row["first"] for row in ledger.rows())
+    assert first > 0
+    assert second == 0
+
+
+@with_ray
+def test_ctrl_c_ends_what_runs_and_loses_nothing_finished(cluster, ledger, diary):
+    cells = [cell_that("count", diary, seed=0, pause_s=0), cell_that("count", diary, seed=1)]
+
+    def interrupt():
+        wait_until(lambda: ["1", "counted", "3"] in entries(diary))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(ledger, cells, count, cluster)
+    pids = [int(words[4]) for words in entries(diary) if words[1] == "begins"]
+    wait_until(lambda: not any(map(is_alive, pids)))
+    assert [row["seed"] for row in ledger.rows()] == [0]
+    assert ledger.pending(cells) == cells[1:]
+
+
+@with_ray
+def test_a_cluster_that_is_lost_on_the_way_is_one_line_and_loses_nothing_finished(ledger, diary):
+    cells = [cell_that("count", diary, seed=0, pause_s=0), cell_that("count", diary, seed=1)]
+    own = importlib.import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1}
+    )
+
+    def kill_the_head():
+        wait_until(lambda: ["1", "counted", "2"] in entries(diary))
+        own.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+    threading.Thread(target=kill_the_head, daemon=True).start()
+    with pytest.raises(PrefrlError) as caught:
+        run(ledger, cells, count, own)
+    assert str(caught.value).startswith("lost the Ray cluster (")
+    assert "\n" not in str(caught.value)
+    assert [row["seed"] for row in ledger.rows()] == [0]
+
+
+@with_ray
+def test_nodes_that_are_too_small_are_pointed_out(cluster, ledger):
+    executor = RayExecutor(cluster.address, threads=64)
+    with pytest.warns(UserWarning, match="no node of the Ray cluster has 64 CPUs, the largest 1;"):
+        executor.run([], act, ledger, print)
+
+
+@with_ray
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379"])
 def test_a_cluster_that_does_not_answer_is_one_line(ledger, address):
     executor = RayExecutor(address, timeout_s=5)
@@ -162,6 +241,6 @@ def test_without_ray_it_says_how_to_get_it(monkeypatch):
         import_ray()
 
 
-def test_nothing_of_ray_is_imported_before_it_is_used():
-    source = Path(importlib.import_module("prefrl.benchmark.ray_executor").__file__).read_text()
-    assert "\nimport ray" not in source
+def test_ray_is_imported_only_when_an_executor_is_made():
+    code = "import sys, prefrl.benchmark.ray_executor; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
