@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,11 +86,13 @@ class Records:
         metrics: receives figures.
         checkpoints: receives the state at the end of every leg; None keeps none.
         log: cut back to the last checkpoint on resume.
+        on_checkpoint: called after each.
     """
 
     metrics: Metrics = field(default_factory=lambda: Metrics([]))
     checkpoints: Checkpoints | None = None
     log: JsonLinesSink | None = None
+    on_checkpoint: Callable[[], None] | None = None
 
 
 class PreferenceLoop:
@@ -282,6 +284,8 @@ class PreferenceLoop:
             # as a run that is resumed would not have those steps to ask about.
             self._begin_leg()
             self.records.checkpoints.save(self.agent.num_steps, self.state())
+        if self.records.on_checkpoint is not None:
+            self.records.on_checkpoint()
 
     def state(self) -> State:
         """Everything needed to go on at the next leg; answers have a file of their own."""

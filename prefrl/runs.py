@@ -96,6 +96,7 @@ def run(
     parts: Parts | None = None,
     show_progress: bool = True,
     wandb_project: str | None = None,
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> RunResult:
     """Runs preference-based reinforcement learning from its first step to its summary.
 
@@ -105,6 +106,7 @@ def run(
         parts: parts of your own.
         show_progress: a bar on a terminal, plain lines elsewhere.
         wandb_project: log to Weights & Biases, too.
+        on_checkpoint: called after each checkpoint; what is then in the folder can be resumed.
 
     Raises:
         PrefrlError: one line that says what was wrong and what is valid; nothing half-written.
@@ -130,7 +132,12 @@ def run(
             if is_new:
                 folder.rmdir()
             raise
-        return session.finish(None, show_progress=show_progress, wandb_project=wandb_project)
+        return session.finish(
+            None,
+            show_progress=show_progress,
+            wandb_project=wandb_project,
+            on_checkpoint=on_checkpoint,
+        )
 
 
 def resume(
@@ -139,6 +146,7 @@ def resume(
     parts: Parts | None = None,
     show_progress: bool = True,
     wandb_project: str | None = None,
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> RunResult:
     """Goes on with a run from its last checkpoint, and ends as if it had never been interrupted.
 
@@ -147,6 +155,7 @@ def resume(
         parts: the same parts of your own that the run was started with.
         show_progress: as in `run`.
         wandb_project: as in `run`.
+        on_checkpoint: as in `run`.
 
     Raises:
         PrefrlError: the folder holds no run, or a file in it is damaged; it is named.
@@ -164,7 +173,12 @@ def resume(
             config = resolve(config, own_env=parts.make_env)
             write_text_atomically(folder / "config.yaml", to_yaml(config))
         session = _Run(config, folder, parts)
-        return session.finish(found, show_progress=show_progress, wandb_project=wandb_project)
+        return session.finish(
+            found,
+            show_progress=show_progress,
+            wandb_project=wandb_project,
+            on_checkpoint=on_checkpoint,
+        )
 
 
 def _checkpoints(folder: Path, config: RunConfig) -> Checkpoints:
@@ -280,6 +294,7 @@ class _Run:
         *,
         show_progress: bool,
         wandb_project: str | None,
+        on_checkpoint: Callable[[], None] | None,
     ) -> RunResult:
         """Works through the plan, and sums up.
 
@@ -287,6 +302,7 @@ class _Run:
             found: the checkpoint to go on from, and its step; its state is used up.
             show_progress: as in `run`.
             wandb_project: as in `run`.
+            on_checkpoint: as in `run`.
         """
         config, folder, feedback = self.config, self.folder, self.feedback
         if feedback is not None and feedback.path is not None and feedback.path.exists():
@@ -300,7 +316,9 @@ class _Run:
             with _resumable(folder):
                 log = JsonLinesSink(folder / "metrics.jsonl")
             stack.callback(log.close)
-            records = Records(checkpoints=_checkpoints(folder, config), log=log)
+            records = Records(
+                checkpoints=_checkpoints(folder, config), log=log, on_checkpoint=on_checkpoint
+            )
             loop = PreferenceLoop(
                 plan=self.plan,
                 agent=self.agent,

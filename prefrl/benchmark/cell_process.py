@@ -21,6 +21,7 @@ from prefrl.errors import ConfigError, StorageError
 
 POLL_S = 0.1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_INPUTS = "PREFRL_CELL_INPUTS"
 _LAST_LINES = 20  # of what a process printed before it died
 
 # The new interpreter finds modules where this one does.
@@ -34,13 +35,16 @@ class CellProcess:
         folder: the cell's, begun; its `work/` is unpacked first.
         function: what runs it, as `function_name` puts it.
         threads: for the numerical libraries, which read it before they are imported.
+        inputs: what the cell finds as `inputs_folder`.
         packs: whether `keep` packs the work folder, for who started the process to carry away.
 
     Raises:
         StorageError: the folder cannot be used, or the system starts no more processes.
     """
 
-    def __init__(self, folder: CellFolder, function: str, *, threads: int, packs: bool) -> None:
+    def __init__(
+        self, folder: CellFolder, function: str, *, threads: int, inputs: Path, packs: bool
+    ) -> None:
         self._folder = folder
         self.has_died = False
         """Whether it is over and left neither result nor failure of its own."""
@@ -50,7 +54,11 @@ class CellProcess:
             with folder.log.open("wb") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-u", "-c", code, str(folder.path.absolute())],
-                    env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))},
+                    env={
+                        **os.environ,
+                        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+                        _INPUTS: str(inputs.absolute()),
+                    },
                     stdin=subprocess.PIPE,  # never written to: it closes when this process ends
                     stdout=log,
                     stderr=log,
@@ -130,6 +138,11 @@ def main(function: str, *, packs: bool) -> None:
     except Exception as error:  # noqa: BLE001 - it is reported, and the other cells go on
         folder.fail(error)
         sys.exit(1)
+
+
+def inputs_folder() -> Path:
+    """Within a cell, the files that it is given to read: a copy of the ledger's `inputs`."""
+    return Path(os.environ[_INPUTS])
 
 
 def _nothing() -> None:

@@ -71,7 +71,11 @@ class LocalExecutor:
                     cell = waiting.popleft()
                     ledger.folder(cell).begin(cell)
                     running[cell] = CellProcess(
-                        ledger.folder(cell), name, threads=self.threads, packs=False
+                        ledger.folder(cell),
+                        name,
+                        threads=self.threads,
+                        inputs=ledger.inputs,
+                        packs=False,
                     )
                 for cell in [cell for cell, process in running.items() if process.is_over()]:
                     del running[cell]

@@ -1,6 +1,7 @@
 """The ledger of a benchmark: which cells of its grid are finished, and what came of them.
 
-A benchmark's folder holds `grid.json` and `cells/ID/`, one a cell (see `CellFolder`). `grid.json`
+A benchmark's folder holds `grid.json`, `cells/ID/`, one a cell (see `CellFolder`), and `inputs/`,
+what cells are given to read (`inputs_folder`). `grid.json`
 holds what all cells have in common: what a figure must not differ in if it is to stand in the same
 table, such as steps, budget and network. What the grid is spanned by does not belong in it: later,
 environments, strategies, teachers and seeds are added by asking for more cells, and the finished
@@ -88,6 +89,11 @@ class Ledger:
         if not is_empty:
             raise StorageError(f"{self.out} is not empty, and holds no benchmark; choose another")
         write_json(path, {"version": FORMAT_VERSION, "common": wanted})
+
+    @property
+    def inputs(self) -> Path:
+        """Files that every cell may read, wherever it runs; whoever asks for cells puts them in."""
+        return self.out / "inputs"
 
     def folder(self, cell: Cell) -> CellFolder:
         """The cell's own folder; it need not be there yet."""

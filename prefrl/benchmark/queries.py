@@ -1,0 +1,135 @@
+"""The query benchmark: which cells it has, what they are given, and how they are run."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from prefrl.benchmark.cells import Cell
+from prefrl.benchmark.executors import Executor, LocalExecutor, run_grid
+from prefrl.benchmark.grid import Failure, Ledger
+from prefrl.benchmark.pool import PoolSettings, cached
+from prefrl.benchmark.reward_cell import Schedule, run_reward_cell, teacher_config
+from prefrl.benchmark.rl_cell import TRUE_REWARD, run_rl_cell
+from prefrl.envs.registry import find_spec
+from prefrl.errors import ConfigError
+from prefrl.queries import make_strategy
+from prefrl.queries.base import num_pairs
+
+Mode = Literal["reward", "rl"]
+
+
+@dataclass(frozen=True)
+class QueryBenchmark:
+    """What is compared.
+
+    Args:
+        envs: environments.
+        strategies: query strategies.
+        teachers: who answers: a teacher's name, or name:number as in mistake:0.2.
+        seeds: how many, counted from 0.
+        budgets: answers at which models are measured; one number in mode rl.
+        mode: reward fits models to a fixed pool of segments; rl makes whole runs, beside the same
+            agent on the true reward.
+        steps: of an agent: the one whose training the pool is drawn from, or each run's.
+        candidates: segments drawn from the pool for each session, in mode reward.
+    """
+
+    envs: tuple[str, ...] = ("HalfCheetah-v4",)
+    strategies: tuple[str, ...] = ("uniform", "disagreement")
+    teachers: tuple[str, ...] = ("oracle",)
+    seeds: int = 5
+    budgets: tuple[int, ...] = (100, 300, 700)
+    mode: Mode = "reward"
+    steps: int = 300_000
+    candidates: int = 1_000
+    pool: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("envs", "strategies", "teachers"):
+            given = getattr(self, name)
+            if not given:
+                raise ConfigError(f"{name} is empty; expected at least one")
+            if len(set(given)) < len(given):
+                raise ConfigError(f"{name} names one twice: {', '.join(given)}")
+        for name in ("seeds", "steps", "candidates"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for env in self.envs:
+            find_spec(env)
+        for strategy in self.strategies:
+            make_strategy(strategy)
+        for teacher in self.teachers:
+            teacher_config(teacher)
+        totals = self.schedule.totals()
+        if self.mode == "rl" and len(self.budgets) > 1:
+            raise ConfigError(
+                f"budgets are {list(self.budgets)}; mode rl takes one, and another benchmark, with "
+                "a folder of its own, the next"
+            )
+        largest = max(later - sooner for sooner, later in zip([0, *totals], totals, strict=False))
+        if num_pairs(self.candidates) < largest:
+            raise ConfigError(
+                f"candidates is {self.candidates}, which makes {num_pairs(self.candidates)} pairs, "
+                f"but a session asks for {largest} answers"
+            )
+
+    @property
+    def schedule(self) -> Schedule:
+        """When strategies ask, in mode reward."""
+        return Schedule(self.budgets, num_candidates=self.candidates)
+
+    def pool_settings(self, env: str) -> PoolSettings:
+        """The pool that strategies choose from."""
+        return PoolSettings(env, steps=self.steps, **self.pool)
+
+    def settings(self) -> dict[str, Any]:
+        """What all cells have in common, as JSON values."""
+        if self.mode == "rl":
+            return {"steps": self.steps, "budget": self.budgets[0]}
+        pool = asdict(self.pool_settings(self.envs[0]))
+        del pool["env"]
+        schedule = {**asdict(self.schedule), "budgets": list(self.budgets)}
+        return {**schedule, "pool": pool}
+
+    def cells(self) -> Iterator[Cell]:
+        """Seed by seed, so that an interrupted benchmark is still balanced."""
+        for seed in range(self.seeds):
+            for env in self.envs:
+                if self.mode == "rl":  # No teacher is asked, but one has to be named.
+                    yield Cell("rl", env, TRUE_REWARD, "oracle", seed, self.settings())
+                for teacher in self.teachers:
+                    for strategy in self.strategies:
+                        yield Cell(self.mode, env, strategy, teacher, seed, self.settings())
+
+
+def run_benchmark(
+    benchmark: QueryBenchmark, out: Path, *, executor: Executor | None = None
+) -> tuple[Ledger, list[Failure]]:
+    """Runs what is not finished, and leaves the results in `out`.
+
+    Args:
+        benchmark: what is compared; more environments, strategies, teachers and seeds may be added
+            to what `out` holds.
+        out: the benchmark's folder.
+        executor: where cells run; None: on this machine.
+
+    Returns:
+        the ledger with all results, and the cells that failed.
+
+    Raises:
+        PrefrlError: it cannot begin, or `out` is of another benchmark or damaged.
+    """
+    common = {"mode": benchmark.mode, **benchmark.settings()}
+    ledger = Ledger(out, common)
+    cells = list(benchmark.cells())
+    if benchmark.mode == "reward" and ledger.pending(cells):
+        for env in benchmark.envs:
+            settings = benchmark.pool_settings(env)
+            if not settings.path(ledger.inputs).exists():
+                print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
+            cached(settings, ledger.inputs)
+    function = run_reward_cell if benchmark.mode == "reward" else run_rl_cell
+    executor = executor or LocalExecutor()
+    return ledger, run_grid(cells, function, ledger=ledger, executor=executor)
