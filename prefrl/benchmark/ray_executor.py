@@ -8,6 +8,7 @@ on its way when a node died is lost.
 """
 
 import importlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,12 +27,14 @@ from prefrl.benchmark.cell_process import POLL_S, CellProcess, function_name
 from prefrl.benchmark.cells import Cell, CellFunction, Row
 from prefrl.benchmark.executors import OnDone
 from prefrl.benchmark.grid import Ledger
-from prefrl.checkpoint import write_atomically
-from prefrl.errors import ConfigError, PrefrlError
+from prefrl.checkpoint import claimed, write_atomically
+from prefrl.errors import ConfigError, PrefrlError, StorageError
 
 # In a process of its own: Ray tries for minutes, cannot be stopped, and may end its process.
 _PROBE = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 _WAIT_S = 1.0  # between two looks into the mailbox
+_HOME = "prefrl-cell-"  # how temporary folders on nodes are called
+_SWEEP_AFTER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -232,12 +235,23 @@ def _write(content: bytes, file: BinaryIO) -> None:
     file.write(content)
 
 
+def _sweep() -> None:
+    """Removes what attempts left behind on this node when they were killed."""
+    for home in Path(tempfile.gettempdir()).glob(f"{_HOME}*"):
+        with suppress(OSError, StorageError):  # Another one sweeps, or an attempt is at work.
+            if time.time() - home.stat().st_mtime < _SWEEP_AFTER_S:
+                continue  # Perhaps it is about to be claimed.
+            with claimed(home):
+                shutil.rmtree(home)
+
+
 def _attempt(
     fields: Row, function: str, threads: int, packed: bytes | None, mailbox: Any
 ) -> _Outcome:
     """One attempt at a cell, on a node."""
     cell = Cell(**fields)
-    with tempfile.TemporaryDirectory(prefix="prefrl-") as home:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=_HOME) as home, claimed(Path(home)):
         folder = CellFolder(Path(home) / cell.id)
         folder.begin(cell)
         if packed is not None:

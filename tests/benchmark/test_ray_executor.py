@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from prefrl.benchmark import ray_executor
 from prefrl.benchmark.executors import LocalExecutor, run_grid
 from prefrl.benchmark.grid import Ledger
 from prefrl.benchmark.ray_executor import RayExecutor, import_ray
+from prefrl.checkpoint import claimed
 from prefrl.errors import ConfigError, PrefrlError
 from tests.benchmark.grid_cells import act, cell_that, count, entries, is_alive, wait_until
 
@@ -206,6 +208,19 @@ def test_a_cluster_that_is_lost_on_the_way_is_one_line_and_loses_nothing_finishe
     assert str(caught.value).startswith("lost the Ray cluster (")
     assert "\n" not in str(caught.value)
     assert [row["seed"] for row in ledger.rows()] == [0]
+
+
+def test_what_killed_attempts_left_on_a_node_is_removed_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    homes = {name: tmp_path / f"prefrl-cell-{name}" for name in ("dead", "new", "claimed")}
+    for home in [*homes.values(), tmp_path / "somebody's"]:
+        (home / "work").mkdir(parents=True)
+        if home != homes["new"]:
+            os.utime(home, (0, 0))
+    with claimed(homes["claimed"]):
+        ray_executor._sweep()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"prefrl-cell-new", "prefrl-cell-claimed", "somebody's"}
 
 
 @with_ray
