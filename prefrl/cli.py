@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -24,6 +24,7 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
 
   run    learn a task from preferences:  prefrl run --env HalfCheetah-v4
   eval   evaluate a finished run:        prefrl eval RUN --video out.mp4
+  bench  compare query strategies:       prefrl bench --strategies uniform disagreement --out DIR
 
 prefrl COMMAND --help lists a command's options."""
 
@@ -79,10 +80,46 @@ class EvalCommand:
             raise ConfigError(f"video_seconds is {self.video_seconds}; expected more than 0")
 
 
+@dataclass(frozen=True)
+class BenchCommand:
+    """Compare query strategies; what is finished in the output folder is not run again.
+
+    Args:
+        out: the benchmark's folder, new or that of a benchmark with the same settings.
+        envs: environments, by Gymnasium id.
+        strategies: acquisitions, acquisition+selector, or module:name of your own.
+        teachers: oracle, noisy, mistake, skip, equal or myopic, with a number as in mistake:0.2.
+        seeds: how many, counted from 0.
+        budgets: answers at which models are measured; one in mode rl.
+        mode: reward fits models to a fixed pool of segments; rl makes whole runs, with the true
+            reward beside them.
+        steps: of the agent from whose training the pool is drawn, or of each run.
+        executor: local: processes on this machine; ray: a cluster that there is (prefrl[ray]).
+        jobs: cells side by side on this machine; as many as there are cores if nothing is said.
+        threads: of each cell.
+        ray_address: the cluster, as ray.init takes it.
+    """
+
+    out: Path
+    envs: tuple[str, ...] = ("HalfCheetah-v4",)
+    strategies: tuple[str, ...] = ("uniform", "disagreement")
+    teachers: tuple[str, ...] = ("oracle",)
+    seeds: int = 5
+    budgets: tuple[int, ...] = (100, 300, 700)
+    mode: Literal["reward", "rl"] = "reward"
+    steps: int = 300_000
+    executor: Literal["local", "ray"] = "local"
+    jobs: int | None = None
+    threads: int | None = None
+    ray_address: str = "auto"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands: dict[str, Callable[[list[str]], None]] = {"run": _run, "eval": _eval}
+    commands: dict[str, Callable[[list[str]], None]] = {
+        "run": _run, "eval": _eval, "bench": _bench
+    }  # fmt: skip
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
@@ -226,3 +263,32 @@ def _eval(words: list[str]) -> None:
             size=command.video_size,
         )
         print(f"{num_frames} frames in {command.video}")
+
+
+def _bench(words: list[str]) -> None:
+    command = _parse(BenchCommand, words, prog="prefrl bench")
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    from prefrl.benchmark.executors import Executor, LocalExecutor
+    from prefrl.benchmark.queries import QueryBenchmark, run_benchmark
+
+    benchmark = QueryBenchmark(
+        envs=command.envs,
+        strategies=command.strategies,
+        teachers=command.teachers,
+        seeds=command.seeds,
+        budgets=command.budgets,
+        mode=command.mode,
+        steps=command.steps,
+    )
+    executor: Executor
+    if command.executor == "ray":
+        from prefrl.benchmark.ray_executor import RayExecutor
+
+        executor = RayExecutor(command.ray_address, threads=command.threads or 1)
+    else:
+        executor = LocalExecutor(jobs=command.jobs, threads=command.threads)
+    ledger, failures = run_benchmark(benchmark, command.out, executor=executor)
+    finished = len({row["cell"] for row in ledger.rows()})
+    print(f"{finished} cells are finished in {command.out}")
+    if failures:
+        raise PrefrlError(f"{len(failures)} cells failed; the same command tries them again")

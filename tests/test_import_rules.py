@@ -105,6 +105,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "prefrl.benchmark": (
         *LEAVES,
+        "prefrl.metrics",
+        "prefrl.resolution",
         "prefrl.runs",
         "prefrl.feedback",
         "prefrl.queries",

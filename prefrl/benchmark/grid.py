@@ -95,6 +95,13 @@ class Ledger:
         """Files that every cell may read, wherever it runs; whoever asks for cells puts them in."""
         return self.out / "inputs"
 
+    def read_inputs(self) -> dict[str, bytes]:
+        """The content of `inputs`, by file name, to be sent where the folder is not to be seen."""
+        try:
+            return {path.name: path.read_bytes() for path in sorted(self.inputs.glob("*"))}
+        except OSError as error:
+            raise StorageError(f"could not read {self.inputs}: {reason(error)}") from None
+
     def folder(self, cell: Cell) -> CellFolder:
         """The cell's own folder; it need not be there yet."""
         return CellFolder(self.out / "cells" / cell.id)

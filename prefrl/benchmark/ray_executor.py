@@ -113,13 +113,16 @@ class RayExecutor:
             # Retried here, not by Ray: each attempt begins with what the last one kept, and want
             # of memory is no reason to try for ever.
             attempt = ray.remote(num_cpus=self.threads, max_retries=0)(_attempt)
+            # Once for all cells: a node fetches it when its first cell begins.
+            inputs = ray.put(ledger.read_inputs())
             running: dict[Any, Cell] = {}
             num_deaths = Counter[Cell]()
 
             def submit(cell: Cell) -> None:
                 folder = ledger.folder(cell)
                 folder.begin(cell)
-                ref = attempt.remote(cell.fields(), name, self.threads, folder.packed(), mailbox)
+                fields, packed = cell.fields(), folder.packed()
+                ref = attempt.remote(fields, name, self.threads, packed, inputs, mailbox)
                 running[ref] = cell
 
             try:
@@ -246,7 +249,12 @@ def _sweep() -> None:
 
 
 def _attempt(
-    fields: Row, function: str, threads: int, packed: bytes | None, mailbox: Any
+    fields: Row,
+    function: str,
+    threads: int,
+    packed: bytes | None,
+    inputs: dict[str, bytes],
+    mailbox: Any,
 ) -> _Outcome:
     """One attempt at a cell, on a node."""
     cell = Cell(**fields)
@@ -256,7 +264,11 @@ def _attempt(
         folder.begin(cell)
         if packed is not None:
             folder.kept.write_bytes(packed)
-        process = CellProcess(folder, function, threads=threads, packs=True)
+        given = Path(home) / "inputs"
+        given.mkdir()
+        for name, content in inputs.items():
+            (given / name).write_bytes(content)
+        process = CellProcess(folder, function, threads=threads, inputs=given, packs=True)
         sent = 0
         try:
             while not process.is_over():

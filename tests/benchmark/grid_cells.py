@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from prefrl.benchmark.cell_process import inputs_folder
 from prefrl.benchmark.cells import Cell
 
 
@@ -60,6 +61,8 @@ def act(cell, work, keep):
         bytearray(1 << 60)
     if does == "return a set":
         return {1, 2}
+    if does == "read":
+        return [{"text": (inputs_folder() / "given.txt").read_text()}]
     if does == "take a while":
         time.sleep(0.4)
     if does == "wait for":

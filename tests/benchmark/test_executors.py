@@ -119,6 +119,13 @@ def test_threads_are_set_before_anything_is_imported(ledger):
     assert [row[name] for name in THREAD_VARIABLES] == ["3", "3", "3"]
 
 
+def test_cells_read_what_they_are_given(ledger):
+    ledger.inputs.mkdir()
+    (ledger.inputs / "given.txt").write_text("a pool")
+    run(ledger, [cell_that("read")])
+    assert [row["text"] for row in ledger.rows()] == ["a pool"]
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

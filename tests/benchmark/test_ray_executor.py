@@ -122,6 +122,14 @@ def test_a_grid_runs_as_it_does_on_this_machine(cluster, ledger, diary):
 
 
 @with_ray
+def test_cells_read_what_they_are_given_on_whatever_node(cluster, ledger):
+    ledger.inputs.mkdir()
+    (ledger.inputs / "given.txt").write_text("a pool")
+    assert run(ledger, [cell_that("read")], act, cluster) == []
+    assert [row["text"] for row in ledger.rows()] == ["a pool"]
+
+
+@with_ray
 def test_a_cell_that_dies_goes_on_from_what_it_kept_there_and_here(cluster, ledger, diary):
     cell = cell_that("count", diary, dies_at=5, pause_s=0)
     (failure,) = run(ledger, [cell], count, cluster, retries=0)

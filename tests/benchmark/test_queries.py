@@ -1,0 +1,273 @@
+"""The query benchmark's cells on a small pool, the whole of it once through the command line."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from prefrl.benchmark.cells import Cell
+from prefrl.benchmark.pool import Pool, PoolSettings, cached
+from prefrl.benchmark.queries import QueryBenchmark
+from prefrl.benchmark.reward_cell import Schedule, run_reward_cell, teacher_config
+from prefrl.benchmark.rl_cell import TRUE_REWARD, config_of, run_rl_cell
+from prefrl.cli import main
+from prefrl.errors import ConfigError, StorageError
+from prefrl.queries import ACQUISITIONS
+
+SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
+OPTIONS = {k: v for k, v in dataclasses.asdict(SMALL).items() if k != "env"}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder with the small pool in it."""
+    folder = tmp_path_factory.mktemp("inputs")
+    cached(SMALL, folder)
+    return folder
+
+
+@pytest.fixture
+def given(inputs, monkeypatch):
+    monkeypatch.setenv("PREFRL_CELL_INPUTS", str(inputs))
+
+
+def keep():
+    """Nothing is kept here."""
+
+
+def reward_cell(strategy="uniform", teacher="oracle", seed=0, **settings):
+    known = {"budgets": [15, 40], "first": 10, "num_candidates": 100, "pool": OPTIONS, **settings}
+    known.setdefault("reward_model", {"hidden_dim": 16, "max_updates": 60})
+    return Cell("reward", "Pendulum-v1", strategy, teacher, seed, known)
+
+
+class TestPool:
+    def test_it_is_collected_once_and_then_read(self, inputs):
+        before = (inputs / f"{SMALL.name}.npz").stat().st_mtime_ns
+        one, other = cached(SMALL, inputs), cached(SMALL, inputs)
+        assert (inputs / f"{SMALL.name}.npz").stat().st_mtime_ns == before
+        for part, size in (("candidates", 300), ("test", 200)):
+            first, second = getattr(one, part), getattr(other, part)
+            assert first.observations.shape == (size, 20, 3)
+            np.testing.assert_array_equal(first.observations, second.observations)
+            np.testing.assert_array_equal(first.true_rewards, second.true_rewards)
+            assert first.sim_states.size == 0
+
+    def test_no_step_is_in_both_parts(self, inputs):
+        pool = cached(SMALL, inputs)
+        candidates, test = (
+            {row.tobytes() for row in part.observations.reshape(-1, 3)}
+            for part in (pool.candidates, pool.test)
+        )
+        assert not candidates & test
+
+    def test_it_holds_more_than_one_behaviour(self, inputs):
+        pool = cached(SMALL, inputs)
+        assert len(np.unique(pool.candidates.episode)) > 10
+        assert pool.candidates.true_returns.std() > 10
+
+    def test_a_damaged_file_is_named(self, tmp_path):
+        path = SMALL.path(tmp_path)
+        path.write_bytes(b"no pool")
+        with pytest.raises(StorageError, match=path.name):
+            cached(SMALL, tmp_path)
+
+
+class TestSchedule:
+    @pytest.mark.parametrize(
+        ("budgets", "totals"),
+        [
+            ((100, 300, 700), [50, 75, 100, 167, 233, 300, 433, 567, 700]),
+            ((50,), [50]),
+            ((20, 30), [20, 30]),
+        ],
+    )
+    def test_sessions_grow_with_what_was_asked_and_every_budget_ends_one(self, budgets, totals):
+        assert Schedule(budgets).totals() == totals
+
+    @pytest.mark.parametrize("budgets", [(), (0, 5), (300, 100), (5, 5)])
+    def test_budgets_that_make_no_sense_are_refused(self, budgets):
+        with pytest.raises(ConfigError, match=r"budgets are \[.*\]; expected"):
+            Schedule(budgets)
+
+
+@pytest.mark.usefixtures("given")
+class TestRewardCells:
+    def test_a_row_a_budget_tells_how_well_the_model_predicts_other_episodes(self, tmp_path):
+        rows = run_reward_cell(reward_cell(), tmp_path, keep)
+        assert [row["budget"] for row in rows] == [15, 40]
+        assert all(row["num_queries"] == row["budget"] for row in rows)
+        assert rows[-1]["accuracy"] > 0.75
+        assert rows[-1]["correlation"] > 0.5
+        assert rows[-1]["fit_s"] > rows[0]["fit_s"] > 0
+
+    def test_the_same_cell_comes_out_the_same_and_another_seed_does_not(self, tmp_path):
+        def figures(seed):
+            rows = run_reward_cell(reward_cell("disagreement", seed=seed), tmp_path, keep)
+            return [(row["accuracy"], row["nll"]) for row in rows]
+
+        assert figures(0) == figures(0) != figures(1)
+
+    def test_strategies_of_a_seed_begin_with_the_same_answers(self, tmp_path):
+        rows = {
+            name: run_reward_cell(reward_cell(name, budgets=[10, 20]), tmp_path, keep)
+            for name in ("uniform", "entropy")
+        }
+        first, last = zip(
+            *((each[0]["nll"], each[1]["nll"]) for each in rows.values()), strict=True
+        )
+        assert first[0] == first[1]
+        assert last[0] != last[1]
+
+    @pytest.mark.parametrize("strategy", [*ACQUISITIONS, "disagreement+kcenter"])
+    def test_every_acquisition_asks(self, tmp_path, strategy):
+        rows = run_reward_cell(reward_cell(strategy, budgets=[12, 18]), tmp_path, keep)
+        assert [row["budget"] for row in rows] == [12, 18]
+
+    @pytest.mark.filterwarnings("ignore:every answer is")
+    @pytest.mark.parametrize("teacher", ["mistake:0.2", "skip:1.2", "noisy"])
+    def test_budgets_are_answers_whatever_the_teacher(self, tmp_path, teacher):
+        rows = run_reward_cell(reward_cell(teacher=teacher), tmp_path, keep)
+        assert [row["budget"] for row in rows] == [15, 40]
+        skips = rows[-1]["num_queries"] - 40
+        assert (skips > 0) == teacher.startswith("skip")
+
+
+class TestTeachers:
+    def test_a_number_sets_the_failing_that_the_name_is_about(self):
+        assert teacher_config("oracle").p_mistake is None
+        assert teacher_config("mistake:0.2").p_mistake == 0.2
+        assert teacher_config("noisy:3").beta == 3.0
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("oracle:1", "takes no number; noisy, myopic, mistake, skip, equal do"),
+            ("mistake:much", "'much' is no number"),
+            ("mistake:2", "p_mistake is 2.0"),
+            ("wise", "'wise'"),
+        ],
+    )
+    def test_what_is_none_is_refused(self, name, said):
+        with pytest.raises(ConfigError, match=said):
+            teacher_config(name)
+
+
+def rl_cell(strategy):
+    settings = {
+        "steps": 1_200,
+        "budget": 12,
+        "segment_length": 10,
+        "num_envs": 2,
+        "checkpoint_every": 400,
+        "eval_episodes": 2,
+        "max_episode_steps": 50,
+        "queries": {"num_sessions": 2},
+        "reward_model": {"hidden_dim": 16, "max_updates": 20},
+        "agent_settings": {"n_steps": 128},
+    }
+    return Cell("rl", "Pendulum-v1", strategy, "mistake:0.2", 3, settings)
+
+
+class TestRunCells:
+    @pytest.mark.parametrize("strategy", ["disagreement", TRUE_REWARD])
+    def test_a_whole_run_gives_a_curve_and_a_last_row_and_keeps_every_checkpoint(
+        self, tmp_path, strategy
+    ):
+        kept = []
+        rows = run_rl_cell(rl_cell(strategy), tmp_path, lambda: kept.append(1))
+        assert len(kept) >= 3
+        assert rows[-1]["is_final"]
+        assert rows[-1]["step"] == 1_200
+        assert rows[-1]["budget"] == (0 if strategy == TRUE_REWARD else 12)
+        assert np.isfinite(rows[-1]["true_return"])
+        steps = [row["step"] for row in rows]
+        assert steps == sorted(steps)
+        assert len(steps) > 3
+
+    def test_it_goes_on_from_what_was_kept(self, tmp_path):
+        class Killed(Exception):
+            pass
+
+        calls = []
+
+        def dies_at_the_second():
+            calls.append(1)
+            if len(calls) == 2:
+                raise Killed
+
+        with pytest.raises(Killed):
+            run_rl_cell(rl_cell("disagreement"), tmp_path / "a", dies_at_the_second)
+        (tmp_path / "b").mkdir()
+        resumed = run_rl_cell(rl_cell("disagreement"), tmp_path / "a", keep)
+        whole = run_rl_cell(rl_cell("disagreement"), tmp_path / "b", keep)
+        assert [row["true_return"] for row in resumed] == [row["true_return"] for row in whole]
+
+    def test_settings_are_those_of_a_run(self):
+        config = config_of(rl_cell("entropy+kcenter"))
+        assert (config.strategy, config.reward, config.seed) == ("entropy+kcenter", "learned", 3)
+        assert config.teacher.p_mistake == 0.2
+        assert config.queries.num_sessions == 2
+        assert config_of(rl_cell(TRUE_REWARD)).reward == "true"
+
+
+class TestBenchmark:
+    def test_cells_come_seed_by_seed_and_rl_has_the_true_reward_beside(self):
+        benchmark = QueryBenchmark(
+            strategies=("uniform", "entropy"), seeds=2, budgets=(300,), mode="rl"
+        )
+        cells = [(cell.seed, cell.strategy) for cell in benchmark.cells()]
+        arms = [TRUE_REWARD, "uniform", "entropy"]
+        assert cells == [(seed, arm) for seed in range(2) for arm in arms]
+
+    def test_more_strategies_and_seeds_leave_cells_what_they_were(self):
+        few = QueryBenchmark(strategies=("uniform",), seeds=1)
+        many = QueryBenchmark(strategies=("entropy", "uniform"), seeds=3)
+        assert {cell.id for cell in few.cells()} <= {cell.id for cell in many.cells()}
+        assert few.settings() == many.settings()
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"strategies": ("unifrm",)}, "unknown strategy 'unifrm'.*did you mean uniform"),
+            ({"strategies": ()}, "strategies is empty"),
+            ({"strategies": ("uniform", "uniform")}, "strategies names one twice"),
+            ({"envs": ("HalfCheeta-v4",)}, "HalfCheetah-v4"),
+            ({"teachers": ("angel",)}, "'angel'"),
+            ({"seeds": 0}, "seeds is 0; expected 1 or more"),
+            ({"budgets": (300, 100)}, "budgets are .* ascending"),
+            ({"budgets": (10, 20), "mode": "rl"}, "mode rl takes one"),
+            ({"candidates": 10}, "candidates is 10, which makes 45 pairs, but a session asks"),
+        ],
+    )
+    def test_bad_input_is_refused_before_anything_runs(self, wrong, said):
+        with pytest.raises(ConfigError, match=said):
+            QueryBenchmark(**wrong)
+
+
+def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["bench", "--envs", "Pendulum-v1", "--steps", "4000", "--budgets", "10", "15"]
+    words += ["--seeds", "1", "--out", "out"]
+    assert main([*words, "--strategies", "uniform"]) == 0
+    assert "1 cells are finished in out" in capsys.readouterr().out
+    (one,) = (tmp_path / "out/cells").glob("*/result.json")
+    before = one.stat().st_mtime_ns
+    assert main([*words, "--strategies", "uniform", "regret"]) == 0
+    assert one.stat().st_mtime_ns == before
+    rows = [json.loads(p.read_text())["rows"] for p in (tmp_path / "out/cells").glob("*/r*.json")]
+    assert [[row["budget"] for row in each] for each in rows] == [[10, 15], [10, 15]]
+    capsys.readouterr()
+    assert main(["bench", "--envs", "Pendulum-v1", "--steps", "5000", "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert "other settings" in said
+    assert "4000, not 5000" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_pool_can_be_made_by_hand():
+    """So that other material than an agent's training can be chosen from."""
+    assert {field.name for field in dataclasses.fields(Pool)} == {"env", "candidates", "test"}
