@@ -25,6 +25,7 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
   run    learn a task from preferences:  prefrl run --env HalfCheetah-v4
   eval   evaluate a finished run:        prefrl eval RUN --video out.mp4
   bench  compare query strategies:       prefrl bench --strategies uniform disagreement --out DIR
+  report make its report anew:           prefrl report DIR
 
 prefrl COMMAND --help lists a command's options."""
 
@@ -114,11 +115,22 @@ class BenchCommand:
     ray_address: str = "auto"
 
 
+@dataclass(frozen=True)
+class ReportCommand:
+    """Make a benchmark's report anew, from its results alone.
+
+    Args:
+        folder: the benchmark's, which holds results.parquet.
+    """
+
+    folder: tyro.conf.Positional[Path]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     commands: dict[str, Callable[[list[str]], None]] = {
-        "run": _run, "eval": _eval, "bench": _bench
+        "run": _run, "eval": _eval, "bench": _bench, "report": _report
     }  # fmt: skip
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
@@ -270,7 +282,10 @@ def _bench(words: list[str]) -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     from prefrl.benchmark.executors import Executor, LocalExecutor
     from prefrl.benchmark.queries import QueryBenchmark, run_benchmark
+    from prefrl.benchmark.report import make_report
+    from prefrl.benchmark.results import import_pyarrow, write_results
 
+    import_pyarrow()  # rather now than after hours
     benchmark = QueryBenchmark(
         envs=command.envs,
         strategies=command.strategies,
@@ -288,7 +303,19 @@ def _bench(words: list[str]) -> None:
     else:
         executor = LocalExecutor(jobs=command.jobs, threads=command.threads)
     ledger, failures = run_benchmark(benchmark, command.out, executor=executor)
-    finished = len({row["cell"] for row in ledger.rows()})
-    print(f"{finished} cells are finished in {command.out}")
+    # What all cells have in common stands in the folder's grid.json.
+    rows = [{k: v for k, v in row.items() if k != "settings"} for row in ledger.rows()]
+    if rows:
+        write_results(rows, command.out)
+        page = make_report(command.out)
+        num_cells = len({row["cell"] for row in rows})
+        print(f"{num_cells} cells are finished; the report is {page}")
     if failures:
         raise PrefrlError(f"{len(failures)} cells failed; the same command tries them again")
+
+
+def _report(words: list[str]) -> None:
+    command = _parse(ReportCommand, words, prog="prefrl report")
+    from prefrl.benchmark.report import make_report
+
+    print(make_report(command.folder))

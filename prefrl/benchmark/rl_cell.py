@@ -69,7 +69,6 @@ def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
             "accuracy": summary["reward_holdout_accuracy"],
             "correlation": summary["reward_true_correlation"],
             "select_s": summary["wall_breakdown"]["query_s"],
-            "is_final": True,
         }
     )
     return rows
