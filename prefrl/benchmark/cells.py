@@ -19,6 +19,9 @@ Row = dict[str, Any]
 Keep = Callable[[], None]
 """Says that what the work folder holds now is worth going on from, wherever the cell goes on."""
 
+TRUE_REWARD = "true reward"
+"""The strategy of the arm that asks nothing: it trains on the environment's own reward."""
+
 AXES = ("mode", "env", "strategy", "teacher", "seed", "settings")
 _PART_LENGTH = 32  # letters of each axis in an id: file systems allow 255 in all
 

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from prefrl.benchmark.cells import Cell
+from prefrl.benchmark.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.executors import Executor, LocalExecutor, run_grid
 from prefrl.benchmark.grid import Failure, Ledger
 from prefrl.benchmark.pool import PoolSettings, cached
 from prefrl.benchmark.reward_cell import Schedule, run_reward_cell, teacher_config
-from prefrl.benchmark.rl_cell import TRUE_REWARD, run_rl_cell
+from prefrl.benchmark.rl_cell import run_rl_cell
 from prefrl.envs.registry import find_spec
 from prefrl.errors import ConfigError
 from prefrl.queries import make_strategy

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prefrl.benchmark.analysis import Analysis, Band, digits_of, plain_number
+from prefrl.benchmark.cells import TRUE_REWARD
 from prefrl.benchmark.statistics import Estimate
-from prefrl.benchmark.study import TRUE_REWARD, UNIFORM, Study
+from prefrl.benchmark.study import UNIFORM, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

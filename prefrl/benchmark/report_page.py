@@ -14,9 +14,10 @@ from prefrl.benchmark.analysis import (
     interval_text,
     plain_number,
 )
+from prefrl.benchmark.cells import TRUE_REWARD
 from prefrl.benchmark.report_figures import score_label
 from prefrl.benchmark.statistics import Estimate
-from prefrl.benchmark.study import TRUE_REWARD, UNIFORM, Study
+from prefrl.benchmark.study import UNIFORM, Study
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --muted: #5f6673; --line: #d9dce2; --page: #fff;

@@ -3,14 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from prefrl.benchmark.cells import Cell, Keep, Row
+from prefrl.benchmark.cells import TRUE_REWARD, Cell, Keep, Row
 from prefrl.benchmark.reward_cell import teacher_config
 from prefrl.config import QueryConfig, RewardConfig, RunConfig
 from prefrl.metrics import read_metrics
 from prefrl.runs import resume, run
-
-# The arm beside the strategies: the same agent on the environment's own reward.
-TRUE_REWARD = "true reward"
 
 _MEASURES = {
     "true_return": "true_return",

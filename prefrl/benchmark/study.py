@@ -10,13 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
+from prefrl.benchmark.cells import TRUE_REWARD
 from prefrl.benchmark.results import Row
 from prefrl.benchmark.statistics import FloatArray, area_under_curve, relative_to
 from prefrl.errors import DataError
 
 UNIFORM = "uniform"
-TRUE_REWARD = "true reward"
-"""The arm that asks nothing, for it trains on the environment's own reward."""
 
 Stratum = tuple[str, str]
 """Environment and teacher."""

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from prefrl.benchmark.cells import Cell
+from prefrl.benchmark.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.pool import Pool, PoolSettings, cached
 from prefrl.benchmark.queries import QueryBenchmark
 from prefrl.benchmark.reward_cell import Schedule, run_reward_cell, teacher_config
-from prefrl.benchmark.rl_cell import TRUE_REWARD, config_of, run_rl_cell
+from prefrl.benchmark.rl_cell import config_of, run_rl_cell
 from prefrl.cli import main
 from prefrl.errors import ConfigError, StorageError
 from prefrl.queries import ACQUISITIONS
