@@ -129,12 +129,14 @@ def import_pyarrow() -> None:
     """Makes sure that pyarrow is there.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: it is not installed, or does not go with what is.
     """
     try:
         importlib.import_module("pyarrow")
     except ModuleNotFoundError as error:
         raise ConfigError("pyarrow is not installed; pip install 'prefrl[bench]'") from error
+    except ImportError as error:  # A recent one beside a NumPy of before 2.
+        raise ConfigError(f"pyarrow cannot be used: {error}") from error
 
 
 def _known_columns() -> set[str]:

@@ -188,3 +188,14 @@ def test_without_pyarrow_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"^pyarrow is not installed; .*'prefrl\[bench\]'$"):
         call(tmp_path)
+
+
+def test_a_pyarrow_that_does_not_go_with_what_is_installed_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('pyarrow requires NumPy 2.0 or newer')")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"^pyarrow cannot be used: .* NumPy 2\.0 or newer$"):
+        read_results(tmp_path)
