@@ -279,7 +279,6 @@ def _eval(words: list[str]) -> None:
 
 def _bench(words: list[str]) -> None:
     command = _parse(BenchCommand, words, prog="prefrl bench")
-    os.environ.setdefault("MUJOCO_GL", "egl")
     from prefrl.benchmark.executors import Executor, LocalExecutor
     from prefrl.benchmark.queries import QueryBenchmark, run_benchmark
     from prefrl.benchmark.report import make_report

@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 _SIZE_IN = (9.6, 4.0)
 _SQUARE_IN = (6.0, 6.0)
 _DPI = 125
-_INK, _MUTED, _FAINT = "#1f2430", "#5f6673", "#d9dce2"
+INK, MUTED, FAINT = "#1f2430", "#5f6673", "#d9dce2"
 _TRUE, _LEARNED = "#0b66b0", "#c8551b"
 # Okabe and Ito 2008: told apart also by those who confuse red and green.
 _ARMS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8f6bd1")
@@ -129,9 +129,9 @@ def plot_arms(
         title="mean, and lowest to highest seed",
         title_fontsize=9,
         alignment="left",
-        labelcolor=_INK,
+        labelcolor=INK,
     )
-    legend.get_title().set_color(_MUTED)
+    legend.get_title().set_color(MUTED)
     for text in legend.get_texts():
         text.set_parse_math(False)
     _save(figure, path)
@@ -153,7 +153,7 @@ def plot_reliability(bins: Bins, path: str | os.PathLike[str], *, title: str) ->
     """
     figure = _new_figure(title, _SQUARE_IN)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     _finish_shares(axes)
     axes.set_xlabel("predicted probability that left is better")
     axes.set_ylabel("share of answers that said left")
@@ -167,7 +167,7 @@ def plot_reliability(bins: Bins, path: str | os.PathLike[str], *, title: str) ->
         axes.scatter(x, y, areas, color=_TRUE, edgecolors="white", zorder=4, clip_on=False)
         note = f"{bins.counts.sum():,} answers, {_span(bins.counts)} a dot;  "
         note += "bars: 95% interval;  dashed: calibrated"
-    axes.set_title(note, loc="left", color=_MUTED, fontsize=9)
+    axes.set_title(note, loc="left", color=MUTED, fontsize=9)
     _save(figure, path)
 
 
@@ -202,7 +202,7 @@ def _new_figure(title: str, size_in: tuple[float, float] = _SIZE_IN) -> "Figure"
 
     figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained", facecolor="white")
     figure.suptitle(
-        title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=_INK, parse_math=False
+        title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK, parse_math=False
     )
     return figure
 
@@ -266,8 +266,8 @@ def _finish_axes(axes: "Axes", last_step: float) -> None:
     low, high = axes.get_ylim()
     if high - low >= 10:  # Otherwise whole numbers would hide what differs.
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.grid(axis="y", color=_FAINT, linewidth=0.7)
-    _mute(axes)
+    axes.grid(axis="y", color=FAINT, linewidth=0.7)
+    mute(axes)
 
 
 def _finish_shares(axes: "Axes") -> None:
@@ -275,18 +275,23 @@ def _finish_shares(axes: "Axes") -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
-    axes.grid(color=_FAINT, linewidth=0.7)
-    _mute(axes)
+    axes.grid(color=FAINT, linewidth=0.7)
+    mute(axes)
 
 
-def _mute(axes: "Axes") -> None:
-    """What is not drawn from figures steps back."""
+def mute(axes: "Axes", *, label_size: float = 10) -> None:
+    """What is not drawn from figures steps back.
+
+    Args:
+        axes: drawn on already.
+        label_size: of the axes' names, in points; ticks are a point smaller.
+    """
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT)
-    axes.tick_params(colors=_MUTED, labelsize=9, length=3)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=MUTED, labelsize=label_size - 1, length=3)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=_INK, fontsize=10)
+        label.set(color=INK, fontsize=label_size)
 
 
 def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None:
@@ -294,15 +299,15 @@ def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None
     if not len(steps):
         return
     for step in steps:
-        axes.axvline(step, color=_MUTED, alpha=0.28, linewidth=0.7, zorder=0.5)
+        axes.axvline(step, color=MUTED, alpha=0.28, linewidth=0.7, zorder=0.5)
     labels = [f"{count:,.0f}" for count in answers]
     gap = (2 + len(labels[-1])) * _LABEL_CHARACTER * axes.get_xlim()[1]
     labelled = _far_apart(steps, gap)
     above = axes.secondary_xaxis("top")
     above.set_xticks(steps[labelled], [labels[i] for i in labelled])
     above.set_xticks(steps, minor=True)
-    above.set_xlabel("answers so far, at each query session", color=_MUTED, fontsize=9)
-    above.tick_params(which="both", colors=_MUTED, labelsize=8.5, length=4)
+    above.set_xlabel("answers so far, at each query session", color=MUTED, fontsize=9)
+    above.tick_params(which="both", colors=MUTED, labelsize=8.5, length=4)
     above.spines["top"].set_visible(False)
 
 

@@ -105,7 +105,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "prefrl.benchmark": (
         *LEAVES,
+        "prefrl.loop",
         "prefrl.metrics",
+        "prefrl.plots",
         "prefrl.resolution",
         "prefrl.runs",
         "prefrl.feedback",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,6 @@ class QueryBenchmark:
     mode: Mode = "reward"
     steps: int = 300_000
     candidates: int = 1_000
-    pool: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("envs", "strategies", "teachers"):
@@ -82,7 +81,7 @@ class QueryBenchmark:
 
     def pool_settings(self, env: str) -> PoolSettings:
         """The pool that strategies choose from."""
-        return PoolSettings(env, steps=self.steps, **self.pool)
+        return PoolSettings(env, steps=self.steps)
 
     def settings(self) -> dict[str, Any]:
         """What all cells have in common, as JSON values."""

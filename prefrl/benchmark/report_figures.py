@@ -15,6 +15,7 @@ from prefrl.benchmark.analysis import Analysis, Band, digits_of, plain_number
 from prefrl.benchmark.cells import TRUE_REWARD
 from prefrl.benchmark.statistics import Estimate
 from prefrl.benchmark.study import UNIFORM, Study
+from prefrl.plots import FAINT, INK, MUTED, mute
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _WIDTH_IN = 9.6
 _DPI = 125
-_INK, _MUTED, _FAINT = "#1f2430", "#5f6673", "#d9dce2"  # those of prefrl.plots
+_LABEL_SIZE = 9.5
 _BACKGROUND = "#c3c7d0"
 # Okabe and Ito 2008, and three more; the second ten of twenty are dashed.
 _COLOURS = (
@@ -81,7 +82,7 @@ def score_label(study: Study) -> str:
 
 def _style(study: Study, strategy: str) -> dict[str, Any]:
     if strategy == UNIFORM:
-        return {"color": _INK, "linestyle": "-"}
+        return {"color": INK, "linestyle": "-"}
     index = [name for name in study.strategies if name != UNIFORM].index(strategy)
     dashes = _DASHES[index // len(_COLOURS) % len(_DASHES)]
     return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": dashes}
@@ -149,7 +150,7 @@ def _interquartile_means(analysis: Analysis) -> "Figure":
     for axes, (title, estimates) in zip(panels, columns, strict=True):
         _draw_intervals(axes, analysis, estimates, analysis.ranking)
         if UNIFORM in estimates:
-            axes.axvline(float(estimates[UNIFORM].value), color=_MUTED, linewidth=0.8, zorder=0)
+            axes.axvline(float(estimates[UNIFORM].value), color=MUTED, linewidth=0.8, zorder=0)
         _title(axes, title)
         axes.set_xlabel(score_label(study))
     return figure
@@ -159,7 +160,7 @@ def _improvement(analysis: Analysis) -> "Figure":
     names = sorted(analysis.improvement, key=lambda name: -float(analysis.improvement[name].value))
     figure, (axes,) = _rows(names, 1)
     _draw_intervals(axes, analysis, analysis.improvement, names)
-    axes.axvline(0.5, color=_MUTED, linewidth=0.8, zorder=0)
+    axes.axvline(0.5, color=MUTED, linewidth=0.8, zorder=0)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("probability that a run of it beats a run of uniform")
     return figure
@@ -179,7 +180,7 @@ def _profiles(analysis: Analysis) -> "Figure":
     labels = {name: name for name in names} | {"": f"{num_others} others"}
     _legend(figure, [(handles[key], labels[key]) for key in labels if key in handles])
     axes.set_ylim(-0.02, 1.02)
-    axes.grid(axis="y", color=_FAINT, linewidth=0.7)
+    axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.set_xlabel(f"threshold: {score_label(analysis.study)}")
     axes.set_ylabel("share of runs above it")
     return figure
@@ -247,8 +248,8 @@ def _draw_reference(axes: "Axes", band: Band) -> Any:
     is_known = np.isfinite(band.height.value)
     x, value = band.x[is_known], band.height.value[is_known]
     if len(x) == 1:
-        return axes.axhline(value[0], color=_MUTED, linestyle=(0, (4, 2)), linewidth=1.2)
-    (line,) = axes.plot(x, value, color=_MUTED, linestyle=(0, (4, 2)), linewidth=1.2, zorder=2)
+        return axes.axhline(value[0], color=MUTED, linestyle=(0, (4, 2)), linewidth=1.2)
+    (line,) = axes.plot(x, value, color=MUTED, linestyle=(0, (4, 2)), linewidth=1.2, zorder=2)
     return line
 
 
@@ -262,7 +263,7 @@ def _draw_intervals(
         estimate = estimates[name]
         if not np.isfinite(estimate.value):
             axes.text(0.02, row, "not known", transform=axes.get_yaxis_transform(), va="center",
-                      fontsize=8.5, color=_MUTED)  # fmt: skip
+                      fontsize=8.5, color=MUTED)  # fmt: skip
             continue
         colour = _style(analysis.study, name)["color"]
         value, low, high = (float(e) for e in (estimate.value, estimate.low, estimate.high))
@@ -278,7 +279,7 @@ def _draw_intervals(
             textcoords="offset points",
             va="center",
             fontsize=8.5,
-            color=_INK,
+            color=INK,
         )
 
 
@@ -289,9 +290,9 @@ def _rows(names: Sequence[str], num_columns: int) -> tuple["Figure", list["Axes"
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     for axes in panels:
-        axes.grid(axis="x", color=_FAINT, linewidth=0.7)
-        _mute(axes)
-        axes.tick_params(axis="y", length=0, labelsize=9.5, labelcolor=_INK)
+        axes.grid(axis="x", color=FAINT, linewidth=0.7)
+        mute(axes, label_size=_LABEL_SIZE)
+        axes.tick_params(axis="y", length=0, labelsize=9.5, labelcolor=INK)
     for label in panels[0].get_yticklabels():
         label.set_parse_math(False)
     return figure, panels
@@ -312,14 +313,14 @@ def _panels(
             last = [axes for axes in grid[:, column] if axes.get_visible()][-1]
             last.tick_params(labelbottom=True)
     for axes in panels[:num]:
-        _mute(axes)
+        mute(axes, label_size=_LABEL_SIZE)
     return figure, panels[:num]
 
 
 def _finish_curves(axes: "Axes", axis: str) -> None:
     from matplotlib.ticker import EngFormatter, PercentFormatter
 
-    axes.grid(axis="y", color=_FAINT, linewidth=0.7)
+    axes.grid(axis="y", color=FAINT, linewidth=0.7)
     axes.margins(x=0.03)
     axes.xaxis.set_major_formatter(PercentFormatter(1) if axis == "share" else EngFormatter(sep=""))
 
@@ -332,11 +333,11 @@ def _new_figure(height_in: float) -> "Figure":
 
 def _label(figure: "Figure", x: str, y: str) -> None:
     """Names the axes of all panels at once."""
-    figure.supxlabel(x, fontsize=9.5, color=_INK, parse_math=False)
-    figure.supylabel(y, fontsize=9.5, color=_INK, parse_math=False)
+    figure.supxlabel(x, fontsize=9.5, color=INK, parse_math=False)
+    figure.supylabel(y, fontsize=9.5, color=INK, parse_math=False)
 
 
-def _title(axes: "Axes", text: str, colour: str = _INK) -> None:
+def _title(axes: "Axes", text: str, colour: str = INK) -> None:
     size = 9.5 * min(1.0, max(_LONG_TITLE / max(len(text), 1), 0.6))
     title = axes.set_title(text, loc="left", fontsize=size, fontweight="bold", color=colour)
     title.set_parse_math(False)
@@ -352,16 +353,7 @@ def _legend(figure: "Figure", entries: Sequence[tuple[Any, str]]) -> None:
         ncols=min(len(entries), 5),
         frameon=False,
         fontsize=9,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-
-
-def _mute(axes: "Axes") -> None:
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT)
-    axes.tick_params(colors=_MUTED, labelsize=8.5, length=3)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=_INK, fontsize=9.5)

@@ -16,6 +16,7 @@ from prefrl.config import RewardConfig, TeacherConfig
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
+from prefrl.loop import MAX_QUERIES_PER_ANSWER
 from prefrl.queries import Uniform, make_strategy
 from prefrl.queries.base import checked_pairs
 from prefrl.resolution import teacher_settings
@@ -27,9 +28,6 @@ from prefrl.types import QueryStrategy
 
 # Pairs of test segments that a model is measured on.
 NUM_TEST_PAIRS = 4_000
-VALIDATION_FRACTION = 0.15
-# A teacher that skips is asked again until so many times the wanted answers were put to it.
-MAX_QUERIES_PER_ANSWER = 20
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,7 @@ class _Study:
     learner: RewardTrainer
     streams: Streams
     schedule: Schedule
-    dataset: PreferenceDataset = field(
-        default_factory=lambda: PreferenceDataset(VALIDATION_FRACTION)
-    )
+    dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
 
     def ask(self, strategy: QueryStrategy, total: int, session: int) -> float:
         """Asks until there are `total` answers; returns the seconds that choosing took."""

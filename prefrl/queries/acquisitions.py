@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.queries.candidates import Candidates
+from prefrl.queries.naming import into
 from prefrl.segments import FloatArray
 
 Values = NDArray[np.floating]
@@ -23,20 +24,8 @@ ACQUISITIONS: dict[str, Acquisition] = {}
 NEWEST_EPISODES = 10
 
 
-def acquisition(name: str) -> Callable[[Acquisition], Acquisition]:
-    """Makes an acquisition available by name, to be combined with any selector.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-
-    def add(values_of: Acquisition) -> Acquisition:
-        if name in ACQUISITIONS:
-            raise ValueError(f"there is an acquisition {name!r} already")
-        ACQUISITIONS[name] = values_of
-        return values_of
-
-    return add
+acquisition = into(ACQUISITIONS, "an acquisition")
+"""Makes an acquisition available by name, to be combined with any selector."""
 
 
 @acquisition("uniform")

@@ -15,6 +15,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from prefrl.queries.acquisitions import Values
 from prefrl.queries.candidates import Candidates
+from prefrl.queries.naming import into
 from prefrl.types import Pairs
 
 Selector = Callable[[Values, Candidates, int], Pairs]
@@ -32,20 +33,8 @@ HULL_DIMS = 4
 _Array = NDArray[np.float64]
 
 
-def selector(name: str) -> Callable[[Selector], Selector]:
-    """Makes a selector available by name, to be combined with any acquisition.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-
-    def add(choose: Selector) -> Selector:
-        if name in SELECTORS:
-            raise ValueError(f"there is a selector {name!r} already")
-        SELECTORS[name] = choose
-        return choose
-
-    return add
+selector = into(SELECTORS, "a selector")
+"""Makes a selector available by name, to be combined with any acquisition."""
 
 
 def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Generator) -> Pairs:

@@ -7,19 +7,8 @@ import pytest
 
 from prefrl.benchmark.cell_process import THREAD_VARIABLES, death, function_name
 from prefrl.benchmark.executors import LocalExecutor, num_cores, run_grid
-from prefrl.benchmark.grid import Ledger
 from prefrl.errors import ConfigError
 from tests.benchmark.grid_cells import act, cell_that, entries, is_alive, wait_until
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "out", {})
-
-
-@pytest.fixture
-def diary(tmp_path):
-    return tmp_path / "diary"
 
 
 def run(ledger, cells, *, jobs=2, **options):

@@ -15,7 +15,6 @@ import pytest
 
 from prefrl.benchmark import ray_executor
 from prefrl.benchmark.executors import LocalExecutor, run_grid
-from prefrl.benchmark.grid import Ledger
 from prefrl.benchmark.ray_executor import RayExecutor, import_ray
 from prefrl.checkpoint import claimed
 from prefrl.errors import ConfigError, PrefrlError
@@ -31,16 +30,6 @@ except ModuleNotFoundError:
 
 pytestmark = pytest.mark.xdist_group("ray")
 with_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: pip install 'prefrl[ray]'")
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "out", {})
-
-
-@pytest.fixture
-def diary(tmp_path):
-    return tmp_path / "diary"
 
 
 @pytest.fixture(scope="module")

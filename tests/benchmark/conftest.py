@@ -1,0 +1,15 @@
+"""Where cells of a grid leave what they did."""
+
+import pytest
+
+from prefrl.benchmark.grid import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "out", {})
+
+
+@pytest.fixture
+def diary(tmp_path):
+    return tmp_path / "diary"
