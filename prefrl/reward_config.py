@@ -59,7 +59,9 @@ class RewardConfig:
         learning_rate: AdamW's, after warm-up.
         cooldown: share of the gradient steps, the last ones, over which it falls to 0.
         weight_decay: AdamW's, of all parameters alike.
-        batch_size: comparisons a gradient step sees.
+        batch_size: comparisons a gradient step sees,
+        step_stride: and every how many-th step of their segments, from a random first one; 1 for
+            all of them. At least 12 are seen, and every step of a pooled sequence.
         max_updates: gradient steps per session, at most,
         min_epochs: or as many as it takes to see every answer so often, if that is more.
         warmup_updates: gradient steps over which the learning rate rises linearly.
@@ -95,6 +97,7 @@ class RewardConfig:
     cooldown: Probability | None = None
     weight_decay: NonNegativeFloat = 1e-2
     batch_size: PositiveInt = 32
+    step_stride: PositiveInt = 2
     max_updates: PositiveInt = 200
     min_epochs: NonNegativeFloat = 1.0
     warmup_updates: CountInt = 10

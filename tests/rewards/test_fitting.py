@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from prefrl.config import RewardConfig
@@ -21,6 +23,8 @@ from prefrl.rewards.fitting import (
     loss_of,
     mean_loss,
     regularised,
+    stride_of,
+    thinned,
 )
 from prefrl.rewards.losses import (
     bradley_terry_nll,
@@ -368,6 +372,69 @@ class TestLossOf:
         logits = comparison_logits(model, answers.pairs[1:3], about[1:3])
         expected = bradley_terry_nll(logits, answers.p_left[1:3], torch.ones(2, 3)).sum()
         torch.testing.assert_close(loss, expected)
+
+
+class TestThinned:
+    @given(steps=st.integers(1, 30), stride=st.integers(1, 4), seed=st.integers(0, 9))
+    def test_steps_lie_a_stride_apart_from_a_random_first_one(self, steps, stride, seed):
+        stride = min(stride, steps)
+        pairs = torch.arange(2 * steps).view(1, 2, steps, 1)
+        some, share = thinned(pairs, stride, rng(seed))
+        first = int(some[0, 0, 0, 0])
+        assert first < stride
+        assert some[0, 0, :, 0].tolist() == list(range(first, steps, stride))
+        assert some[0, 1, :, 0].tolist() == list(range(steps + first, 2 * steps, stride))
+        assert share == some.shape[2] / steps
+
+    def test_every_first_step_has_its_turn(self):
+        pairs, draw = torch.arange(6).view(1, 2, 3, 1), rng()
+        assert {int(thinned(pairs, 3, draw)[0][0, 0, 0, 0]) for _ in range(50)} == {0, 1, 2}
+
+    def test_scores_of_what_is_left_stand_for_all(self):
+        model, pairs = make_model(), rows(5, 2, 12)
+        with torch.no_grad():
+            whole = comparison_logits(model, pairs)
+            parts = [comparison_logits(model, pairs[:, :, first::3]) * 3 for first in range(3)]
+        torch.testing.assert_close(torch.stack(parts).mean(0), whole)
+
+    @pytest.mark.parametrize(
+        ("asked", "steps", "pooling", "stride"),
+        [
+            (2, 50, "none", 2),
+            (4, 50, "none", 4),
+            (9, 50, "none", 4),
+            (2, 24, "none", 2),
+            (2, 23, "none", 1),
+            (2, 1, "none", 1),
+            (1, 50, "none", 1),
+            (2, 50, "mean", 1),
+            (2, 50, "last", 1),
+        ],
+    )
+    def test_twelve_steps_are_left_and_pooled_sequences_whole(self, asked, steps, pooling, stride):
+        answers = dataclasses.replace(answers_of(3), pairs=rows(3, 2, steps))
+        config = RewardConfig(step_stride=asked)
+        assert stride_of(config, make_model(pooling=pooling), answers) == stride
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_where_steps_are_alike_the_loss_is_that_of_whole_segments(self, shape):
+        pairs = rows(6, 2, 1).expand(6, 2, 25, -1)
+        answers = dataclasses.replace(answers_of(6), pairs=pairs)
+        model, everything = make_model(**shape), list(range(6))
+        losses = [
+            loss_of(model, answers, everything, objective(step_stride=stride), rng())
+            for stride in (1, 2)
+        ]
+        torch.testing.assert_close(losses[1], losses[0])
+
+    def test_a_fit_to_every_second_step_learns_what_whole_segments_say(self):
+        pairs = rows(40, 2, 26)
+        totals = pairs[..., 0].sum(-1)
+        p_left = (totals[:, 0] > totals[:, 1]).float()
+        answers = dataclasses.replace(answers_of(40), pairs=pairs, p_left=p_left)
+        model = make_model()
+        descend(model, answers, objective(step_stride=2, max_updates=200), rng=rng())
+        assert mean_loss(model, answers, 0.0) < 0.3
 
 
 class TestMeanLoss:
