@@ -38,11 +38,16 @@ PLAIN: dict[str, Any] = {
     "weight_decay": 0.0,
     "temperature": False,
     "patience": 10**9,
+    "step_stride": 1,
+    "full_rate_answers": float("inf"),
 }
 
 MEASURES = ("accuracy", "nll", "brier", "ece", "ause")
 NUM_RESAMPLES = 10_000
 MAX_NEWTON_STEPS = 50
+# The prior of the linear model is chosen among these, in answers, by as many folds.
+PRECISIONS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
+NUM_INNER_FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -326,11 +331,54 @@ def ensemble(task: Task) -> Predict:
     return fitted(task, dataclasses.replace(plain, **PLAIN))
 
 
-def linear(task: Task) -> Predict:
-    """Bradley-Terry on summed features: logistic regression with a unit Gaussian prior.
+def _folds_of(task: Task) -> NDArray[np.int64]:
+    """(N,) which of `NUM_INNER_FOLDS` folds each training answer is in; groups stay whole."""
+    group = task.data.group
+    names = np.arange(len(task.train)) if group is None else group[task.train]
+    groups, members = np.unique(names, return_inverse=True)
+    order = Streams(task.seed).generator("linear-folds").permutation(len(groups))
+    folds: NDArray[np.int64] = order[members.reshape(-1)] % NUM_INNER_FOLDS
+    return folds
 
-    Features are standardised over the training segments. Solved by Newton's method, steps
-    halved where they lead uphill.
+
+def logistic_weights(
+    features: NDArray[np.float64], p_left: Probabilities, *, precision: float
+) -> NDArray[np.float64]:
+    """Logistic regression through the origin, by Newton's method.
+
+    Args:
+        features: (N, D).
+        p_left: (N,) answers in [0, 1].
+        precision: of the weights' Gaussian prior around 0, above 0.
+
+    Returns:
+        (D,) weights; 0 without answers.
+    """
+    weights = np.zeros(features.shape[1])
+
+    def cost(weights: NDArray[np.float64]) -> float:
+        logits = features @ weights
+        surprise = np.logaddexp(0, logits) - p_left * logits
+        return float(surprise.sum() + 0.5 * precision * weights @ weights)
+
+    for _ in range(MAX_NEWTON_STEPS):
+        p = 0.5 * (1 + np.tanh(0.5 * features @ weights))
+        gradient = features.T @ (p - p_left) + precision * weights
+        curvature = (features.T * (p * (1 - p))) @ features + precision * np.eye(len(weights))
+        step = np.linalg.solve(curvature, gradient)
+        if np.abs(step).max() < 1e-8:
+            break
+        while cost(weights - step) > cost(weights) and np.abs(step).max() > 1e-8:
+            step = 0.5 * step  # Far from the minimum a whole step may lead past it.
+        weights = weights - step
+    return weights
+
+
+def linear(task: Task) -> Predict:
+    """Bradley-Terry on summed features: logistic regression with a Gaussian prior.
+
+    Features are standardised over the training segments. The prior's precision is the one of
+    `PRECISIONS` under which models that leave out a part of the training answers predict it best.
     """
     data = task.data
 
@@ -341,23 +389,19 @@ def linear(task: Task) -> Predict:
     left, right = summed(task.train, 0), summed(task.train, 1)
     spread = np.concatenate([left, right]).std(0)
     scale = 1 / np.where(spread > 1e-9, spread, np.inf)
-    features, weights = (left - right) * scale, np.zeros(left.shape[1])
+    features, p_left = (left - right) * scale, task.p_left
+    folds = _folds_of(task)
 
-    def cost(weights: NDArray[np.float64]) -> float:
-        logits = features @ weights
-        surprise = np.logaddexp(0, logits) - task.p_left * logits
-        return float(surprise.sum() + 0.5 * weights @ weights)
+    def surprise(precision: float) -> float:
+        logits = np.zeros(len(folds))
+        for fold in range(NUM_INNER_FOLDS):
+            is_out = folds == fold
+            logits[is_out] = features[is_out] @ logistic_weights(
+                features[~is_out], p_left[~is_out], precision=precision
+            )
+        return float((np.logaddexp(0, logits) - p_left * logits).sum())
 
-    for _ in range(MAX_NEWTON_STEPS):
-        p = 0.5 * (1 + np.tanh(0.5 * features @ weights))
-        gradient = features.T @ (p - task.p_left) + weights
-        curvature = (features.T * (p * (1 - p))) @ features + np.eye(len(weights))
-        step = np.linalg.solve(curvature, gradient)
-        if np.abs(step).max() < 1e-8:
-            break
-        while cost(weights - step) > cost(weights) and np.abs(step).max() > 1e-8:
-            step = 0.5 * step  # Far from the minimum a whole step may lead past it.
-        weights = weights - step
+    weights = logistic_weights(features, p_left, precision=min(PRECISIONS, key=surprise))
 
     def predict(rows: Rows) -> Predictions:
         logits = (summed(rows, 0) - summed(rows, 1)) * scale @ weights

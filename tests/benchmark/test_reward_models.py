@@ -13,6 +13,7 @@ from prefrl.benchmark.reward_models import (
     Task,
     flipped,
     linear,
+    logistic_weights,
     measure,
     summarised,
     tasks_of,
@@ -116,22 +117,32 @@ def test_what_a_file_cannot_give_is_refused(data: Recorded) -> None:
         Setting(0)
 
 
-def test_the_linear_model_is_where_the_gradient_is_0() -> None:
-    # One feature, differences 2, 2, 2 and -2 about the left; spread over all segments is 1.
-    observations = np.array([[1.0], [-1.0]] * 4, dtype=np.float32)
-    data = Recorded(
-        observations=observations,
-        actions=np.zeros((8, 0), dtype=np.float32),
-        starts=np.array([[0, 1], [2, 3], [4, 5], [7, 6]]),
-        segment_length=1,
-        p_left=np.array([1.0, 1.0, 0.0, 0.0]),
-    )
-    rows = np.arange(4)
-    p = linear(Task(data, rows, data.p_left, rows, 0))(rows).p
-    # Left wins 3 of 4 by a difference of 2: (4 p - 3) * 2 + w = 0 with p = sigmoid(2 w).
-    weight = 0.5 * np.log(p[0] / (1 - p[0]))
-    assert (4 * p[0] - 3) * 2 + weight == pytest.approx(0.0, abs=1e-6)
-    np.testing.assert_allclose(p, [p[0], p[0], p[0], 1 - p[0]])
+@pytest.mark.parametrize("precision", [1.0, 5.0])
+def test_logistic_weights_are_where_the_gradient_is_0(precision: float) -> None:
+    features, p_left = np.array([[2.0], [2.0], [2.0], [-2.0]]), np.array([1.0, 1.0, 0.0, 0.0])
+    (weight,) = logistic_weights(features, p_left, precision=precision)
+    # Left wins 3 of 4 by a difference of 2: (4 p - 3) * 2 + precision * w = 0, p = sigmoid(2 w).
+    p = 1 / (1 + np.exp(-2 * weight))
+    assert (4 * p - 3) * 2 + precision * weight == pytest.approx(0.0, abs=1e-6)
+
+
+def test_without_answers_logistic_weights_are_those_of_the_prior() -> None:
+    assert logistic_weights(np.zeros((0, 2)), np.zeros(0), precision=1.0).tolist() == [0.0, 0.0]
+
+
+def test_the_linear_model_shrinks_more_where_there_is_more_noise() -> None:
+    def sureness(noise: float) -> float:
+        rng = np.random.default_rng(0)
+        observations = rng.standard_normal((400, 30)).astype(np.float32)
+        starts = np.arange(400).reshape(200, 2)
+        gap = observations[starts[:, 0], 0] - observations[starts[:, 1], 0]
+        p_left = (gap + noise * rng.standard_normal(200) > 0).astype(np.float64)
+        actions = np.zeros((400, 0), dtype=np.float32)
+        data = Recorded(observations, actions, starts, segment_length=1, p_left=p_left)
+        rows = np.arange(200)
+        return float(np.abs(linear(Task(data, rows, p_left, rows, 0))(rows).p - 0.5).mean())
+
+    assert sureness(10.0) < 0.2 < 0.4 < sureness(0.0)
 
 
 def test_a_feature_that_stands_still_does_not_hurt_the_linear_model(data: Recorded) -> None:
