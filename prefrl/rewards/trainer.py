@@ -17,6 +17,7 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
+from prefrl.rewards.banking import fill_bank, set_bank_alpha
 from prefrl.rewards.calibration import fit_temperature
 from prefrl.rewards.conformal import fit_conformal, least_answers
 from prefrl.rewards.crossfit import cross_fit, score_spread
@@ -30,7 +31,6 @@ from prefrl.rewards.fitting import (
     regularised,
 )
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.losses import bradley_terry_nll
 from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.rewards.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.seeding import Streams
@@ -39,8 +39,6 @@ from prefrl.types import State
 
 # The prior's precision stays below this share of the number of answers.
 MAX_PRIOR_SHARE = 0.1
-# The shares of the bank's pull among which held-out answers choose.
-_ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 # Models that estimate the error rate are fitted as if so many answers were random: they see
 # through many wrong answers, and where there are none they lose next to nothing.
 ASSUMED_RATE = 0.4
@@ -165,8 +163,14 @@ class RewardTrainer:
         self.model.set_reward_statistics(train.pairs.flatten(0, 2))
         self._set_temperature(train, held, reliability)
         self._set_interval(held)
-        self._fill_bank(comparisons, session)
-        self._set_bank_alpha(held)
+        self._num_banked = fill_bank(
+            self.model,
+            comparisons,
+            first=self._num_banked,
+            session=session,
+            generator=self._streams.torch_generator("bank", session),
+        )
+        set_bank_alpha(self.model, held, self.config.bank_alpha)
         return {
             "reward_updates": float(num_updates),
             "reward_error_rate": reliability.error_rate,
@@ -332,76 +336,6 @@ class RewardTrainer:
             return train.pairs[rows[chosen], sides[chosen]]
 
         return draw
-
-    @torch.no_grad()
-    def _fill_bank(self, comparisons: PreferenceDataset, session: int) -> None:
-        """Embeds what is in the bank anew, then offers it the segments of the new training answers.
-
-        A segment's key is twice its query's number, plus one on the right.
-        """
-        bank = self.model.bank
-        if bank.capacity == 0:
-            return
-        left = np.concatenate([batch.inputs() for batch in comparisons.left])
-        right = np.concatenate([batch.inputs() for batch in comparisons.right])
-        sides = torch.from_numpy(np.stack([left, right], axis=1)).flatten(0, 1)
-        sides = sides.to(self.model.input_mean.device)
-
-        def encode(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            segments = sides[keys.to(sides.device)]
-            outputs = self.model(segments)
-            rewards, uncertainty = (
-                outputs[name].flatten(1).mean(1) for name in ("rewards", "uncertainty")
-            )
-            return self.model.embed(segments), rewards, uncertainty
-
-        # What was in the bank is drawn towards itself no more: it is embedded without its pull.
-        self.model.bank_alpha.zero_()
-        bank.refresh(lambda keys: encode(keys)[:2], version=session)
-        is_fit = ~np.isnan(comparisons.p_left) & ~comparisons.is_validation
-        queries = np.flatnonzero(is_fit)
-        queries = queries[queries >= self._num_banked]
-        self._num_banked = len(comparisons)
-        if len(queries) == 0:
-            return
-        keys = torch.from_numpy((2 * queries[:, None] + np.arange(2)).reshape(-1))
-        embeddings, values, uncertainty = encode(keys)
-        bank.add(
-            embeddings,
-            values,
-            keys=keys,
-            version=session,
-            priority=uncertainty,
-            generator=self._streams.torch_generator("bank", session),
-        )
-
-    @torch.no_grad()
-    def _set_bank_alpha(self, held: Answers) -> None:
-        """The pull that explains held-out answers best; none unless it does so clearly."""
-        alpha, model = self.config.bank_alpha, self.model
-        if alpha != "auto":
-            model.bank_alpha.fill_(0.0 if model.bank.is_empty else alpha)
-            return
-        model.bank_alpha.zero_()
-        if model.bank.is_empty or len(held) == 0 or model.config.num_objectives > 1:
-            return
-        losses = []
-        for candidate in _ALPHAS:
-            model.bank_alpha.fill_(candidate)
-            losses.append(self._held_surprise(held))
-        best = int(np.argmin(losses))
-        # A gain within the noise of so few answers is none.
-        is_clear = losses[0] - losses[best] > 0.5 / np.sqrt(len(held)) * losses[0]
-        model.bank_alpha.fill_(_ALPHAS[best] if is_clear else 0.0)
-
-    def _held_surprise(self, held: Answers) -> float:
-        """Mean surprise at held-out answers of the reward as it is used, at its best scale."""
-        segments = held.pairs.flatten(0, 1)
-        rewards = self.model(segments)["rewards"].flatten(1).sum(1).view(-1, 2)
-        logits = (rewards[:, :1] - rewards[:, 1:]) * self.model.reward_std.mean()
-        temperature = fit_temperature(_doubles(logits), _doubles(held.p_left))
-        weights = torch.ones_like(logits)
-        return float(bradley_terry_nll(logits / temperature, held.p_left, weights).mean())
 
     def state(self) -> State:
         """The model's weights, statistics and bank; the optimiser starts afresh every session."""

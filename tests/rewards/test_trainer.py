@@ -8,7 +8,7 @@ import torch
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model, score_interval
+from prefrl.rewards import EnhancedRewardModel, RewardTrainer, score_interval
 from prefrl.rewards.conformal import fit_conformal, least_answers
 from prefrl.rewards.fitting import comparison_logits
 from prefrl.rewards.losses import preference_accuracy
@@ -17,19 +17,7 @@ from prefrl.seeding import Streams
 from prefrl.segments import SegmentBatch
 from tests import linear_task
 from tests.rewards.small_model import assert_same, weights_of
-
-
-def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
-    """A small ensemble that has seen nothing; `settings` are those of `RewardConfig`."""
-    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings})
-    model = build_model(
-        linear_task.INPUT_DIM,
-        config,
-        segment_length=1,
-        generator=streams.torch_generator("reward-weights"),
-        observation_dim=linear_task.OBSERVATION_DIM,
-    )
-    return RewardTrainer(model, config, streams=streams)
+from tests.rewards.small_trainer import make_trainer
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -425,48 +413,6 @@ class TestUpdates:
         np.testing.assert_array_equal(
             trainer.score_segments(segments), trainer.score_segments(segments)
         )
-
-
-class TestBank:
-    def test_it_holds_the_segments_of_training_answers_as_the_weights_now_see_them(self):
-        dataset = linear_task.comparisons(20, rng=rng(), validation_fraction=0.25)
-        trainer = make_trainer(max_updates=20)
-        for session in range(2):
-            trainer.fit(dataset, session=session)
-        bank, model = trainer.model.bank, trainer.model
-        keys = bank.keys_of_entries().numpy()
-        fitted = np.flatnonzero(~dataset.is_validation)
-        assert sorted(keys.tolist()) == sorted([*(2 * fitted), *(2 * fitted + 1)])
-        sides = np.stack([dataset.left[0].inputs(), dataset.right[0].inputs()], axis=1)
-        segments = torch.from_numpy(sides.reshape(-1, *sides.shape[2:])[keys])
-        with torch.no_grad():
-            own = torch.nn.functional.normalize(model.embed(segments), dim=-1)
-            torch.testing.assert_close(bank.embeddings_of_entries(), own)
-            rewards = model(segments)["rewards"].flatten(1).mean(1)
-            torch.testing.assert_close(bank.values[: len(bank)], rewards)
-
-    def test_new_answers_join_those_of_before(self):
-        dataset = linear_task.comparisons(10, rng=rng())
-        trainer = make_trainer(max_updates=5)
-        trainer.fit(dataset, session=0)
-        more = linear_task.comparisons(6, rng=rng(1))
-        dataset.add(more.left[0], more.right[0], more.p_left, session=1, rng=rng(2))
-        trainer.fit(dataset, session=1)
-        assert len(trainer.model.bank) == 32
-        assert trainer.model.bank.version == 1
-
-    def test_its_size_is_kept(self):
-        trainer = make_trainer(max_updates=5, bank_size=7)
-        trainer.fit(linear_task.comparisons(10, rng=rng()), session=0)
-        assert len(trainer.model.bank) == 7
-
-    @pytest.mark.parametrize(("setting", "at_most"), [(0.0, 0.0), (0.5, 0.5), ("auto", 1.0)])
-    def test_its_pull_is_the_one_that_was_asked_for(self, setting, at_most):
-        dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.3)
-        trainer = make_trainer(max_updates=40, bank_alpha=setting)
-        trainer.fit(dataset, session=0)
-        alpha = float(trainer.model.bank_alpha)
-        assert alpha == setting or (setting == "auto" and 0 <= alpha <= at_most)
 
 
 class TestNoise:
