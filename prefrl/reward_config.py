@@ -56,9 +56,7 @@ class RewardConfig:
         bank_alpha: how far they draw it; auto chooses on held-out answers, 0 leaves rewards alone.
         scale_by_segment: rewards a step start out so small that whole segments differ by about
             one nat, whatever the length and the robot.
-        learning_rate: AdamW's, after warm-up,
-        full_rate_answers: with so many answers or fewer; it falls with the square root of how many
-            times more there are. inf: it does not.
+        learning_rate: AdamW's, after warm-up.
         cooldown: share of the gradient steps, the last ones, over which it falls to 0.
         weight_decay: AdamW's, of all parameters alike.
         batch_size: comparisons a gradient step sees,
@@ -96,7 +94,6 @@ class RewardConfig:
     bank_alpha: Probability | Literal["auto"] = 0.0
     scale_by_segment: bool | None = None
     learning_rate: PositiveFloat | None = None
-    full_rate_answers: PositiveOrInf = 2_000
     cooldown: Probability | None = None
     weight_decay: NonNegativeFloat = 1e-2
     batch_size: PositiveInt = 32

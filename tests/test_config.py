@@ -45,7 +45,6 @@ NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),
     "session_spacing": st.floats(0, exclude_min=True, allow_infinity=False),
     "max_grad_norm": st.floats(0, exclude_min=True, allow_infinity=True),
-    "full_rate_answers": st.floats(0, exclude_min=True, allow_infinity=True),
 }
 
 

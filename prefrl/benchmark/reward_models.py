@@ -39,7 +39,6 @@ PLAIN: dict[str, Any] = {
     "temperature": False,
     "patience": 10**9,
     "step_stride": 1,
-    "full_rate_answers": float("inf"),
 }
 
 MEASURES = ("accuracy", "nll", "brier", "ece", "ause")

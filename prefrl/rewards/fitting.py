@@ -233,9 +233,7 @@ def descend(
         if not order:
             order = rng.permutation(num).tolist()
         rows, order = order[: config.batch_size], order[config.batch_size :]
-        optimizer.param_groups[0]["lr"] = learning_rate(
-            config, update, max_updates, num_answers=num
-        )
+        optimizer.param_groups[0]["lr"] = learning_rate(config, update, max_updates)
         loss = loss_of(model, answers, rows, objective, rng)
         if l2:
             anchors: Sequence[Tensor | float] = objective.anchors or (0.0,) * len(shrunk)
@@ -257,23 +255,16 @@ def descend(
     return update
 
 
-def learning_rate(
-    config: RewardConfig, update: int, num_updates: int, *, num_answers: int
-) -> float:
+def learning_rate(config: RewardConfig, update: int, num_updates: int) -> float:
     """The rate of one gradient step: rising at first, falling to nothing at the end.
-
-    Many answers leave less open, so that steps which wander as far as few would allow lose some of
-    what they say (Mandt et al. 2017, on the rate at which descent wanders as the posterior would).
 
     Args:
         config: with its recipe's decisions.
         update: steps made before.
         num_updates: steps in all.
-        num_answers: that are fitted to.
     """
     assert config.learning_rate is not None
     rate = min(1.0, (update + 1) / (config.warmup_updates + 1)) * config.learning_rate
-    rate *= math.sqrt(min(1.0, config.full_rate_answers / num_answers))
     if config.cooldown:
         rate *= min(1.0, (1 - update / num_updates) / config.cooldown)
     return rate

@@ -143,7 +143,7 @@ class TestRegularised:
 class TestLearningRate:
     def rates(self, **settings: Any) -> list[float]:
         config = RewardConfig(learning_rate=1.0, **settings).decided()
-        return [learning_rate(config, update, 8, num_answers=9) for update in range(8)]
+        return [learning_rate(config, update, 8) for update in range(8)]
 
     def test_it_falls_to_nothing_over_the_last_steps(self):
         fallen = self.rates(cooldown=0.5, warmup_updates=0)
@@ -155,16 +155,6 @@ class TestLearningRate:
 
     def test_without_a_cooldown_it_stays_where_it_rose_to(self):
         assert self.rates(cooldown=0.0, warmup_updates=3) == [0.25, 0.5, 0.75, *[1.0] * 5]
-
-    @pytest.mark.parametrize(
-        ("full", "num", "rate"),
-        [(100, 100, 1.0), (100, 1, 1.0), (100, 400, 0.5), (float("inf"), 10**6, 1.0)],
-    )
-    def test_it_falls_with_the_root_of_more_answers(self, full, num, rate):
-        config = RewardConfig(
-            learning_rate=1.0, full_rate_answers=full, warmup_updates=0, cooldown=0.0
-        )
-        assert learning_rate(config, 0, 8, num_answers=num) == rate
 
 
 class TestAdaptedL2:
