@@ -49,7 +49,7 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         )
     # Where a robot that falls lies there for the rest of its episode, it should not lie long.
     explore_episode, train_episode = config.explore_episode_steps, config.train_episode_steps
-    if _never_ends_early(config, own_env):
+    if preset.starts_short or _never_ends_early(config, own_env):
         explore_episode = explore_episode or min(2 * segment_length, limit)
         train_episode = train_episode or min(4 * segment_length, limit)
     # A short run must not spend itself on exploring, but every environment needs a segment.

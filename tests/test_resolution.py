@@ -48,6 +48,13 @@ def test_a_task_whose_early_end_was_switched_off_is_trained_four_segments_at_a_t
     assert resolve(RunConfig(env="Hopper-v4", fixed_horizon=False)).train_episode_steps is None
 
 
+def test_sac_starts_with_short_episodes_where_a_robot_on_its_back_stays_there() -> None:
+    short = resolve(RunConfig(env="HalfCheetah-v4", agent="sac"))
+    assert (short.explore_episode_steps, short.train_episode_steps) == (100, 200)
+    whole = resolve(RunConfig(env="HalfCheetah-v4", agent="sac", train_episode_steps=1_000))
+    assert whole.train_episode_steps == 1_000
+
+
 @pytest.mark.parametrize("name", ["explore_episode_steps", "train_episode_steps"])
 def test_episodes_too_short_for_a_segment_are_refused(name: str) -> None:
     settings: dict[str, Any] = {name: 20}
