@@ -243,7 +243,7 @@ class PreferenceLoop:
         if factor == 1:
             return pool
         rng = self.streams.generator(f"spread{again}", asked)
-        return pool[farthest_points(observation_points(pool), size, rng=rng)]
+        return pool[farthest_points(observation_points(pool.observations), size, rng=rng)]
 
     def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
         assert self.feedback is not None

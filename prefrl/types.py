@@ -66,6 +66,10 @@ class Predictor(Protocol):
         """(M, D) where those lie that it remembers having been asked about; M may be 0."""
         ...
 
+    def asked_observations(self) -> FloatArray:
+        """(M, T, O) raw, of all segments asked about; M may be 0, or more than those above."""
+        ...
+
 
 class QueryStrategy(Protocol):
     """Chooses which pairs of a pool are put to the teacher."""

@@ -27,7 +27,7 @@ from prefrl.loop import (
 )
 from prefrl.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.plan import Leg, plan_run
-from prefrl.queries import Uniform, observation_points
+from prefrl.queries import Uniform, make_strategy, observation_points
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
@@ -317,7 +317,7 @@ class Measuring(Uniform):
         self.gaps = []
 
     def select(self, pool, num_queries, predictor, *, rng):
-        points = observation_points(pool)
+        points = observation_points(pool.observations)
         distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
         np.fill_diagonal(distances, np.inf)
         self.gaps.append(float(distances.min()))
@@ -447,6 +447,18 @@ def test_a_session_that_was_cut_off_goes_on_where_it_was(open_workshop, at_batch
     assert cut.answers.read_bytes() == whole.answers.read_bytes()
     assert sum(map(sum, cut.teacher.asked)) == len(whole.feedback.dataset) - known
     assert_same_rows(cut.rows(), whole.rows())
+
+
+@pytest.mark.parametrize("name", ["uniform+kcenter", "uniform+kcenter_observations"])
+def test_what_was_asked_about_before_a_restart_is_kept_away_from_after_it(open_workshop, name):
+    whole = open_workshop("whole", strategy=make_strategy(name))
+    whole.build().run()
+    cut = open_workshop("cut", teacher=interrupted(Oracle, 1), strategy=make_strategy(name))
+    with pytest.raises(PowerCut):
+        cut.build().run()
+    cut.teacher = Oracle()
+    cut.resume().run()
+    assert cut.answers.read_bytes() == whole.answers.read_bytes()
 
 
 def test_patience_with_a_teacher_who_skips_does_not_begin_anew_with_every_restart(workshop):

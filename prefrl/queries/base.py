@@ -23,10 +23,10 @@ STRATEGIES: dict[str, Callable[[], QueryStrategy]] = {}
 ALIASES: dict[str, str] = {
     # What a name alone means, where that is not the greedy selector.
     "duo": "duo+medoids",
-    # B-Pref's samplers.
-    "kcenter": "uniform+kcenter",
-    "kcenter_disagreement": "disagreement+kcenter",
-    "kcenter_entropy": "entropy+kcenter",
+    # B-Pref's samplers, which measure raw observations.
+    "kcenter": "uniform+kcenter_observations",
+    "kcenter_disagreement": "disagreement+kcenter_observations",
+    "kcenter_entropy": "entropy+kcenter_observations",
     # APReL's acquisition functions.
     "mutual_information": "information_gain",
     "random": "uniform",

@@ -1,6 +1,6 @@
 """A pool of segments with everything that acquisitions and selectors may know of it.
 
-Axes: S segments, K heads, F features, M segments asked about before.
+Axes: S segments, K heads, F features, M segments asked about before, O observation dims.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.queries.coverage import observation_points
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import Predictor
 
@@ -44,6 +45,16 @@ class Candidates:
     def asked(self) -> FloatArray:
         """(M, F) where segments lie that were asked about before."""
         return self.predictor.asked_embeddings()
+
+    @cached_property
+    def places(self) -> tuple[FloatArray, FloatArray]:
+        """(S, 2 O) and (M, 2 O) where segments, and those asked about before, lie by observation.
+
+        In one unit, each dim's spread over both together.
+        """
+        pool, asked = self.segments.observations, self.predictor.asked_observations()
+        points = observation_points(np.concatenate([pool, asked]) if len(asked) else pool)
+        return points[: len(pool)], points[len(pool) :]
 
     @cached_property
     def age(self) -> NDArray[np.int64]:

@@ -6,19 +6,18 @@ Axes: S segments, T steps, O observation dims, D dims of a point.
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.segments import FloatArray, SegmentBatch
+from prefrl.segments import FloatArray
 
 
-def observation_points(segments: SegmentBatch) -> FloatArray:
+def observation_points(observations: FloatArray) -> FloatArray:
     """Where segments lie: their mean observation, and the last one.
 
     Args:
-        segments: S of T steps.
+        observations: (S, T, O) raw, of all segments whose distances are to be compared.
 
     Returns:
         (S, 2 O) each dim in its own spread over the segments; one that stands still is 0.
     """
-    observations = segments.observations
     points = np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
     spread = points.std(0)
     is_moving = spread > 1e-6

@@ -16,6 +16,7 @@ from scipy.spatial import ConvexHull, QhullError
 from prefrl.queries.acquisitions import Values
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.naming import into
+from prefrl.segments import FloatArray
 from prefrl.types import Pairs
 
 Selector = Callable[[Values, Candidates, int], Pairs]
@@ -147,22 +148,52 @@ def squared_distances(points: _Array, others: _Array) -> _Array:
 def kcenter(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
     """Of the best pairs, each next one whose segments lie farthest from all asked about before.
 
-    Greedy k-center (Gonzalez 1985) on the reward model's segment embeddings, counted from those in
-    its bank; a pair lies as far as the nearer of its two segments. B-Pref's k-center samplers
-    measure raw observations instead, and this batch alone.
+    By the reward model's segment embeddings; what was asked about is what its bank remembers.
     """
     pairs = _shortlisted(values, candidates, num_queries)
-    points = candidates.embeddings.astype(np.float64)
-    asked = candidates.asked.astype(np.float64)
-    near = squared_distances(points, asked).min(1) if len(asked) else np.full(len(points), np.inf)
+    return farthest_pairs(pairs, num_queries, points=candidates.embeddings, asked=candidates.asked)
+
+
+@selector("kcenter_observations")
+def kcenter_observations(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+    """As `kcenter`, by raw observations instead of what the reward model makes of them.
+
+    As B-Pref's k-center samplers (Lee et al. 2021), from which we depart: there a pair is one
+    point, all observations of both segments in a row, in their own units. Here each segment is one,
+    at its mean and its last observation, so that being a moment later in the same gait counts less,
+    and each dim counts in its own spread.
+    """
+    pairs = _shortlisted(values, candidates, num_queries)
+    points, asked = candidates.places
+    return farthest_pairs(pairs, num_queries, points=points, asked=asked)
+
+
+def farthest_pairs(
+    pairs: Pairs, num_chosen: int, *, points: FloatArray, asked: FloatArray
+) -> Pairs:
+    """Greedy k-center on pairs (Gonzalez 1985), counted from what was asked about before.
+
+    A pair lies as far as the nearer of its two segments.
+
+    Args:
+        pairs: (C, 2) rows of `points`, the best first.
+        num_chosen: at most C.
+        points: (S, F) where segments lie.
+        asked: (M, F) where those lie that were asked about; M may be 0.
+
+    Returns:
+        (num_chosen, 2) of the pairs, in the order chosen; of those equally far the best is first.
+    """
+    places, taken = points.astype(np.float64), asked.astype(np.float64)
+    near = squared_distances(places, taken).min(1) if len(taken) else np.full(len(places), np.inf)
     left, right = pairs.T
     is_free = np.ones(len(pairs), dtype=bool)
-    chosen = np.empty(num_queries, dtype=np.int64)
-    for place in range(num_queries):
+    chosen = np.empty(num_chosen, dtype=np.int64)
+    for place in range(num_chosen):
         distance = np.where(is_free, np.minimum(near[left], near[right]), -1.0)
-        best = int(distance.argmax())  # the first of equals is of the highest value
+        best = int(distance.argmax())
         chosen[place], is_free[best] = best, False
-        both = squared_distances(points, points[pairs[best]])
+        both = squared_distances(places, places[pairs[best]])
         near = np.minimum(near, both.min(1))
         near[pairs[best]] = 0.0  # but for rounding
     return pairs[chosen]

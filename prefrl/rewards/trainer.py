@@ -94,6 +94,7 @@ class RewardTrainer:
         self.config = config.decided()
         self._streams = streams
         self._num_banked = 0  # queries whose segments were offered to the bank
+        self._asked_observations: FloatArray = np.zeros((0, 0, 0), dtype=np.float32)
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """(S, K) each head's reward summed over each segment, in nats."""
@@ -108,6 +109,10 @@ class RewardTrainer:
     def asked_embeddings(self) -> FloatArray:
         """(M, D) embeddings of the segments in the bank; none without a bank."""
         return self.model.bank.embeddings_of_entries().cpu().numpy()
+
+    def asked_observations(self) -> FloatArray:
+        """(M, T, O) of every query's segments up to the last fit, skipped and held-out ones too."""
+        return self._asked_observations
 
     def reward_function(self) -> ModelReward:
         """The present reward, frozen."""
@@ -171,6 +176,8 @@ class RewardTrainer:
             generator=self._streams.torch_generator("bank", session),
         )
         set_bank_alpha(self.model, held, self.config.bank_alpha)
+        asked = [batch.observations for batch in (*comparisons.left, *comparisons.right)]
+        self._asked_observations = np.concatenate(asked)
         return {
             "reward_updates": float(num_updates),
             "reward_error_rate": reliability.error_rate,
@@ -338,15 +345,23 @@ class RewardTrainer:
         return draw
 
     def state(self) -> State:
-        """The model's weights, statistics and bank; the optimiser starts afresh every session."""
+        """The model's weights, statistics and bank, and what was seen in the segments asked about.
+
+        The optimiser starts afresh every session.
+        """
         # Copies: fitting changes the model's own tensors in place.
         tensors = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        return {"model": tensors, "num_banked": self._num_banked}
+        return {
+            "model": tensors,
+            "num_banked": self._num_banked,
+            "asked_observations": self._asked_observations,
+        }
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
         self.model.load_state_dict(state["model"])
         self._num_banked = int(state["num_banked"])
+        self._asked_observations = state["asked_observations"]
 
 
 def _doubles(tensor: Tensor) -> FloatArray:

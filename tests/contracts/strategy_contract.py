@@ -30,8 +30,13 @@ class LinearPredictor:
         return self._unit(segments.inputs().mean(1))
 
     def asked_embeddings(self) -> FloatArray:
-        inputs = linear_task.segments(30, rng=np.random.default_rng(9)).inputs().mean(1)
-        return self._unit(inputs)[: self.num_asked]
+        return self._unit(self._asked().inputs().mean(1))
+
+    def asked_observations(self) -> FloatArray:
+        return self._asked().observations
+
+    def _asked(self) -> SegmentBatch:
+        return linear_task.segments(30, rng=np.random.default_rng(9))[: self.num_asked]
 
     def _unit(self, points: FloatArray) -> FloatArray:
         if self.scale == 0.0:

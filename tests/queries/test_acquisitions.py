@@ -44,6 +44,9 @@ class Given:
     def asked_embeddings(self):
         raise AssertionError
 
+    def asked_observations(self):
+        raise AssertionError
+
 
 def values_of(name, scores, *, episode=None, seed=0):
     """The table that an acquisition makes of (S, K) scores."""

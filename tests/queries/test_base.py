@@ -41,9 +41,9 @@ class TestRegistry:
         [
             ("random", "uniform"),
             ("uniform+greedy", "uniform"),
-            ("kcenter", "uniform+kcenter"),
-            ("kcenter_disagreement", "disagreement+kcenter"),
-            ("kcenter_entropy", "entropy+kcenter"),
+            ("kcenter", "uniform+kcenter_observations"),
+            ("kcenter_disagreement", "disagreement+kcenter_observations"),
+            ("kcenter_entropy", "entropy+kcenter_observations"),
             ("mutual_information", "information_gain+greedy"),
             ("mutual_information+medoids", "information_gain+medoids"),
             ("duo", "duo+medoids"),

@@ -5,26 +5,11 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 from prefrl.queries import farthest_points, observation_points
-from prefrl.segments import SegmentBatch
 from tests import linear_task
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-def segments_at(observations):
-    """Segments (S, T, O) of nothing but these observations."""
-    observations = np.asarray(observations, dtype=np.float32)
-    shape = observations.shape[:2]
-    return SegmentBatch(
-        observations=observations,
-        actions=np.zeros((*shape, 1), dtype=np.float32),
-        true_rewards=np.zeros(shape, dtype=np.float32),
-        sim_states=np.zeros((*shape, 0)),
-        episode=np.zeros(shape[0], dtype=np.int64),
-        start=np.arange(shape[0]),
-    )
 
 
 def test_each_point_chosen_is_the_one_farthest_from_those_before():
@@ -65,20 +50,21 @@ def test_a_rare_place_is_chosen_early():
 
 def test_a_segment_lies_at_its_mean_and_its_last_observation():
     # Two segments of two steps; means 1 and 3, ends 2 and 2: only the means tell them apart.
-    points = observation_points(segments_at([[[0.0], [2.0]], [[4.0], [2.0]]]))
+    observations = np.array([[[0.0], [2.0]], [[4.0], [2.0]]], dtype=np.float32)
+    points = observation_points(observations)
     np.testing.assert_allclose(points, [[-1.0, 0.0], [1.0, 0.0]])
 
 
 def test_units_do_not_matter():
-    pool = linear_task.segments(40, rng=rng(4))
-    scaled = segments_at(pool.observations * np.array([1e3, 1e-2, 1.0, 7.0]) + 5.0)
+    observations = linear_task.segments(40, rng=rng(4)).observations
+    scaled = (observations * np.array([1e3, 1e-2, 1.0, 7.0]) + 5.0).astype(np.float32)
     np.testing.assert_allclose(
-        observation_points(segments_at(pool.observations)), observation_points(scaled), atol=2e-2
+        observation_points(observations), observation_points(scaled), atol=2e-2
     )
 
 
 def test_a_single_segment_lies_at_the_origin():
-    assert not observation_points(segments_at([[[3.0, 4.0]]])).any()
+    assert not observation_points(np.array([[[3.0, 4.0]]], dtype=np.float32)).any()
 
 
 @pytest.mark.parametrize("num_chosen", [1, 5])

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import kmedoids
@@ -63,10 +64,42 @@ class Placed:
     def asked_embeddings(self):
         return self.asked
 
+    def asked_observations(self):
+        raise AssertionError
+
 
 def candidates_at(points, asked=(), seed=0):
     pool = linear_task.segments(len(points), rng=rng())
     return Candidates(pool, Placed(points, asked), rng(seed))
+
+
+class Remembering:
+    """A predictor that knows what was seen in the segments asked about, and nothing else."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def score_segments(self, segments):
+        raise AssertionError
+
+    embed_segments = score_segments
+
+    def asked_embeddings(self):
+        raise AssertionError
+
+    def asked_observations(self):
+        return self.asked
+
+
+def observed_at(points, asked=(), seed=0):
+    """Segments that stand still for three steps, each at its point."""
+
+    def still(places):
+        return np.repeat(np.asarray(places, dtype=np.float32)[:, None], 3, axis=1)
+
+    pool = linear_task.segments(len(points), rng=rng(), length=3)
+    pool = dataclasses.replace(pool, observations=still(points))
+    return Candidates(pool, Remembering(still(asked)), rng(seed))
 
 
 def chosen(name, values, candidates, num):
@@ -183,32 +216,56 @@ class TestPairPoints:
 class TestKCenter:
     LINE = np.array([[0.0], [1.0], [10.0], [11.0], [5.0], [6.0]])
 
-    def test_the_next_pair_is_the_one_whose_nearer_segment_lies_farthest_from_those_before(self):
+    @pytest.fixture(params=["kcenter", "kcenter_observations"])
+    def choose(self, request):
+        """The selector, on segments that lie where they are told to in the space it looks at."""
+        place = {"kcenter": candidates_at, "kcenter_observations": observed_at}[request.param]
+
+        def choose(values, points, num, *, asked=()):
+            return chosen(request.param, values, place(points, asked), num)
+
+        return choose
+
+    def test_the_next_pair_is_the_one_whose_nearer_segment_lies_farthest_from_those_before(
+        self, choose
+    ):
         values = np.zeros((6, 6))
         values[0, 1] = values[1, 0] = 1.0  # the best pair comes first
-        pairs = chosen("kcenter", values, candidates_at(self.LINE), 3)
+        pairs = choose(values, self.LINE, 3)
         assert set(pairs[0].tolist()) == {0, 1}
         assert set(pairs[1].tolist()) == {2, 3}, "9 and 10 away from the first"
         assert set(pairs[2].tolist()) == {4, 5}
 
-    def test_distances_are_counted_from_what_was_asked_about_before(self):
-        pairs = chosen("kcenter", np.zeros((6, 6)), candidates_at(self.LINE, asked=[[0.0]]), 2)
-        assert set(pairs[0].tolist()) == {2, 3}
-        pairs = chosen("kcenter", np.zeros((6, 6)), candidates_at(self.LINE, asked=[[11.0]]), 2)
-        assert set(pairs[0].tolist()) == {0, 1}
+    # Were the one segment asked about put into units of its own, it would lie amid the candidates.
+    @pytest.mark.parametrize(("asked", "farthest"), [(0.0, {2, 3}), (11.0, {0, 1})])
+    def test_distances_are_counted_from_what_was_asked_about_before(self, choose, asked, farthest):
+        pairs = choose(np.zeros((6, 6)), self.LINE, 2, asked=[[asked]])
+        assert set(pairs[0].tolist()) == farthest
 
-    def test_only_pairs_of_high_value_are_considered(self):
+    def test_only_pairs_of_high_value_are_considered(self, choose):
         values = symmetric(30, 0)
-        points = rng().normal(size=(30, 2))
-        pairs = chosen("kcenter", values, candidates_at(points), 3)
+        pairs = choose(values, rng().normal(size=(30, 2)), 3)
         ranked = sorted(itertools.combinations(range(30), 2), key=lambda pair: -values[pair])
         assert as_sets(pairs) <= {frozenset(pair) for pair in ranked[:30]}
 
-    def test_where_all_lie_at_one_place_the_best_are_taken(self):
+    def test_where_all_lie_at_one_place_the_best_are_taken(self, choose):
         values = symmetric(8, 0)
-        pairs = chosen("kcenter", values, candidates_at(np.zeros((8, 2))), 4)
+        pairs = choose(values, np.zeros((8, 2)), 4)
         ranked = sorted(itertools.combinations(range(8), 2), key=lambda pair: -values[pair])
         assert [frozenset(pair) for pair in pairs.tolist()] == [frozenset(p) for p in ranked[:4]]
+
+    def test_no_observation_counts_for_its_unit(self):
+        points, asked = rng(1).normal(size=(20, 3)), rng(2).normal(size=(4, 3))
+        metres, millimetres = (
+            chosen(
+                "kcenter_observations",
+                np.zeros((20, 20)),
+                observed_at(points * unit, asked * unit),
+                8,
+            )
+            for unit in (1.0, np.array([1.0, 1000.0, 1.0]))
+        )
+        np.testing.assert_array_equal(metres, millimetres)
 
 
 def clustered(num_clusters, size):

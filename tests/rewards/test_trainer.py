@@ -250,10 +250,11 @@ class TestRepeatability:
         dataset = linear_task.comparisons(20, rng=rng())
         trainer = make_trainer(max_updates=15)
         trainer.fit(dataset, session=0)
-        state = trainer.state()
+        state, asked = trainer.state(), trainer.asked_observations()
         trainer.fit(dataset, session=1)
         other = make_trainer(seed=0, max_updates=15)
         other.restore(state)
+        np.testing.assert_array_equal(other.asked_observations(), asked)
         other.fit(dataset, session=1)
         assert_same(weights_of(trainer.model), weights_of(other.model))
 
@@ -413,6 +414,26 @@ class TestUpdates:
         np.testing.assert_array_equal(
             trainer.score_segments(segments), trainer.score_segments(segments)
         )
+
+
+class TestAskedObservations:
+    def test_before_the_first_session_there_are_none(self):
+        assert len(make_trainer().asked_observations()) == 0
+
+    @pytest.mark.parametrize("bank_size", [0, 7])
+    def test_they_are_of_every_query_skipped_and_held_out_ones_too(self, bank_size):
+        p_left = np.array([1.0, np.nan, 0.0, 1.0, 0.5, 0.0])
+        dataset = linear_task.comparisons(6, rng=rng(), p_left=p_left, validation_fraction=0.3)
+        assert dataset.is_validation.any()
+        trainer = make_trainer(max_updates=2, bank_size=bank_size)
+        trainer.fit(dataset, session=0)
+        more = linear_task.comparisons(2, rng=rng(1))
+        dataset.add(more.left[0], more.right[0], more.p_left, session=1, rng=rng(2))
+        assert len(trainer.asked_observations()) == 12
+        trainer.fit(dataset, session=1)
+        batches = [*dataset.left, *dataset.right]
+        expected = np.concatenate([batch.observations for batch in batches])
+        np.testing.assert_array_equal(trainer.asked_observations(), expected)
 
 
 class TestNoise:
