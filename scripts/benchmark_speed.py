@@ -1,7 +1,8 @@
-"""Measures how fast fitting, scoring, environment steps and relabelling are.
+"""Measures how fast fitting, scoring, choosing, environment steps and relabelling are.
 
     python scripts/benchmark_speed.py
     python scripts/benchmark_speed.py --against imitation --clock cpu --out speed.json
+    python scripts/benchmark_speed.py --strategies --against imitation --clock cpu
 
 Everything is timed in this process with HalfCheetah's dims (17 observations, 6 actions), three
 heads of two hidden layers of 256, and segments of 50 steps; prefrl and imitation take turns, and
@@ -19,6 +20,11 @@ layer (1,024 x 256 by 256 x 768) whose operands stay in cache, with NumPy or tor
 faster. A gradient step takes each product three times, forwards, for the weights' and for the
 inputs' gradient, except that the first layer's inputs need none. Weights of zero are multiplied
 like others in this count, and so are bootstrap samples that leave an answer out.
+
+With --strategies, query strategies are timed instead, each choosing 50 of all pairs of 1,000
+segments: every acquisition with the selector `greedy`, every selector with `disagreement`. Their
+pairs/s stand beside those of imitation's active selection, which scores the pairs that it is given
+one by one.
 
 On a busy machine read the ratios, or take --clock cpu, which counts this process's own time; with
 one thread it is what an idle machine's clock would show, but for the caches and the memory that
@@ -47,6 +53,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for; exits with 2 and one line where that makes no sense."""
     parser = OneLineParser("benchmark_speed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--against", choices=["imitation"], help="measured side by side")
+    parser.add_argument("--strategies", action="store_true", help="time query strategies instead")
     parser.add_argument("--threads", type=number_above_0, default=1, help="of NumPy and torch")
     parser.add_argument(
         "--clock",
@@ -81,34 +88,44 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from prefrl.benchmark import speed
+    from prefrl.benchmark.choosing import choosing_results, choosing_workloads
     from prefrl.benchmark.recording import recording_overhead
     from prefrl.benchmark.workloads import Material, our_workloads
 
     torch.set_num_threads(arguments.threads)
-    sizes = speed.QUICK if arguments.quick else speed.Sizes()
+    sizes = speed.CHOOSING if arguments.strategies else speed.Sizes()
+    sizes = speed.QUICK if arguments.quick else sizes
     material = Material.of(sizes, rng=np.random.default_rng(0))
+    ours = choosing_workloads if arguments.strategies else our_workloads
     workloads = {
-        "machine": speed.matrix_products(),
-        "prefrl": our_workloads(material, sizes),
+        "machine": [] if arguments.strategies else speed.matrix_products(),
+        "prefrl": ours(material, sizes),
         "imitation": [],
     }
     if arguments.against == "imitation":
         from prefrl.benchmark.imitation_workloads import their_workloads
 
-        workloads["imitation"] = their_workloads(material, sizes)
+        tasks = {one.task for one in workloads["prefrl"]}
+        theirs = their_workloads(material, sizes)
+        workloads["imitation"] = [one for one in theirs if one.task in tasks]
     num_turns = (sizes.repeats + 1) * sum(map(len, workloads.values()))
     with tqdm(total=num_turns, disable=not sys.stderr.isatty()) as bar:
         timed = speed.seconds_an_item(
             workloads, repeats=sizes.repeats, clock=arguments.clock, on_turn=bar.update
         )
+    conditions = {
+        "settings": {**asdict(sizes), "threads": arguments.threads, "clock": arguments.clock},
+        "machine": machine(),
+    }
+    if arguments.strategies:
+        return {**conditions, **choosing_results(timed, sizes)}
     products = {
         one.title: 1 / statistics.median(timed["machine", one.title])
         for one in workloads["machine"]
     }
     fastest = max(products.values())
     return {
-        "settings": {**asdict(sizes), "threads": arguments.threads, "clock": arguments.clock},
-        "machine": machine(),
+        **conditions,
         "multiply_adds_per_s": {**products, "limit": fastest},
         "rows": speed.results_of(
             workloads["prefrl"], workloads["imitation"], timed, seconds_a_product=1 / fastest
@@ -141,24 +158,37 @@ def version(package: str) -> str | None:
         return None
 
 
+def shown(results: dict[str, Any]) -> list[str]:
+    """The results as lines of text."""
+    from prefrl.benchmark.choosing import choosing_table
+    from prefrl.benchmark.speed import table
+
+    settings = results["settings"]
+    threads = f"{settings['threads']} thread{'s' if settings['threads'] > 1 else ''}"
+    clock = f"{settings['clock']} time, {threads}"
+    if "strategies" in results:
+        lines = choosing_table(results, num_queries=settings["num_queries"])
+        return [*lines, "", f"Measured in {clock}."]
+    limit = results["multiply_adds_per_s"]["limit"] / 1e9
+    recording = results["recording"]
+    return [
+        *table(results["rows"]),
+        "",
+        f"Limit: {limit:.1f}e9 multiply-adds/s of {clock}.",
+        f"Recording adds {recording['share_fastest']:.1%} to a step of {recording['num_envs']} "
+        f"{recording['env']} ({recording['share_median']:.1%} by medians).",
+    ]
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Measures, prints and keeps what was asked for."""
     arguments = arguments_of(words)
     results = measured(arguments)
 
-    from prefrl.benchmark.speed import table
     from prefrl.checkpoint import write_text_atomically
     from prefrl.errors import PrefrlError
 
-    print("\n".join(table(results["rows"])))
-    limit = results["multiply_adds_per_s"]["limit"] / 1e9
-    threads = f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}"
-    print(f"\nLimit: {limit:.1f}e9 multiply-adds/s of {arguments.clock} time, {threads}.")
-    recording = results["recording"]
-    print(
-        f"Recording adds {recording['share_fastest']:.1%} to a step of {recording['num_envs']} "
-        f"{recording['env']} ({recording['share_median']:.1%} by medians)."
-    )
+    print("\n".join(shown(results)))
     try:
         if arguments.out is not None:
             write_text_atomically(arguments.out, json.dumps(results, indent=1) + "\n")

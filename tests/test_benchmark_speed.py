@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from prefrl.benchmark.choosing import choosing_results, choosing_table
 from prefrl.benchmark.speed import (
     CLOCKS,
+    QUICK,
     Workload,
     comparison_multiply_adds,
     results_of,
@@ -17,6 +19,7 @@ from prefrl.benchmark.speed import (
     seconds_an_item,
     table,
 )
+from prefrl.queries import ACQUISITIONS, SELECTORS
 
 ROOT = Path(__file__).parents[1]
 TASKS = (
@@ -57,6 +60,41 @@ def test_it_prints_a_row_for_each_task_and_keeps_every_repeat(tmp_path: Path) ->
         assert recording[f"share_{name}"] == pytest.approx(times[1] / times[0] - 1)
     assert f"Recording adds {recording['share_fastest']:.1%} to a step of 8" in ended.stdout
     assert not list(tmp_path.glob(".*"))
+
+
+def test_every_acquisition_and_every_selector_is_timed_beside_imitation(tmp_path: Path) -> None:
+    against = ["--against", "imitation"] if HAS_IMITATION else []
+    ended = script(tmp_path, "--quick", "--strategies", "--out", "choosing.json", *against)
+    assert ended.returncode == 0, ended.stderr
+    results = json.loads((tmp_path / "choosing.json").read_text())
+    settings = results["settings"]
+    names = [row["strategy"] for row in results["strategies"]]
+    assert len(set(names)) == len(names)
+    assert {name.split("+")[0] for name in names} == set(ACQUISITIONS)
+    assert {name.split("+")[1] for name in names} == set(SELECTORS)
+    for row in results["strategies"]:
+        assert f"| `{row['strategy']}` | {row['batch_ms']:,.1f} |" in ended.stdout
+        assert len(row["batch_ms_each"]) == settings["repeats"]
+        assert (row["times_imitation"] is not None) == HAS_IMITATION
+    assert "rows" not in results, "nothing else is timed"
+
+
+def test_a_batch_takes_what_all_its_pairs_take() -> None:
+    # A pool of 20 segments has 190 pairs.
+    timed = {("prefrl", "uniform+greedy"): [0.001, 0.002, 9.0], ("imitation", "A"): [0.5]}
+    results = choosing_results(timed, QUICK)
+    (row,) = results["strategies"]
+    assert row["batch_ms"] == pytest.approx(380)
+    assert row["pairs_per_s"] == pytest.approx(500)
+    assert row["times_imitation"] == pytest.approx(250)
+    assert row["batch_ms_each"] == [190, 380, 1_710_000]
+    lines = choosing_table(results, num_queries=3)
+    assert lines[0] == "| strategy | 3 chosen, ms | pairs/s | times imitation's pairs/s |"
+    assert lines[2] == "| `uniform+greedy` | 380.0 | 500 | 250 |"
+    assert lines[-1] == "imitation's active selection: 2 pairs/s."
+    del timed["imitation", "A"]
+    alone = choosing_table(choosing_results(timed, QUICK), num_queries=3)
+    assert alone[-1] == "| `uniform+greedy` | 380.0 | 500 |"
 
 
 @pytest.mark.skipif(HAS_IMITATION, reason="imitation is installed here")

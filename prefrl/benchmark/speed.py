@@ -63,6 +63,9 @@ QUICK = Sizes(
     repeats=2,
 )
 
+# Where query strategies are compared, a batch is what a session of a run asks for.
+CHOOSING = Sizes(num_queries=50)
+
 
 @dataclass(frozen=True)
 class Workload:

@@ -176,10 +176,7 @@ def session_of(material: Material, sizes: Sizes, recipe: Recipe) -> Workload:
     error rate.
     """
     config = config_of(recipe=recipe, max_updates=sizes.session_updates, min_epochs=0.0)
-    dataset = PreferenceDataset()
-    rng = np.random.default_rng(0)
-    p_left = material.p_left.astype(np.float64)
-    dataset.add(material.left, material.right, p_left, session=0, rng=rng)
+    dataset = dataset_of(material)
     num_fitted = int((~dataset.is_validation).sum())
 
     def run() -> float:
@@ -188,6 +185,15 @@ def session_of(material: Material, sizes: Sizes, recipe: Recipe) -> Workload:
 
     multiply_adds = comparison_multiply_adds(shared_trunk=True)
     return Workload(f"a session, {recipe} recipe", "fitting", "comparisons", run, multiply_adds)
+
+
+def dataset_of(material: Material) -> PreferenceDataset:
+    """The answers as a run has them, some of them held out."""
+    dataset = PreferenceDataset()
+    p_left = material.p_left.astype(np.float64)
+    rng = np.random.default_rng(0)
+    dataset.add(material.left, material.right, p_left, session=0, rng=rng)
+    return dataset
 
 
 def scoring_of(material: Material, sizes: Sizes) -> list[Workload]:
