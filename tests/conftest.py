@@ -1,12 +1,18 @@
 """Settings every test shares; set before the libraries that read them are imported."""
 
 import os
+import signal
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import torch
+
+# A shell lets what it runs in the background ignore Ctrl-C, and their children inherit that; tests
+# that press it are about programs in the foreground.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two test processes share two cores: more threads only make them wait for each other.
 torch.set_num_threads(1)
