@@ -80,7 +80,10 @@ def act(cell, work, keep):
 
 
 def count(cell, work, keep):
-    """Counts to ten and keeps the number now and then."""
+    """Counts to ten and keeps the number now and then.
+
+    At `dies_at` its first attempt is killed; at `waits_at` it waits for the file `sign`.
+    """
     place = work / "so" / "far.txt"
     place.parent.mkdir(exist_ok=True)
     first = int(place.read_text()) if place.exists() else 0
@@ -91,7 +94,7 @@ def count(cell, work, keep):
             keep()
         note(cell, "counted", number)
         if number == cell.settings.get("dies_at") and first == 0:
-            time.sleep(0.5)
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(cell.settings.get("pause_s", 0.3))
+        if number == cell.settings.get("waits_at"):
+            wait_until(Path(cell.settings["sign"]).exists)
     return [{"first": first, "threads": os.environ["OMP_NUM_THREADS"]}]
