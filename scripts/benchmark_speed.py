@@ -18,7 +18,8 @@ The limit is the time that the matrix products alone would take: their multiply-
 measured, in the same turns and on the same threads, at a float32 product of the size of the heads'
 layer (1,024 x 256 by 256 x 768) whose operands stay in cache, with NumPy or torch, whichever is
 faster. A gradient step takes each product three times, forwards, for the weights' and for the
-inputs' gradient, except that the first layer's inputs need none. Weights of zero are multiplied
+inputs' gradient, except that the first layer's inputs need none, for the steps of a segment that it
+looks at: every second one unless it says "every step". Weights of zero are multiplied
 like others in this count, and so are bootstrap samples that leave an answer out.
 
 With --strategies, query strategies are timed instead, each choosing 50 of all pairs of 1,000

@@ -23,7 +23,8 @@ from prefrl.queries import ACQUISITIONS, SELECTORS
 
 ROOT = Path(__file__).parents[1]
 TASKS = (
-    *("gradient steps, independent", "gradient steps, shared"),
+    *("gradient steps, independent members, every step", "gradient steps, independent members"),
+    "gradient steps, shared",
     *("a session, plain", "a session, robust"),
     *("segments scored", "all pairs of", "RewardVecEnv", "relabelling"),
 )
@@ -137,6 +138,8 @@ def test_multiply_adds_are_those_of_the_layers() -> None:
     assert row_multiply_adds(shared_trunk=False) == 3 * first + others
     # Two segments of 50 rows; each product three times, but for the gradient of the inputs.
     assert comparison_multiply_adds(shared_trunk=True) == 100 * (2 * first + 3 * others)
+    half = comparison_multiply_adds(shared_trunk=True, num_steps=25)
+    assert half == 50 * (2 * first + 3 * others)
 
 
 def ticking(title: str, task: str, *, num_items: float = 2.0, base: bool = False) -> Workload:

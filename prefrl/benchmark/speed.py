@@ -96,15 +96,19 @@ def row_multiply_adds(*, shared_trunk: bool) -> int:
     return first + NUM_HEADS * (WIDTH * WIDTH + WIDTH)
 
 
-def comparison_multiply_adds(*, shared_trunk: bool) -> int:
+def comparison_multiply_adds(*, shared_trunk: bool, num_steps: int = SEGMENT_LENGTH) -> int:
     """Of a gradient step, for each of its comparisons.
 
     Each product of the forward pass is followed by one for the gradient of its weights and one for
     that of its inputs, which nobody asks for in the first layer.
+
+    Args:
+        shared_trunk: whether heads share their first layer.
+        num_steps: that it looks at of each segment.
     """
     forward = row_multiply_adds(shared_trunk=shared_trunk)
     first = forward - NUM_HEADS * (WIDTH * WIDTH + WIDTH)
-    return 2 * SEGMENT_LENGTH * (3 * forward - first)
+    return 2 * num_steps * (3 * forward - first)
 
 
 def matrix_products() -> list[Workload]:

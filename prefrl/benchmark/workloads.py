@@ -114,6 +114,7 @@ def random_segments(num: int, *, rng: np.random.Generator) -> SegmentBatch:
 def our_workloads(material: Material, sizes: Sizes) -> list[Workload]:
     """Everything that prefrl is timed at."""
     return [
+        steps_of(material, sizes, shared_trunk=False, every_step=True),
         steps_of(material, sizes, shared_trunk=False),
         steps_of(material, sizes, shared_trunk=True),
         session_of(material, sizes, "plain"),
@@ -141,9 +142,22 @@ def config_of(*, recipe: Recipe = "plain", **settings: Any) -> RewardConfig:
     return RewardConfig(recipe=recipe, **size, **settings).decided()  # type: ignore[arg-type]
 
 
-def steps_of(material: Material, sizes: Sizes, *, shared_trunk: bool) -> Workload:
-    """Gradient steps alone: minibatches of 32 comparisons, each head on its bootstrap sample."""
-    config = config_of(shared_trunk=shared_trunk, max_updates=sizes.num_updates, min_epochs=0.0)
+def steps_of(
+    material: Material, sizes: Sizes, *, shared_trunk: bool, every_step: bool = False
+) -> Workload:
+    """Gradient steps alone: minibatches of 32 comparisons, each head on its bootstrap sample.
+
+    Args:
+        material: what is fitted to.
+        sizes: how much of it.
+        shared_trunk: one trunk for all heads, or independent members.
+        every_step: whether a gradient step looks at every step of its segments, or at those that
+            it looks at by default.
+    """
+    settings: dict[str, Any] = {"max_updates": sizes.num_updates, "min_epochs": 0.0}
+    if every_step:
+        settings["step_stride"] = 1
+    config = config_of(shared_trunk=shared_trunk, **settings)
     model = model_of(config)
     inputs = [torch.from_numpy(side.inputs()) for side in (material.left, material.right)]
     rng = np.random.default_rng(0)
@@ -159,9 +173,13 @@ def steps_of(material: Material, sizes: Sizes, *, shared_trunk: bool) -> Workloa
     def run() -> float:
         return float(descend(model, answers, objective, rng=rng) * _seen(len(answers), config))
 
-    trunk = "shared trunk" if shared_trunk else "independent members"
-    multiply_adds = comparison_multiply_adds(shared_trunk=shared_trunk)
-    return Workload(f"gradient steps, {trunk}", "fitting", "comparisons", run, multiply_adds)
+    title = f"gradient steps, {'shared trunk' if shared_trunk else 'independent members'}"
+    if every_step:
+        title += ", every step"
+    multiply_adds = comparison_multiply_adds(
+        shared_trunk=shared_trunk, num_steps=SEGMENT_LENGTH // config.step_stride
+    )
+    return Workload(title, "fitting", "comparisons", run, multiply_adds)
 
 
 def _seen(num_answers: int, config: RewardConfig) -> float:
@@ -183,7 +201,9 @@ def session_of(material: Material, sizes: Sizes, recipe: Recipe) -> Workload:
         trainer = RewardTrainer(model_of(config), config, streams=Streams(0))
         return trainer.fit(dataset, session=0)["reward_updates"] * _seen(num_fitted, config)
 
-    multiply_adds = comparison_multiply_adds(shared_trunk=True)
+    multiply_adds = comparison_multiply_adds(
+        shared_trunk=True, num_steps=SEGMENT_LENGTH // config.step_stride
+    )
     return Workload(f"a session, {recipe} recipe", "fitting", "comparisons", run, multiply_adds)
 
 
