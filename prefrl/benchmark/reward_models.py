@@ -44,7 +44,7 @@ PLAIN: dict[str, Any] = {
 MEASURES = ("accuracy", "nll", "brier", "ece", "ause")
 NUM_RESAMPLES = 10_000
 MAX_NEWTON_STEPS = 50
-# The prior of the linear model is chosen among these, in answers, by as many folds.
+# Precisions of the linear model's prior, of which folds of the training answers choose one.
 PRECISIONS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
 NUM_INNER_FOLDS = 4
 
