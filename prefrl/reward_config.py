@@ -28,6 +28,9 @@ class RewardConfig:
         num_reward_heads: K.
         shared_trunk: False fits K fully independent members.
         head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
+        linear_part: a linear reward beside the network's, as far as that helps models to predict
+            answers that they have not seen. None is True where what is compared is one row of
+            features, and False for segments of several steps.
         dropout: drop probability after each hidden layer while fitting.
         recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
             robust: a prior, and an error rate estimated from the answers, for few answers and for
@@ -75,6 +78,7 @@ class RewardConfig:
     num_reward_heads: PositiveInt = 3
     shared_trunk: bool = True
     head_layer_norm: bool = False
+    linear_part: bool | None = None
     dropout: Share = 0.0
     recipe: Recipe = "robust"
     bootstrap: bool | None = None

@@ -27,6 +27,7 @@ from prefrl.rewards.calibration import (
     preference_probability,
     sparsification_error,
 )
+from prefrl.rewards.linear import cross_fitted_linear
 from prefrl.seeding import Streams
 
 Probabilities = NDArray[np.float64]
@@ -39,13 +40,12 @@ PLAIN: dict[str, Any] = {
     "temperature": False,
     "patience": 10**9,
     "step_stride": 1,
+    "linear_part": False,
 }
 
 MEASURES = ("accuracy", "nll", "brier", "ece", "ause")
 NUM_RESAMPLES = 10_000
-MAX_NEWTON_STEPS = 50
-# Precisions of the linear model's prior, of which folds of the training answers choose one.
-PRECISIONS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
+# Parts of the training answers, of which the linear model leaves out one at a time.
 NUM_INNER_FOLDS = 4
 
 
@@ -340,44 +340,11 @@ def _folds_of(task: Task) -> NDArray[np.int64]:
     return folds
 
 
-def logistic_weights(
-    features: NDArray[np.float64], p_left: Probabilities, *, precision: float
-) -> NDArray[np.float64]:
-    """Logistic regression through the origin, by Newton's method.
-
-    Args:
-        features: (N, D).
-        p_left: (N,) answers in [0, 1].
-        precision: of the weights' Gaussian prior around 0, above 0.
-
-    Returns:
-        (D,) weights; 0 without answers.
-    """
-    weights = np.zeros(features.shape[1])
-
-    def cost(weights: NDArray[np.float64]) -> float:
-        logits = features @ weights
-        surprise = np.logaddexp(0, logits) - p_left * logits
-        return float(surprise.sum() + 0.5 * precision * weights @ weights)
-
-    for _ in range(MAX_NEWTON_STEPS):
-        p = 0.5 * (1 + np.tanh(0.5 * features @ weights))
-        gradient = features.T @ (p - p_left) + precision * weights
-        curvature = (features.T * (p * (1 - p))) @ features + precision * np.eye(len(weights))
-        step = np.linalg.solve(curvature, gradient)
-        if np.abs(step).max() < 1e-8:
-            break
-        while cost(weights - step) > cost(weights) and np.abs(step).max() > 1e-8:
-            step = 0.5 * step  # Far from the minimum a whole step may lead past it.
-        weights = weights - step
-    return weights
-
-
 def linear(task: Task) -> Predict:
     """Bradley-Terry on summed features: logistic regression with a Gaussian prior.
 
-    Features are standardised over the training segments. The prior's precision is the one of
-    `PRECISIONS` under which models that leave out a part of the training answers predict it best.
+    Features are standardised over the training segments. The prior's precision is the one under
+    which models that leave out a part of the training answers predict it best.
     """
     data = task.data
 
@@ -386,21 +353,11 @@ def linear(task: Task) -> Predict:
         return total
 
     left, right = summed(task.train, 0), summed(task.train, 1)
-    spread = np.concatenate([left, right]).std(0)
-    scale = 1 / np.where(spread > 1e-9, spread, np.inf)
-    features, p_left = (left - right) * scale, task.p_left
-    folds = _folds_of(task)
-
-    def surprise(precision: float) -> float:
-        logits = np.zeros(len(folds))
-        for fold in range(NUM_INNER_FOLDS):
-            is_out = folds == fold
-            logits[is_out] = features[is_out] @ logistic_weights(
-                features[~is_out], p_left[~is_out], precision=precision
-            )
-        return float((np.logaddexp(0, logits) - p_left * logits).sum())
-
-    weights = logistic_weights(features, p_left, precision=min(PRECISIONS, key=surprise))
+    both = np.concatenate([left, right])
+    # However small a feature is, its unit says nothing: it moves if float32 tells its values apart.
+    spread, least = both.std(0), 1e-6 * np.abs(both).max(0)
+    scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > least)
+    weights = cross_fitted_linear((left - right) * scale, task.p_left, _folds_of(task)).weights
 
     def predict(rows: Rows) -> Predictions:
         logits = (summed(rows, 0) - summed(rows, 1)) * scale @ weights

@@ -41,6 +41,7 @@ WITHOUT: dict[str, Variant] = {
     "ensemble": Variant({"num_reward_heads": 1}),
     "cooldown": Variant({"cooldown": 0.0}),
     "segment-scale": Variant({"scale_by_segment": False}),
+    "linear-part": Variant({"linear_part": False}),
 }
 """Parts that are on by default; `--without` leaves one out."""
 
@@ -54,6 +55,7 @@ WITH: dict[str, Variant] = {
     "held-out": Variant({}, _HELD_OUT),
     "drop": Variant({"contradictions": "drop"}),
     "flip": Variant({"contradictions": "flip"}),
+    "linear-part": Variant({"linear_part": True}),
     "layer-norm": Variant({"head_layer_norm": True}),
 }
 """Parts that are off by default; `--with` switches one on."""

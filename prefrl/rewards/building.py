@@ -35,6 +35,7 @@ def build_model(
         num_layers=config.num_layers,
         shared_trunk=config.shared_trunk,
         head_layer_norm=config.head_layer_norm,
+        linear_part=segment_length == 1 if config.linear_part is None else config.linear_part,
         segment_length=segment_length if config.scale_by_segment else 1,
         bank_size=config.bank_size or 0,
         bank_policy=config.bank_policy,

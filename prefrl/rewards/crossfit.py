@@ -24,10 +24,12 @@ class CrossFitted:
 
     Args:
         logits: (B,) left minus right in nats, by the model that has not seen the answer.
+        folds: (B,) the fold that each answer is in.
         spread: of the models' scores, as `score_spread` has it.
     """
 
     logits: NDArray[np.float64]
+    folds: NDArray[np.int64]
     spread: float
 
 
@@ -106,13 +108,15 @@ def cross_fit(
         segment_length=pairs.shape[2],
         bank_size=0,
         dropout=0.0,
+        linear_part=False,
     )
     members = EnhancedRewardModel(**dataclasses.asdict(config), generator=generator)
     members.to(like.input_mean.device)
     members.input_mean.copy_(like.input_mean)
     members.input_std.copy_(like.input_std)
     members.segment_spread.copy_(like.segment_spread)
-    folds = torch.from_numpy(folds_of(segments, rng=rng)).to(answers.p_left.device)
+    fold_of_answer = folds_of(segments, rng=rng)
+    folds = torch.from_numpy(fold_of_answer).to(answers.p_left.device)
     sees = (folds[:, None] != torch.arange(NUM_FOLDS, device=folds.device)).float()
     # Heads that part ways or meet the bank are of no use here, and a norm clipped over all members
     # would tell each of the answers that are hidden from it.
@@ -134,4 +138,6 @@ def cross_fit(
         scores = members.segment_scores(answers.pairs)
         logits = comparison_logits(members, answers.pairs, answers.objective)
     own = logits.take_along_dim(folds[:, None], 1)[:, 0]
-    return CrossFitted(own.double().cpu().numpy(), score_spread(scores.flatten(0, 1)))
+    return CrossFitted(
+        own.double().cpu().numpy(), fold_of_answer, score_spread(scores.flatten(0, 1))
+    )

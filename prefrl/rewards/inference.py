@@ -5,6 +5,7 @@ Axes: N rows, D input dims, F features, K heads.
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,17 +25,44 @@ CHUNK_ROWS = 1024
 Affine = tuple[FloatArray, FloatArray]
 
 
+@dataclass(frozen=True)
+class AffineChain:
+    """Matrix products with ReLUs between them.
+
+    Args:
+        layers: (in, out) weights and (out,) biases.
+        skip: (D, K) weights from the inputs to the outputs; None without a linear part.
+    """
+
+    layers: list[Affine]
+    skip: FloatArray | None
+
+    def hidden(self, rows: FloatArray, num_layers: int) -> FloatArray:
+        """(N, D) -> (N, width) the first layers, each followed by a ReLU."""
+        for weight, bias in self.layers[:num_layers]:
+            rows = rows @ weight
+            rows += bias
+            np.maximum(rows, 0.0, out=rows)
+        return rows
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """(N, D) -> (N, K)."""
+        weight, bias = self.layers[-1]
+        raw: FloatArray = self.hidden(rows, len(self.layers) - 1) @ weight + bias
+        return raw if self.skip is None else raw + rows @ self.skip
+
+
 def affine_chain(
     model: "EnhancedRewardModel", objective_weights: Sequence[float] | None = None
-) -> list[Affine] | None:
+) -> AffineChain | None:
     """The model as matrix products with ReLUs between them, normalisations folded in.
 
     An environment step scores a handful of rows, where the cost is the number of operations, not
     their size: three NumPy products take a tenth of the time of the model's own forward pass.
 
     Returns:
-        (in, out) weights and (out,) biases; None for a model that is no such chain (layer norms,
-        independent trunks, rewards adjusted by the bank).
+        None for a model that is no such chain (layer norms, independent trunks, rewards adjusted by
+        the bank).
     """
     adjusts = objective_weights is None and float(model.bank_alpha) != 0
     if model.config.head_layer_norm or not model.config.shared_trunk or adjusts:
@@ -62,8 +90,15 @@ def affine_chain(
     out[np.arange(heads), np.arange(heads)] = weighted.sum(1)
     mean = host(model.reward_mean).reshape(shape) * scale
     bias = ((host(model.head_bias).reshape(shape) - mean) * objectives / spread).sum(1)
+    skip = None
+    if model.config.linear_part:
+        linear = host(model.linear) / host(model.input_std)  # (M, D)
+        by_head = objectives / host(model.reward_std).reshape(shape) @ linear  # (K, D)
+        bias = bias - by_head @ host(model.input_mean)
+        skip = np.ascontiguousarray(by_head.T, np.float32)
     layers.append((out.reshape(heads, heads * width), bias))
-    return [(np.ascontiguousarray(w.T, np.float32), b.astype(np.float32)) for w, b in layers]
+    plain = [(np.ascontiguousarray(w.T, np.float32), b.astype(np.float32)) for w, b in layers]
+    return AffineChain(plain, skip)
 
 
 class ModelReward:
@@ -128,7 +163,7 @@ class ModelReward:
         if self._chain is None:
             features = self._slow(rows)["features"]
         else:
-            features = _through(rows, self._chain[: self.config.num_layers])
+            features = self._chain.hidden(rows, self.config.num_layers)
         length = np.sqrt(np.square(features).sum(1, keepdims=True))
         nearest: FloatArray = (features @ self._bank / np.maximum(length, 1e-12)).max(1)
         return np.float32(1.0) - nearest
@@ -153,9 +188,7 @@ class ModelReward:
         """(N, D) -> (N, K) normalised rewards."""
         if self._chain is None:
             return self._slow(rows)["raw_rewards"]
-        *hidden, (weight, bias) = self._chain
-        raw: FloatArray = _through(rows, hidden) @ weight + bias
-        return raw
+        return self._chain(rows)
 
     @torch.inference_mode()
     def _slow(self, rows: FloatArray) -> dict[str, FloatArray]:
@@ -163,12 +196,3 @@ class ModelReward:
         # The model takes its inputs to where it is.
         outputs = model(torch.from_numpy(rows), objective_weights=self._objective_weights)
         return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
-
-
-def _through(rows: FloatArray, hidden: Sequence[Affine]) -> FloatArray:
-    """(N, D) -> (N, width): matrix products, each followed by a ReLU."""
-    for weight, bias in hidden:
-        rows = rows @ weight
-        rows += bias
-        np.maximum(rows, 0.0, out=rows)
-    return rows

@@ -25,6 +25,9 @@ from prefrl.segments import FloatArray
 
 # An input or a head that moves less over the fitted rows stands still; it is not divided by that.
 MIN_SPREAD = 1e-6
+# Relative to its size, an input whose unit says nothing moves by more than float32 rounds; and by
+# more than can be divided by.
+RESOLUTION, SMALLEST = 1e-6, 1e-35
 # Segments that all but agree are not blown up by more than this.
 MIN_SEGMENT_SPREAD = 1e-2
 # Numbers of a hidden layer computed at once: 2 MiB, so that they stay in cache.
@@ -54,6 +57,7 @@ class EnhancedRewardModel(nn.Module):
     temperature: Tensor
     bank_alpha: Tensor
     interval: Tensor
+    linear: Tensor
 
     def __init__(
         self, input_dim: int, *, generator: torch.Generator | None = None, **settings: Any
@@ -89,6 +93,8 @@ class EnhancedRewardModel(nn.Module):
         self.register_buffer("bank_alpha", torch.zeros(()))
         # Coverage and factor of `conformal.ConformalInterval`; a coverage of 0 is none.
         self.register_buffer("interval", torch.zeros(2, dtype=torch.float64))
+        if self.config.linear_part:  # In nats a step and a standardised input.
+            self.register_buffer("linear", torch.zeros(self.config.num_objectives, input_dim))
         self.bank = FeatureBank(self.config.bank_size, width, policy=self.config.bank_policy)
         self.reset(generator or torch.Generator().manual_seed(0))
         self.eval()
@@ -115,6 +121,8 @@ class EnhancedRewardModel(nn.Module):
             self.head_scale.fill_(1.0)
             self.head_shift.zero_()
         self.head_bias.zero_()
+        if self.config.linear_part:
+            self.linear.zero_()
 
     def set_dropout_generator(self, generator: torch.Generator | None) -> None:
         """Where dropout draws from while fitting; None is torch's global generator.
@@ -126,26 +134,33 @@ class EnhancedRewardModel(nn.Module):
             if isinstance(module, SeededDropout):
                 module.generator = generator
 
-    def _head_features(self, inputs: Tensor) -> Tensor:
-        """(..., D) -> (..., F), or (..., K, F) with independent trunks."""
+    def _standardised(self, inputs: Tensor) -> Tensor:
+        """(..., D) of zero mean and unit spread over what was fitted."""
         dims = inputs.shape[-1] if inputs.ndim else 0
         if dims != self.config.input_dim:
             raise DataError(
                 f"inputs have {dims} dims a row; this model takes {self.config.input_dim}"
             )
         inputs = inputs.to(self.input_mean)  # its device and dtype
-        features: Tensor = self.trunk((inputs - self.input_mean) / self.input_std)
-        return features
+        return (inputs - self.input_mean) / self.input_std
 
     def head_rewards(
         self, inputs: Tensor, objective_weights: Sequence[float] | None = None
     ) -> Tensor:
         """(..., D) -> (..., K) rewards in nats, before normalisation."""
-        return self._combined(self._rewards_of(self._head_features(inputs)), objective_weights)
+        rows = self._standardised(inputs)
+        return self._combined(self._rewards_of(self.trunk(rows), rows), objective_weights)
 
-    def _rewards_of(self, features: Tensor) -> Tensor:
-        """(..., F) or (..., K, F) -> (..., K, M) in nats."""
-        return self._outputs(self._activated(self.head_in(features)), num_steps=1)
+    def _rewards_of(self, features: Tensor, rows: Tensor) -> Tensor:
+        """(..., F) or (..., K, F) features of (..., D) rows -> (..., K, M) in nats."""
+        outputs = self._outputs(self._activated(self.head_in(features)), num_steps=1)
+        return self._with_linear(outputs, rows)
+
+    def _with_linear(self, rewards: Tensor, rows: Tensor) -> Tensor:
+        """(..., K, M) rewards of the network and of the linear part, which all heads share."""
+        if not self.config.linear_part:
+            return rewards
+        return rewards + (rows @ self.linear.T)[..., None, :]
 
     def _activated(self, hidden: Tensor) -> Tensor:
         """(..., K, F) -> (..., K, F) what follows the heads' first layer."""
@@ -231,11 +246,14 @@ class EnhancedRewardModel(nn.Module):
                 f"attention_mask has shape {tuple(attention_mask.shape)}; "
                 f"expected {tuple(inputs.shape[:-1])}"
             )
-        features = self._head_features(inputs)
+        rows = self._standardised(inputs)
+        features = self.trunk(rows)
         is_pooled = inputs.ndim == 3 and self.config.pooling != "none"
         if is_pooled:
-            features = pooled(features, attention_mask, self.config.pooling)
-        raw = self._combined(self._normalised(self._rewards_of(features)), objective_weights)
+            features, rows = (
+                pooled(each, attention_mask, self.config.pooling) for each in (features, rows)
+            )
+        raw = self._combined(self._normalised(self._rewards_of(features, rows)), objective_weights)
         if not self.config.shared_trunk:
             features = features.mean(-2)
         if not self.training and self.bank_alpha != 0 and objective_weights is None:
@@ -279,16 +297,36 @@ class EnhancedRewardModel(nn.Module):
 
     def _scores_of(self, sequences: Tensor) -> Tensor:
         """(S, T, D) -> (S, K, M)."""
-        features = self._head_features(sequences)
+        rows = self._standardised(sequences)
+        features = self.trunk(rows)
         if self.config.pooling != "none":
-            return self._rewards_of(pooled(features, None, self.config.pooling))
-        return self._summed_outputs(self.head_in(features))
+            features = pooled(features, None, self.config.pooling)
+            return self._rewards_of(features, self._whole(rows))
+        scores = self._summed_outputs(self.head_in(features))
+        return self._with_linear(scores, self._whole(rows)) if self.config.linear_part else scores
+
+    def _whole(self, rows: Tensor) -> Tensor:
+        """(S, T, D) -> (S, D) what the linear part sees of sequences."""
+        if self.config.pooling == "none":
+            return rows.sum(1)
+        return pooled(rows, None, self.config.pooling)
+
+    @torch.no_grad()
+    def linear_inputs(self, sequences: Tensor) -> Tensor:
+        """(..., T, D) -> (..., D) what is multiplied with `linear` to make a sequence's score."""
+        *leading, steps, dims = sequences.shape
+        rows = self._standardised(sequences).view(math.prod(leading), steps, dims)
+        return self._whole(rows).view(*leading, dims)
 
     @property
     def can_score_apart(self) -> bool:
-        """`head_scores` are what `segment_scores` are: dropout would draw otherwise in them."""
+        """`head_scores` are what `segment_scores` are.
+
+        Dropout would draw otherwise in them, and they know of no linear part.
+        """
         config = self.config
-        return not (config.shared_trunk or config.dropout) and config.pooling == "none"
+        takes_all = config.shared_trunk or config.dropout or config.linear_part
+        return not takes_all and config.pooling == "none"
 
     def head_scores(self, sequences: Tensor) -> Tensor:
         """(S, K, T, D) -> (S, K, M) in nats: member k's score of sequences of its own.
@@ -309,7 +347,7 @@ class EnhancedRewardModel(nn.Module):
 
         The mean, unless pooling is "last". What the bank holds and coverage queries measure by.
         """
-        features = self._head_features(sequences)
+        features: Tensor = self.trunk(self._standardised(sequences))
         if not self.config.shared_trunk:
             features = features.mean(-2)
         return features[:, -1] if self.config.pooling == "last" else features.mean(1)
@@ -333,28 +371,39 @@ class EnhancedRewardModel(nn.Module):
         return p_left.numpy()
 
     @torch.no_grad()
-    def set_input_statistics(self, rows: Tensor) -> None:
+    def set_input_statistics(self, rows: Tensor, *, any_unit: bool = False) -> None:
         """Freezes the normalisation of inputs, from (N, D) rows or (S, T, D) segments.
 
         Inputs are measured by the mean and spread of single rows. Segments differ by less, as what
         comes and goes within them cancels; rewards are divided by how much less, so that an
         untrained network, and the prior that draws it to zero, see segments of every robot alike.
+
+        Args:
+            rows: what is fitted to.
+            any_unit: an input is used however small it is, as long as float32 tells its values
+                apart. Else one that moves by less than 1e-6 stands still: a simulator's rounding,
+                which must not be blown up to what the robot may yet do.
         """
         flat = rows.reshape(-1, rows.shape[-1])
         self.input_mean.copy_(flat.mean(0))
-        spread = flat.std(0, correction=0)
-        self.input_std.copy_(torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread)))
+        if any_unit:  # in float64, as squares underflow
+            spread = flat.double().std(0, correction=0).to(flat)
+            is_moving = spread > (RESOLUTION * flat.abs().amax(0)).clamp(min=SMALLEST)
+        else:
+            spread = flat.std(0, correction=0)
+            is_moving = spread > MIN_SPREAD
+        self.input_std.copy_(torch.where(is_moving, spread, torch.ones_like(spread)))
         if rows.ndim == 3 and len(rows) > 1:
             means = rows.mean(1).std(0, correction=0) / self.input_std
-            moving = means[spread > MIN_SPREAD]
+            moving = means[is_moving]
             ratio = moving.square().mean().sqrt() if len(moving) else means.new_tensor(1.0)
             self.segment_spread.copy_(ratio.clamp(min=MIN_SEGMENT_SPREAD))
 
     @torch.no_grad()
     def set_reward_statistics(self, rows: Tensor) -> None:
         """Freezes each head's normalisation at its mean and spread over (N, D) rows."""
-        chunks = [self._rewards_of(self._head_features(chunk)) for chunk in rows.split(CHUNK_ROWS)]
-        rewards = torch.cat(chunks).flatten(1)
+        standardised = (self._standardised(chunk) for chunk in rows.split(CHUNK_ROWS))
+        rewards = torch.cat([self._rewards_of(self.trunk(x), x) for x in standardised]).flatten(1)
         self.reward_mean.copy_(rewards.mean(0))
         spread = rewards.std(0, correction=0)
         self.reward_std.copy_(torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread)))

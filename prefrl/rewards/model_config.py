@@ -22,6 +22,8 @@ class RewardModelConfig:
         head_layer_norm: normalise each head's hidden layer. Off by default: weights under a norm
             cannot be regularised by their size, so wrong answers are learned by heart, and the
             reward cannot grow with its inputs, so a faster cheetah than any seen looks no better.
+        linear_part: adds a linear function of the inputs to every head's reward; 0 until a fit
+            finds that it helps.
         pooling: "none" rewards every step of a sequence; "mean" and "last" reward a sequence once,
             by the mean of its steps' features or by its last step's.
         num_objectives: M rewards a head, combined by weights given when scoring.
@@ -42,6 +44,7 @@ class RewardModelConfig:
     num_layers: int = 2
     shared_trunk: bool = True
     head_layer_norm: bool = False
+    linear_part: bool = False
     pooling: str = "none"
     num_objectives: int = 1
     segment_length: int = 1

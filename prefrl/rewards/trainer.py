@@ -20,7 +20,7 @@ from prefrl.feedback.dataset import Comparisons, PreferenceDataset
 from prefrl.rewards.banking import fill_bank, set_bank_alpha
 from prefrl.rewards.calibration import fit_temperature
 from prefrl.rewards.conformal import fit_conformal, least_answers
-from prefrl.rewards.crossfit import cross_fit, score_spread
+from prefrl.rewards.crossfit import CrossFitted, cross_fit, score_spread
 from prefrl.rewards.diagnosis import figures_of, warn_of_odd_answers
 from prefrl.rewards.fitting import (
     NUM_CONTRASTED,
@@ -31,7 +31,8 @@ from prefrl.rewards.fitting import (
     regularised,
 )
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.model import EnhancedRewardModel
+from prefrl.rewards.linear import CrossFittedLinear, cross_fitted_linear, share_of_linear
+from prefrl.rewards.model import MIN_SPREAD, EnhancedRewardModel
 from prefrl.rewards.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
@@ -57,11 +58,13 @@ class Reliability:
         error_rate: share of random answers.
         temperature: at which models that leave answers out predict them best; None: not estimated.
         spread: of those models' scores.
+        linear: what is to be added to such a model's rewards; None: nothing.
     """
 
     error_rate: float
     temperature: float | None = None
     spread: float = 1.0
+    linear: CrossFittedLinear | None = None
 
 
 def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generator) -> Tensor:
@@ -147,7 +150,10 @@ class RewardTrainer:
         segments = train.pairs.flatten(0, 1)
         # From single rows, segments are taken to differ as much as they do.
         whole = segments if self.config.scale_by_segment else segments.flatten(0, 1)
-        self.model.set_input_statistics(whole)
+        # What is compared by one row is features of any scale; a robot's are in SI units.
+        self.model.set_input_statistics(whole, any_unit=segments.shape[1] == 1)
+        if self.model.config.linear_part:
+            self.model.linear.zero_()  # the network is fitted by itself
         compared = train_set.segment_numbers()
         train, reliability = self._without_noise(train, train_set, compared, session)
         objective = Objective(
@@ -165,8 +171,10 @@ class RewardTrainer:
         finally:  # Whatever ends fitting, Ctrl-C too: nobody scores with dropout on.
             self.model.set_dropout_generator(None)
             self.model.eval()
+        unit = self._unit(train, reliability)
+        self._set_linear_part(reliability.linear, unit)
         self.model.set_reward_statistics(train.pairs.flatten(0, 2))
-        self._set_temperature(train, held, reliability)
+        self._set_temperature(held, reliability, unit)
         self._set_interval(held)
         self._num_banked = fill_bank(
             self.model,
@@ -246,7 +254,7 @@ class RewardTrainer:
         """The answers worth fitting to, and how far they can be trusted."""
         rate, mode = self.config.error_rate, self.config.contradictions
         assert rate is not None
-        if rate != "auto" and mode == "keep":
+        if rate != "auto" and mode == "keep" and not self.model.config.linear_part:
             return train, Reliability(rate)
         assumed = ASSUMED_RATE if rate == "auto" else rate
         fitted = cross_fit(
@@ -258,8 +266,10 @@ class RewardTrainer:
             generator=self._streams.torch_generator("fold-weights", session),
         )
         p_left = train_set.p_left.astype(np.float64)
-        estimated, temperature = estimate_error_rate(fitted.logits, p_left)
-        p_predicted = 0.5 * (1 + np.tanh(0.5 * fitted.logits / temperature))
+        linear = self._linear_part(train, fitted, p_left)
+        logits = fitted.logits if linear is None else fitted.logits + linear.logits
+        estimated, temperature = estimate_error_rate(logits, p_left)
+        p_predicted = 0.5 * (1 + np.tanh(0.5 * logits / temperature))
         answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
         if not kept.any():
             kept = np.ones_like(kept)
@@ -269,21 +279,52 @@ class RewardTrainer:
             weights=train.weights * torch.from_numpy(kept).to(train.weights)[:, None],
         )
         error_rate = estimated if rate == "auto" else rate
-        return corrected, Reliability(error_rate, temperature, fitted.spread)
+        return corrected, Reliability(error_rate, temperature, fitted.spread, linear)
+
+    def _linear_part(
+        self, train: Answers, fitted: CrossFitted, p_left: NDArray[np.float64]
+    ) -> CrossFittedLinear | None:
+        """What is to be added to the rewards of models like those that left answers out."""
+        if not self.model.config.linear_part:
+            return None
+        seen = _doubles(self.model.linear_inputs(train.pairs))  # (B, 2, D)
+        spread = seen.std((0, 1))
+        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > MIN_SPREAD)
+        rows = np.arange(len(seen))
+        num_objectives = self.model.config.num_objectives
+        # Each objective has weights of its own: the inputs stand where the answer's objective is.
+        features = np.zeros((len(seen), num_objectives, seen.shape[-1]))
+        features[rows, train.objective.cpu().numpy()] = (seen[:, 0] - seen[:, 1]) * scale
+        linear = cross_fitted_linear(features.reshape(len(seen), -1), p_left, fitted.folds)
+        linear = linear.scaled(share_of_linear(fitted.logits, linear.logits, p_left))
+        return CrossFittedLinear(linear.weights * np.tile(scale, num_objectives), linear.logits)
 
     @torch.no_grad()
-    def _set_temperature(self, train: Answers, held: Answers, known: Reliability) -> None:
+    def _unit(self, train: Answers, known: Reliability) -> float:
+        """How many of the unit of the models that left answers out the network speaks in.
+
+        It saw more answers, and is told from how far apart both see all segments.
+        """
+        if known.temperature is None:
+            return 1.0
+        spread = score_spread(self.model.segment_scores(train.pairs.flatten(0, 1)).mean(1))
+        return spread / known.spread if min(spread, known.spread) > MIN_NATS else 1.0
+
+    def _set_linear_part(self, linear: CrossFittedLinear | None, unit: float) -> None:
+        if linear is not None:
+            weights = torch.from_numpy(unit * linear.weights).to(self.model.linear)
+            self.model.linear.copy_(weights.view_as(self.model.linear))
+
+    @torch.no_grad()
+    def _set_temperature(self, held: Answers, known: Reliability, unit: float) -> None:
         """How sure the ensemble may be, by predictions of answers that were not fitted to.
 
-        Those of the models that left answers out count most; the ensemble saw more answers and
-        speaks in a unit of its own, which is told from how far apart it sees all segments.
+        Those of the models that left answers out count most.
         """
         if not self.config.temperature:
             return
         prior, strength = 1.0, 1.0
         if known.temperature is not None:
-            spread = score_spread(self.model.segment_scores(train.pairs.flatten(0, 1)).mean(1))
-            unit = spread / known.spread if min(spread, known.spread) > MIN_NATS else 1.0
             prior = float(np.clip(known.temperature * unit, 0.05, 20.0))
             strength = TEMPERATURE_STRENGTH
         fitted = fit_temperature(
@@ -296,10 +337,9 @@ class RewardTrainer:
         self.model.temperature.fill_(fitted)
 
     @torch.no_grad()
-    def _logits(self, answers: Answers) -> FloatArray:
+    def _logits(self, answers: Answers) -> NDArray[np.float64]:
         """(B, K) each head's, in nats."""
-        logits = comparison_logits(self.model, answers.pairs, answers.objective)
-        return logits.double().cpu().numpy()
+        return _doubles(comparison_logits(self.model, answers.pairs, answers.objective))
 
     def _set_interval(self, held: Answers) -> None:
         """How many of the heads' spreads around a score difference agree with enough answers."""
@@ -364,6 +404,6 @@ class RewardTrainer:
         self._asked_observations = state["asked_observations"]
 
 
-def _doubles(tensor: Tensor) -> FloatArray:
-    doubles: FloatArray = tensor.double().cpu().numpy()
+def _doubles(tensor: Tensor) -> NDArray[np.float64]:
+    doubles: NDArray[np.float64] = tensor.double().cpu().numpy()
     return doubles

@@ -13,7 +13,6 @@ from prefrl.benchmark.reward_models import (
     Task,
     flipped,
     linear,
-    logistic_weights,
     measure,
     summarised,
     tasks_of,
@@ -115,19 +114,6 @@ def test_what_a_file_cannot_give_is_refused(data: Recorded) -> None:
             Setting(flip_rate=rate)
     with pytest.raises(DataError, match="num_labels is 0"):
         Setting(0)
-
-
-@pytest.mark.parametrize("precision", [1.0, 5.0])
-def test_logistic_weights_are_where_the_gradient_is_0(precision: float) -> None:
-    features, p_left = np.array([[2.0], [2.0], [2.0], [-2.0]]), np.array([1.0, 1.0, 0.0, 0.0])
-    (weight,) = logistic_weights(features, p_left, precision=precision)
-    # Left wins 3 of 4 by a difference of 2: (4 p - 3) * 2 + precision * w = 0, p = sigmoid(2 w).
-    p = 1 / (1 + np.exp(-2 * weight))
-    assert (4 * p - 3) * 2 + precision * weight == pytest.approx(0.0, abs=1e-6)
-
-
-def test_without_answers_logistic_weights_are_those_of_the_prior() -> None:
-    assert logistic_weights(np.zeros((0, 2)), np.zeros(0), precision=1.0).tolist() == [0.0, 0.0]
 
 
 def test_the_linear_model_shrinks_more_where_there_is_more_noise() -> None:

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from prefrl.rewards import EnhancedRewardModel
 
-# Both trunks, with and without the norm, of one layer and of two.
+# Both trunks, with and without the norm, of one layer and of two; and one with a linear part.
 SHAPES: list[dict[str, Any]] = [
     {"shared_trunk": True, "head_layer_norm": False, "num_layers": 1},
     {"shared_trunk": True, "head_layer_norm": True, "num_layers": 2},
     {"shared_trunk": False, "head_layer_norm": False, "num_layers": 2},
     {"shared_trunk": False, "head_layer_norm": True, "num_layers": 1},
+    {"shared_trunk": True, "linear_part": True, "num_layers": 1},
 ]
 
 
@@ -23,6 +24,8 @@ def make_model(seed: int = 0, **settings: Any) -> EnhancedRewardModel:
     usual = {"hidden_dim": 8, "num_reward_heads": 3}
     model = EnhancedRewardModel(5, generator=generator, **{**usual, **settings})
     rows = torch.randn(200, 5, generator=generator) * 3 + 1
+    if model.config.linear_part:
+        model.linear.copy_(torch.randn(model.linear.shape, generator=generator))
     model.set_input_statistics(rows)
     model.set_reward_statistics(rows)
     return model

@@ -16,7 +16,7 @@ from tests.rewards.small_model import SHAPES, assert_same, make_model, rows, wei
 def head_by_hand(model: EnhancedRewardModel, row: Tensor, head: int) -> float:
     """One head's normalised reward of one row, in loops over plain vectors."""
     weights = {name: tensor.double() for name, tensor in model.state_dict().items()}
-    x = (row.double() - weights["input_mean"]) / weights["input_std"]
+    x = standardised = (row.double() - weights["input_mean"]) / weights["input_std"]
     for layer in range(model.config.num_layers):
         weight, bias = weights[f"trunk.{3 * layer}.weight"], weights[f"trunk.{3 * layer}.bias"]
         if not model.config.shared_trunk:
@@ -28,6 +28,8 @@ def head_by_hand(model: EnhancedRewardModel, row: Tensor, head: int) -> float:
         hidden = centred / torch.sqrt((centred**2).mean() + 1e-5)
         hidden = hidden * weights["head_scale"][head] + weights["head_shift"][head]
     reward = (torch.relu(hidden) * weights["head_out"][head]).sum() + weights["head_bias"][head]
+    if model.config.linear_part:
+        reward = reward + (standardised * weights["linear"][0]).sum()
     return float((reward - weights["reward_mean"][head]) / weights["reward_std"][head])
 
 
@@ -159,6 +161,8 @@ class TestWeights:
         changed = weights_of(model)
         assert not torch.equal(before["head_out"], changed["head_out"])
         model.reset(torch.Generator().manual_seed(3))
+        if model.config.linear_part:
+            before["linear"] = torch.zeros(1, 5)  # nothing to draw: it starts as no part at all
         assert_same(before, weights_of(model))
 
     def test_without_a_stream_the_weights_are_always_the_same(self):
@@ -201,6 +205,27 @@ class TestStatistics:
         model.set_input_statistics(torch.tensor([[7.0, 1.0], [7.0, 3.0]]))
         assert model.input_std.tolist() == [1.0, 1.0]
         assert torch.isfinite(model(torch.tensor([[9.0, 2.0]]))["rewards"]).all()
+
+    def test_an_input_that_moves_by_rounding_stands_still_unless_its_unit_says_nothing(self):
+        features = torch.tensor([[7e-9, 1.0, 5.0, 0.0, 3e-33], [9e-9, 3.0, 5.0, 0.0, 5e-33]])
+        robot, frozen = EnhancedRewardModel(5), EnhancedRewardModel(5)
+        robot.set_input_statistics(features)
+        assert robot.input_std.tolist() == [1.0] * 5
+        frozen.set_input_statistics(features, any_unit=True)
+        np.testing.assert_allclose(frozen.input_std, [1e-9, 1.0, 1.0, 1.0, 1e-33], rtol=1e-5)
+        with torch.no_grad():
+            np.testing.assert_allclose(
+                frozen._standardised(features).abs(), [[1, 1, 0, 0, 1]] * 2, rtol=1e-5
+            )
+
+    @given(scale=st.floats(1e-30, 1e30))
+    def test_features_are_standardised_alike_in_any_unit(self, scale):
+        model, features = EnhancedRewardModel(5), rows(20)
+        model.set_input_statistics(features * scale, any_unit=True)
+        expected = (features - features.mean(0)) / features.std(0, correction=0)
+        np.testing.assert_allclose(
+            model._standardised(features * scale), expected, rtol=1e-3, atol=1e-4
+        )
 
     @pytest.mark.parametrize("settings", SHAPES)
     def test_every_head_has_zero_mean_and_unit_spread_over_the_fitted_rows(self, settings):

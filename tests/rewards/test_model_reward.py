@@ -5,7 +5,7 @@ import torch
 from prefrl.errors import DataError
 from prefrl.rewards import EnhancedRewardModel, ModelReward
 from prefrl.types import RewardFunction
-from tests.rewards.small_model import make_model, rows
+from tests.rewards.small_model import SHAPES, make_model, rows
 
 
 class TestModelReward:
@@ -13,7 +13,9 @@ class TestModelReward:
     def model(self) -> EnhancedRewardModel:
         return make_model(observation_dim=3)
 
-    def test_it_is_a_reward_function_equal_to_forward(self, model):
+    @pytest.mark.parametrize("settings", SHAPES)
+    def test_it_is_a_reward_function_equal_to_forward(self, settings):
+        model = make_model(observation_dim=3, **settings)
         reward, inputs = model.reward_function(), rows(9)
         assert isinstance(model.reward_function(), RewardFunction)
         obs, action = inputs[:, :3].numpy(), inputs[:, 3:].numpy()

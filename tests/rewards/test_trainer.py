@@ -1,14 +1,16 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.rewards import EnhancedRewardModel, RewardTrainer, score_interval
+from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model, score_interval
 from prefrl.rewards.conformal import fit_conformal, least_answers
 from prefrl.rewards.fitting import comparison_logits
 from prefrl.rewards.losses import preference_accuracy
@@ -49,6 +51,7 @@ class TestLearning:
             {"num_reward_heads": 1},
             {"dropout": 0.1},
             {"restart": True, "num_layers": 2},
+            {"linear_part": True},
         ],
     )
     def test_a_linear_reward_is_learned_from_comparisons(self, settings):
@@ -216,7 +219,9 @@ class TestHardCases:
 
 
 class TestRepeatability:
-    @pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}, {"restart": True}])
+    @pytest.mark.parametrize(
+        "settings", [{}, {"dropout": 0.3}, {"restart": True}, {"linear_part": True}]
+    )
     def test_the_same_streams_give_the_same_weights(self, settings):
         torch.manual_seed(1)
         results = []
@@ -478,6 +483,108 @@ class TestNoise:
         assert np.mean((left > right) == (fresh.p_left > 0.5)) > 0.85
 
 
+def items(features: NDArray[np.float64]) -> SegmentBatch:
+    """Things that are described by one row of features each."""
+    num = len(features)
+    return SegmentBatch(
+        observations=features[:, None].astype(np.float32),
+        actions=np.zeros((num, 1, 0), dtype=np.float32),
+        true_rewards=np.zeros((num, 1), dtype=np.float32),
+        sim_states=np.zeros((num, 1, 0)),
+        episode=np.arange(num),
+        start=np.zeros(num, dtype=np.int64),
+    )
+
+
+class TestLinearPart:
+    DIMS = 100
+
+    def fitted(self, worth: Callable[[NDArray[np.float64]], NDArray[np.float64]], **settings: Any):
+        """A model fitted to noisy answers about features, and features with what they are worth."""
+        stream, config = rng(3), RewardConfig(**settings)
+        model = build_model(
+            self.DIMS, config, segment_length=1, generator=torch.Generator().manual_seed(0)
+        )
+        left, right = stream.standard_normal((2, 400, self.DIMS))
+        slips = 0.7 * stream.standard_normal(400)
+        dataset = PreferenceDataset(0.0)
+        p_left = (worth(left) - worth(right) + slips > 0).astype(np.float64)
+        dataset.add(items(left), items(right), p_left, session=0, rng=stream)
+        RewardTrainer(model, config, streams=Streams(0)).fit(dataset, session=0)
+        fresh = stream.standard_normal((1_000, self.DIMS))
+        return model, np.corrcoef(model.score(items(fresh).inputs()).mean(1), worth(fresh))[0, 1]
+
+    @staticmethod
+    def straight(features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return features @ rng(4).standard_normal(features.shape[1]) / features.shape[1] ** 0.5
+
+    def test_of_many_features_it_is_on_by_itself_and_predicts_better_than_a_network_alone(self):
+        (with_it, better), (without, worse) = (
+            self.fitted(self.straight, **settings) for settings in ({}, {"linear_part": False})
+        )
+        assert with_it.linear.abs().max() > 0
+        assert not without.config.linear_part
+        assert better > worse + 0.02
+
+    def test_where_worth_is_not_linear_it_counts_for_little(self):
+        def bent(features: NDArray[np.float64]) -> NDArray[np.float64]:
+            return 3 * np.abs(features[:, 0])
+
+        model, _ = self.fitted(bent)
+        rows = torch.randn(500, self.DIMS, generator=torch.Generator().manual_seed(1))
+        linear = rows @ model.linear[0]
+        whole = torch.from_numpy(model.score(rows[:, None].numpy()).mean(1))
+        assert linear.std() < 0.7 * (whole - linear).std()
+
+    @pytest.mark.parametrize("pooling", ["none", "mean", "last"])
+    def test_a_sequences_score_is_the_networks_and_the_linear_one_of_what_is_pooled(self, pooling):
+        plain, both = (
+            EnhancedRewardModel(5, hidden_dim=8, pooling=pooling, linear_part=is_on)
+            for is_on in (False, True)
+        )
+        sequences = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(2))
+        for model in (plain, both):
+            model.set_input_statistics(sequences)
+        both.linear.copy_(torch.arange(5.0)[None])
+        rows = (sequences - both.input_mean) / both.input_std
+        seen = {"none": rows.sum(1), "mean": rows.mean(1), "last": rows[:, -1]}[pooling]
+        np.testing.assert_allclose(
+            both.score(sequences.numpy()) - plain.score(sequences.numpy()),
+            np.repeat((seen @ torch.arange(5.0)).numpy()[:, None], 3, axis=1),
+            atol=1e-4,
+        )
+
+    def test_a_second_session_fits_it_anew_and_adds_nothing_to_the_first(self):
+        dataset = linear_task.comparisons(60, rng=rng())
+        trainer = make_trainer(linear_part=True, max_updates=20, restart=True)
+        sizes = []
+        for session in range(3):
+            trainer.fit(dataset, session=session)
+            sizes.append(float(trainer.model.linear.norm()))
+        assert 0 < max(sizes) < 3 * min(sizes)
+
+    def test_each_objective_has_one_of_its_own(self):
+        stream = rng()
+        left, right = (linear_task.segments(300, rng=stream) for _ in range(2))
+        forwards = linear_task.oracle(left, right)
+        dataset = PreferenceDataset(0.0)
+        dataset.add(left[:150], right[:150], forwards[:150], session=0, objective=0, rng=stream)
+        dataset.add(left[150:], right[150:], 1 - forwards[150:], session=0, objective=1, rng=stream)
+        model = EnhancedRewardModel(
+            linear_task.INPUT_DIM, num_objectives=2, segment_length=5, linear_part=True
+        )
+        config = RewardConfig(max_updates=20, bank_size=0)
+        RewardTrainer(model, config, streams=Streams(0)).fit(dataset, session=0)
+        truth = torch.from_numpy(linear_task.WEIGHTS)
+        for sign, weights in zip((1, -1), model.linear, strict=True):
+            assert sign * torch.corrcoef(torch.stack([weights, truth]))[0, 1] > 0.8
+
+    def test_a_given_error_rate_does_not_keep_it_from_being_fitted(self):
+        trainer = make_trainer(linear_part=True, error_rate=0.1, max_updates=10)
+        trainer.fit(linear_task.comparisons(60, rng=rng()), session=0)
+        assert trainer.model.linear.abs().max() > 0
+
+
 class TestObjectives:
     def test_answers_that_name_their_objective_teach_that_one(self):
         stream = rng()
@@ -537,10 +644,13 @@ def test_the_temperature_needs_no_held_out_answers():
     assert temperatures[1] > temperatures[0]
 
 
-def test_the_model_is_antisymmetric_whatever_is_switched_on():
+@pytest.mark.parametrize(
+    "settings",
+    [{"diversity": 0.1, "calibration": 0.1, "adapt_l2": True}, {"linear_part": True}],
+)
+def test_the_model_is_antisymmetric_whatever_is_switched_on(settings: dict[str, Any]):
     dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
     swapped = with_sides_swapped(dataset)
-    settings: dict[str, Any] = {"diversity": 0.1, "calibration": 0.1, "adapt_l2": True}
     figures = make_trainer(max_updates=20, **settings).fit(dataset, session=0)
     others = make_trainer(max_updates=20, **settings).fit(swapped, session=0)
     for name in ("reward_train_loss", "reward_holdout_loss", "reward_error_rate"):
