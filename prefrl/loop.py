@@ -16,7 +16,7 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.metrics import JsonLinesSink, Metrics
 from prefrl.plan import Leg
 from prefrl.queries.base import Uniform, checked_pairs
-from prefrl.queries.coverage import farthest_points, observation_points
+from prefrl.queries.coverage import farthest_points, places_of, standardised
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore, SegmentBatch
 from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
@@ -243,7 +243,8 @@ class PreferenceLoop:
         if factor == 1:
             return pool
         rng = self.streams.generator(f"spread{again}", asked)
-        return pool[farthest_points(observation_points(pool.observations), size, rng=rng)]
+        places = standardised(places_of(pool.observations))
+        return pool[farthest_points(places, size, rng=rng)]
 
     def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
         assert self.feedback is not None

@@ -66,8 +66,11 @@ class Predictor(Protocol):
         """(M, D) where those lie that it remembers having been asked about; M may be 0."""
         ...
 
-    def asked_observations(self) -> FloatArray:
-        """(M, T, O) raw, of all segments asked about; M may be 0, or more than those above."""
+    def asked_places(self) -> FloatArray:
+        """(M, 2 O) mean and last observation, raw, of all segments asked about.
+
+        M may be 0, or more than those above.
+        """
         ...
 
 

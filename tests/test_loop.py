@@ -27,7 +27,7 @@ from prefrl.loop import (
 )
 from prefrl.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.plan import Leg, plan_run
-from prefrl.queries import Uniform, make_strategy, observation_points
+from prefrl.queries import Uniform, make_strategy, places_of, standardised
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
@@ -317,7 +317,7 @@ class Measuring(Uniform):
         self.gaps = []
 
     def select(self, pool, num_queries, predictor, *, rng):
-        points = observation_points(pool.observations)
+        points = standardised(places_of(pool.observations))
         distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
         np.fill_diagonal(distances, np.inf)
         self.gaps.append(float(distances.min()))

@@ -11,7 +11,7 @@ from prefrl.queries.base import (
     strategy_names,
 )
 from prefrl.queries.candidates import Candidates
-from prefrl.queries.coverage import farthest_points, observation_points
+from prefrl.queries.coverage import farthest_points, places_of, standardised
 from prefrl.queries.selectors import SELECTORS, selector
 
 __all__ = [
@@ -25,9 +25,10 @@ __all__ = [
     "acquisition",
     "farthest_points",
     "make_strategy",
-    "observation_points",
+    "places_of",
     "preference_disagreement",
     "register",
     "selector",
+    "standardised",
     "strategy_names",
 ]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.queries.coverage import observation_points
+from prefrl.queries.coverage import places_of, standardised
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import Predictor
 
@@ -52,8 +52,8 @@ class Candidates:
 
         In one unit, each dim's spread over both together.
         """
-        pool, asked = self.segments.observations, self.predictor.asked_observations()
-        points = observation_points(np.concatenate([pool, asked]) if len(asked) else pool)
+        pool, asked = places_of(self.segments.observations), self.predictor.asked_places()
+        points = standardised(np.concatenate([pool, asked]) if len(asked) else pool)
         return points[: len(pool)], points[len(pool) :]
 
     @cached_property

@@ -9,20 +9,24 @@ from numpy.typing import NDArray
 from prefrl.segments import FloatArray
 
 
-def observation_points(observations: FloatArray) -> FloatArray:
-    """Where segments lie: their mean observation, and the last one.
+def places_of(observations: FloatArray) -> FloatArray:
+    """(S, T, O) -> (S, 2 O) where segments lie: their mean observation, and the last one."""
+    return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
+
+
+def standardised(places: FloatArray) -> FloatArray:
+    """Places to measure distances between.
 
     Args:
-        observations: (S, T, O) raw, of all segments whose distances are to be compared.
+        places: (S, D) of all segments whose distances are to be compared.
 
     Returns:
-        (S, 2 O) each dim in its own spread over the segments; one that stands still is 0.
+        (S, D) each dim in its own spread over the segments; one that stands still is 0.
     """
-    points = np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
-    spread = points.std(0)
+    spread = places.std(0)
     is_moving = spread > 1e-6
-    standardised: FloatArray = (points - points.mean(0)) / np.where(is_moving, spread, np.inf)
-    return standardised
+    points: FloatArray = (places - places.mean(0)) / np.where(is_moving, spread, np.inf)
+    return points
 
 
 def farthest_points(

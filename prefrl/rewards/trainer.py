@@ -17,6 +17,7 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
+from prefrl.queries.coverage import places_of
 from prefrl.rewards.banking import fill_bank, set_bank_alpha
 from prefrl.rewards.calibration import fit_temperature
 from prefrl.rewards.conformal import fit_conformal, least_answers
@@ -97,7 +98,7 @@ class RewardTrainer:
         self.config = config.decided()
         self._streams = streams
         self._num_banked = 0  # queries whose segments were offered to the bank
-        self._asked_observations: FloatArray = np.zeros((0, 0, 0), dtype=np.float32)
+        self._asked_places: FloatArray = np.zeros((0, 0), dtype=np.float32)
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """(S, K) each head's reward summed over each segment, in nats."""
@@ -113,9 +114,9 @@ class RewardTrainer:
         """(M, D) embeddings of the segments in the bank; none without a bank."""
         return self.model.bank.embeddings_of_entries().cpu().numpy()
 
-    def asked_observations(self) -> FloatArray:
-        """(M, T, O) of every query's segments up to the last fit, skipped and held-out ones too."""
-        return self._asked_observations
+    def asked_places(self) -> FloatArray:
+        """(M, 2 O) of every query's segments up to the last fit, skipped and held-out ones too."""
+        return self._asked_places
 
     def reward_function(self) -> ModelReward:
         """The present reward, frozen."""
@@ -184,8 +185,8 @@ class RewardTrainer:
             generator=self._streams.torch_generator("bank", session),
         )
         set_bank_alpha(self.model, held, self.config.bank_alpha)
-        asked = [batch.observations for batch in (*comparisons.left, *comparisons.right)]
-        self._asked_observations = np.concatenate(asked)
+        asked = (*comparisons.left, *comparisons.right)
+        self._asked_places = np.concatenate([places_of(batch.observations) for batch in asked])
         return {
             "reward_updates": float(num_updates),
             "reward_error_rate": reliability.error_rate,
@@ -385,7 +386,7 @@ class RewardTrainer:
         return draw
 
     def state(self) -> State:
-        """The model's weights, statistics and bank, and what was seen in the segments asked about.
+        """The model's weights, statistics and bank, and where segments asked about lie.
 
         The optimiser starts afresh every session.
         """
@@ -394,14 +395,14 @@ class RewardTrainer:
         return {
             "model": tensors,
             "num_banked": self._num_banked,
-            "asked_observations": self._asked_observations,
+            "asked_places": self._asked_places,
         }
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
         self.model.load_state_dict(state["model"])
         self._num_banked = int(state["num_banked"])
-        self._asked_observations = state["asked_observations"]
+        self._asked_places = state["asked_places"]
 
 
 def _doubles(tensor: Tensor) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from prefrl.errors import DataError
+from prefrl.queries import places_of
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import Pairs, QueryStrategy
 from tests import linear_task
@@ -32,8 +33,8 @@ class LinearPredictor:
     def asked_embeddings(self) -> FloatArray:
         return self._unit(self._asked().inputs().mean(1))
 
-    def asked_observations(self) -> FloatArray:
-        return self._asked().observations
+    def asked_places(self) -> FloatArray:
+        return places_of(self._asked().observations)
 
     def _asked(self) -> SegmentBatch:
         return linear_task.segments(30, rng=np.random.default_rng(9))[: self.num_asked]

@@ -44,7 +44,7 @@ class Given:
     def asked_embeddings(self):
         raise AssertionError
 
-    def asked_observations(self):
+    def asked_places(self):
         raise AssertionError
 
 

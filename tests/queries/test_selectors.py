@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from prefrl.queries import SELECTORS, Candidates, selector
+from prefrl.queries import SELECTORS, Candidates, places_of, selector
 from prefrl.queries.selectors import (
     best_distinct_pairs,
     greedy_mode,
@@ -64,7 +64,7 @@ class Placed:
     def asked_embeddings(self):
         return self.asked
 
-    def asked_observations(self):
+    def asked_places(self):
         raise AssertionError
 
 
@@ -87,7 +87,7 @@ class Remembering:
     def asked_embeddings(self):
         raise AssertionError
 
-    def asked_observations(self):
+    def asked_places(self):
         return self.asked
 
 
@@ -99,7 +99,7 @@ def observed_at(points, asked=(), seed=0):
 
     pool = linear_task.segments(len(points), rng=rng(), length=3)
     pool = dataclasses.replace(pool, observations=still(points))
-    return Candidates(pool, Remembering(still(asked)), rng(seed))
+    return Candidates(pool, Remembering(places_of(still(asked)) if len(asked) else []), rng(seed))
 
 
 def chosen(name, values, candidates, num):

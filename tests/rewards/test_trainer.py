@@ -255,11 +255,11 @@ class TestRepeatability:
         dataset = linear_task.comparisons(20, rng=rng())
         trainer = make_trainer(max_updates=15)
         trainer.fit(dataset, session=0)
-        state, asked = trainer.state(), trainer.asked_observations()
+        state, asked = trainer.state(), trainer.asked_places()
         trainer.fit(dataset, session=1)
         other = make_trainer(seed=0, max_updates=15)
         other.restore(state)
-        np.testing.assert_array_equal(other.asked_observations(), asked)
+        np.testing.assert_array_equal(other.asked_places(), asked)
         other.fit(dataset, session=1)
         assert_same(weights_of(trainer.model), weights_of(other.model))
 
@@ -421,9 +421,9 @@ class TestUpdates:
         )
 
 
-class TestAskedObservations:
+class TestAskedPlaces:
     def test_before_the_first_session_there_are_none(self):
-        assert len(make_trainer().asked_observations()) == 0
+        assert len(make_trainer().asked_places()) == 0
 
     @pytest.mark.parametrize("bank_size", [0, 7])
     def test_they_are_of_every_query_skipped_and_held_out_ones_too(self, bank_size):
@@ -434,11 +434,12 @@ class TestAskedObservations:
         trainer.fit(dataset, session=0)
         more = linear_task.comparisons(2, rng=rng(1))
         dataset.add(more.left[0], more.right[0], more.p_left, session=1, rng=rng(2))
-        assert len(trainer.asked_observations()) == 12
+        assert len(trainer.asked_places()) == 12
         trainer.fit(dataset, session=1)
         batches = [*dataset.left, *dataset.right]
-        expected = np.concatenate([batch.observations for batch in batches])
-        np.testing.assert_array_equal(trainer.asked_observations(), expected)
+        seen = np.concatenate([batch.observations for batch in batches])
+        expected = np.concatenate([seen.mean(1), seen[:, -1]], axis=1)
+        np.testing.assert_array_equal(trainer.asked_places(), expected)
 
 
 class TestNoise:
