@@ -3,13 +3,16 @@
 Of frozen features that a larger model made, a linear reward predicts what nobody was asked about
 better than a network does, and the two together better than either.
 
-Axes: B answers, D features, F folds.
+Axes: B answers, D features, F folds, M objectives.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from prefrl.rewards.crossfit import CrossFitted
+from prefrl.rewards.statistics import MIN_SPREAD
 
 FloatArray = NDArray[np.float64]
 
@@ -32,16 +35,12 @@ class CrossFittedLinear:
     """Logistic regression, with what it predicts of answers that were left out.
 
     Args:
-        weights: (D,) fitted to every answer.
+        weights: (D,), or (M, D) of M objectives, fitted to every answer.
         logits: (B,) of each answer by the weights that have not seen it.
     """
 
     weights: FloatArray
     logits: FloatArray
-
-    def scaled(self, factor: float) -> "CrossFittedLinear":
-        """So many times the weights and the logits."""
-        return CrossFittedLinear(factor * self.weights, factor * self.logits)
 
 
 def logistic_weights(
@@ -131,3 +130,34 @@ def share_of_linear(network: FloatArray, linear: FloatArray, p_left: FloatArray)
         return 0.0
     share = of_linear / max(of_network, LEAST_NETWORK * of_linear)
     return float(share * spread_of_network / spread_of_linear)
+
+
+def linear_part(
+    inputs: FloatArray,
+    p_left: FloatArray,
+    objective: NDArray[np.int64],
+    *,
+    num_objectives: int,
+    beside: CrossFitted,
+) -> CrossFittedLinear:
+    """What is to be added to the rewards of networks like those that left answers out.
+
+    Args:
+        inputs: (B, 2, D) what a linear reward sees of the left and the right segments.
+        p_left: (B,) answers in [0, 1].
+        objective: (B,) which objective each is about.
+        num_objectives: M; each has weights of its own, under one prior.
+        beside: the networks' predictions, and the folds to keep to.
+
+    Returns:
+        (M, D) weights.
+    """
+    spread = inputs.std((0, 1))
+    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > MIN_SPREAD)
+    num, _, dims = inputs.shape
+    features = np.zeros((num, num_objectives, dims))  # 0 but where the answer's objective is
+    features[np.arange(num), objective] = (inputs[:, 0] - inputs[:, 1]) * scale
+    fitted = cross_fitted_linear(features.reshape(num, -1), p_left, beside.folds)
+    share = share_of_linear(beside.logits, fitted.logits, p_left)
+    weights = share * fitted.weights.reshape(num_objectives, dims) * scale
+    return CrossFittedLinear(weights, share * fitted.logits)

@@ -20,16 +20,10 @@ from prefrl.rewards.bank import FeatureBank
 from prefrl.rewards.inference import CHUNK_ROWS, ModelReward
 from prefrl.rewards.layers import HeadwiseLinear, SeededDropout, pooled
 from prefrl.rewards.model_config import RewardModelConfig
+from prefrl.rewards.statistics import MIN_SPREAD, input_statistics
 from prefrl.rewards.storage import CONFIG, WEIGHTS, read_model, write_model
 from prefrl.segments import FloatArray
 
-# An input or a head that moves less over the fitted rows stands still; it is not divided by that.
-MIN_SPREAD = 1e-6
-# Relative to its size, an input whose unit says nothing moves by more than float32 rounds; and by
-# more than can be divided by.
-RESOLUTION, SMALLEST = 1e-6, 1e-35
-# Segments that all but agree are not blown up by more than this.
-MIN_SEGMENT_SPREAD = 1e-2
 # Numbers of a hidden layer computed at once: 2 MiB, so that they stay in cache.
 CACHED_NUMBERS = 2**19
 
@@ -374,30 +368,13 @@ class EnhancedRewardModel(nn.Module):
     def set_input_statistics(self, rows: Tensor, *, any_unit: bool = False) -> None:
         """Freezes the normalisation of inputs, from (N, D) rows or (S, T, D) segments.
 
-        Inputs are measured by the mean and spread of single rows. Segments differ by less, as what
-        comes and goes within them cancels; rewards are divided by how much less, so that an
-        untrained network, and the prior that draws it to zero, see segments of every robot alike.
-
-        Args:
-            rows: what is fitted to.
-            any_unit: an input is used however small it is, as long as float32 tells its values
-                apart. Else one that moves by less than 1e-6 stands still: a simulator's rounding,
-                which must not be blown up to what the robot may yet do.
+        As `input_statistics` tells them.
         """
-        flat = rows.reshape(-1, rows.shape[-1])
-        self.input_mean.copy_(flat.mean(0))
-        if any_unit:  # in float64, as squares underflow
-            spread = flat.double().std(0, correction=0).to(flat)
-            is_moving = spread > (RESOLUTION * flat.abs().amax(0)).clamp(min=SMALLEST)
-        else:
-            spread = flat.std(0, correction=0)
-            is_moving = spread > MIN_SPREAD
-        self.input_std.copy_(torch.where(is_moving, spread, torch.ones_like(spread)))
-        if rows.ndim == 3 and len(rows) > 1:
-            means = rows.mean(1).std(0, correction=0) / self.input_std
-            moving = means[is_moving]
-            ratio = moving.square().mean().sqrt() if len(moving) else means.new_tensor(1.0)
-            self.segment_spread.copy_(ratio.clamp(min=MIN_SEGMENT_SPREAD))
+        told = input_statistics(rows, any_unit=any_unit)
+        self.input_mean.copy_(told.mean)
+        self.input_std.copy_(told.std)
+        if told.segment_spread is not None:
+            self.segment_spread.copy_(told.segment_spread)
 
     @torch.no_grad()
     def set_reward_statistics(self, rows: Tensor) -> None:

@@ -21,7 +21,7 @@ from prefrl.queries.coverage import places_of
 from prefrl.rewards.banking import fill_bank, set_bank_alpha
 from prefrl.rewards.calibration import fit_temperature
 from prefrl.rewards.conformal import fit_conformal, least_answers
-from prefrl.rewards.crossfit import CrossFitted, cross_fit, score_spread
+from prefrl.rewards.crossfit import cross_fit, score_spread
 from prefrl.rewards.diagnosis import figures_of, warn_of_odd_answers
 from prefrl.rewards.fitting import (
     NUM_CONTRASTED,
@@ -32,8 +32,8 @@ from prefrl.rewards.fitting import (
     regularised,
 )
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.linear import CrossFittedLinear, cross_fitted_linear, share_of_linear
-from prefrl.rewards.model import MIN_SPREAD, EnhancedRewardModel
+from prefrl.rewards.linear import CrossFittedLinear, linear_part
+from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.rewards.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
@@ -267,8 +267,16 @@ class RewardTrainer:
             generator=self._streams.torch_generator("fold-weights", session),
         )
         p_left = train_set.p_left.astype(np.float64)
-        linear = self._linear_part(train, fitted, p_left)
-        logits = fitted.logits if linear is None else fitted.logits + linear.logits
+        logits, linear = fitted.logits, None
+        if self.model.config.linear_part:
+            linear = linear_part(
+                _doubles(self.model.linear_inputs(train.pairs)),
+                p_left,
+                train.objective.cpu().numpy(),
+                num_objectives=self.model.config.num_objectives,
+                beside=fitted,
+            )
+            logits = logits + linear.logits
         estimated, temperature = estimate_error_rate(logits, p_left)
         p_predicted = 0.5 * (1 + np.tanh(0.5 * logits / temperature))
         answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
@@ -281,24 +289,6 @@ class RewardTrainer:
         )
         error_rate = estimated if rate == "auto" else rate
         return corrected, Reliability(error_rate, temperature, fitted.spread, linear)
-
-    def _linear_part(
-        self, train: Answers, fitted: CrossFitted, p_left: NDArray[np.float64]
-    ) -> CrossFittedLinear | None:
-        """What is to be added to the rewards of models like those that left answers out."""
-        if not self.model.config.linear_part:
-            return None
-        seen = _doubles(self.model.linear_inputs(train.pairs))  # (B, 2, D)
-        spread = seen.std((0, 1))
-        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > MIN_SPREAD)
-        rows = np.arange(len(seen))
-        num_objectives = self.model.config.num_objectives
-        # Each objective has weights of its own: the inputs stand where the answer's objective is.
-        features = np.zeros((len(seen), num_objectives, seen.shape[-1]))
-        features[rows, train.objective.cpu().numpy()] = (seen[:, 0] - seen[:, 1]) * scale
-        linear = cross_fitted_linear(features.reshape(len(seen), -1), p_left, fitted.folds)
-        linear = linear.scaled(share_of_linear(fitted.logits, linear.logits, p_left))
-        return CrossFittedLinear(linear.weights * np.tile(scale, num_objectives), linear.logits)
 
     @torch.no_grad()
     def _unit(self, train: Answers, known: Reliability) -> float:
@@ -313,8 +303,7 @@ class RewardTrainer:
 
     def _set_linear_part(self, linear: CrossFittedLinear | None, unit: float) -> None:
         if linear is not None:
-            weights = torch.from_numpy(unit * linear.weights).to(self.model.linear)
-            self.model.linear.copy_(weights.view_as(self.model.linear))
+            self.model.linear.copy_(torch.from_numpy(unit * linear.weights))
 
     @torch.no_grad()
     def _set_temperature(self, held: Answers, known: Reliability, unit: float) -> None:

@@ -72,8 +72,7 @@ def act(cell, work, keep):
         left.write_text("something")
         keep()
         note(cell, "waits")
-        while not Path(cell.settings["sign"]).exists():
-            time.sleep(0.02)
+        wait_until(Path(cell.settings["sign"]).exists)
     note(cell, "ends")
     variables = {name: os.environ.get(name) for name in cell.settings.get("variables", [])}
     return [{"score": cell.seed / 2, **variables}]
