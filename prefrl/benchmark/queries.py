@@ -15,7 +15,7 @@ from prefrl.benchmark.rl_cell import run_rl_cell
 from prefrl.envs.registry import find_spec
 from prefrl.errors import ConfigError
 from prefrl.queries import make_strategy
-from prefrl.queries.base import num_pairs
+from prefrl.queries.base import canonical_name, num_pairs
 
 Mode = Literal["reward", "rl"]
 
@@ -26,7 +26,7 @@ class QueryBenchmark:
 
     Args:
         envs: environments.
-        strategies: query strategies.
+        strategies: query strategies; each is given its one name.
         teachers: who answers: a teacher's name, or name:number as in mistake:0.2.
         seeds: how many, counted from 0.
         budgets: answers at which models are measured; one number in mode rl.
@@ -46,6 +46,11 @@ class QueryBenchmark:
     candidates: int = 1_000
 
     def __post_init__(self) -> None:
+        for strategy in self.strategies:
+            make_strategy(strategy)
+        # A strategy is one whatever it is called, and `uniform` is what others are compared with.
+        strategies = tuple(canonical_name(strategy) for strategy in self.strategies)
+        object.__setattr__(self, "strategies", strategies)
         for name in ("envs", "strategies", "teachers"):
             given = getattr(self, name)
             if not given:
@@ -57,8 +62,6 @@ class QueryBenchmark:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
         for env in self.envs:
             find_spec(env)
-        for strategy in self.strategies:
-            make_strategy(strategy)
         for teacher in self.teachers:
             teacher_config(teacher)
         totals = self.schedule.totals()

@@ -33,6 +33,9 @@ ALIASES: dict[str, str] = {
 }
 """Other projects' names, and what they mean here."""
 
+GREEDY = "greedy"
+"""The selector of an acquisition that is named alone, but for what `ALIASES` says of it."""
+
 _Maker = TypeVar("_Maker", bound=Callable[[], QueryStrategy])
 
 
@@ -76,15 +79,33 @@ def make_strategy(name: str) -> QueryStrategy:
         return _imported(name)
     if name in STRATEGIES:
         return STRATEGIES[name]()
-    head, plus, tail = ALIASES.get(name, name).partition("+")
-    head = head if head in ACQUISITIONS else ALIASES.get(head, head)
+    head, tail = _parts(name)
     if head not in ACQUISITIONS:
         raise ConfigError(_unknown("strategy", head, strategy_names()))
-    if plus and tail not in SELECTORS:
+    if tail not in SELECTORS:
         raise ConfigError(_unknown("selector", tail, sorted(SELECTORS)))
-    if head == "uniform" and tail in ("", "greedy"):
+    if (head, tail) == ("uniform", GREEDY):
         return Uniform()
-    return Combined(ACQUISITIONS[head], SELECTORS[tail or "greedy"])
+    return Combined(ACQUISITIONS[head], SELECTORS[tail])
+
+
+def canonical_name(name: str) -> str:
+    """The one name of a strategy that has several: `uniform` of `uniform+greedy` and of `random`.
+
+    Registered names, `module:name` and what names nothing stay as they are.
+    """
+    if ":" in name or name in STRATEGIES:
+        return name
+    head, tail = _parts(name)
+    is_usual = tail == GREEDY and ALIASES.get(head, head) == head
+    return head if is_usual else f"{head}+{tail}"
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Acquisition and selector."""
+    head, plus, tail = ALIASES.get(name, name).partition("+")
+    head = head if head in ACQUISITIONS else ALIASES.get(head, head)
+    return head, tail if plus else GREEDY
 
 
 def _unknown(what: str, name: str, valid: list[str]) -> str:

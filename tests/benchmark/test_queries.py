@@ -229,12 +229,18 @@ class TestBenchmark:
         assert {cell.id for cell in few.cells()} <= {cell.id for cell in many.cells()}
         assert few.settings() == many.settings()
 
+    def test_a_strategy_is_the_same_cell_whatever_it_is_called(self):
+        plain = QueryBenchmark(strategies=("uniform", "disagreement"))
+        spelled = QueryBenchmark(strategies=("uniform+greedy", "disagreement+greedy"))
+        assert list(plain.cells()) == list(spelled.cells())
+
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
             ({"strategies": ("unifrm",)}, "unknown strategy 'unifrm'.*did you mean uniform"),
             ({"strategies": ()}, "strategies is empty"),
             ({"strategies": ("uniform", "uniform")}, "strategies names one twice"),
+            ({"strategies": ("uniform", "random")}, "strategies names one twice: uniform"),
             ({"envs": ("HalfCheeta-v4",)}, "HalfCheetah-v4"),
             ({"teachers": ("angel",)}, "'angel'"),
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),

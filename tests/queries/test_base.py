@@ -14,7 +14,7 @@ from prefrl.queries import (
     make_strategy,
     register,
 )
-from prefrl.queries.base import check_pool, num_pairs
+from prefrl.queries.base import canonical_name, check_pool, num_pairs
 from tests import linear_task
 from tests.contracts.strategy_contract import LinearPredictor
 
@@ -52,6 +52,28 @@ class TestRegistry:
     def test_other_projects_names_resolve_to_their_meaning(self, theirs, ours):
         one, other = make_strategy(theirs), make_strategy(ours)
         assert one == other or (isinstance(one, Uniform) and isinstance(other, Uniform))
+
+    @pytest.mark.parametrize(
+        ("given", "one"),
+        [
+            ("uniform+greedy", "uniform"),
+            ("random", "uniform"),
+            ("uniform", "uniform"),
+            ("disagreement+greedy", "disagreement"),
+            ("disagreement+dpp", "disagreement+dpp"),
+            ("mutual_information+greedy", "information_gain"),
+            ("kcenter_entropy", "entropy+kcenter_observations"),
+            ("duo", "duo+medoids"),
+            ("duo+medoids", "duo+medoids"),
+            ("duo+greedy", "duo+greedy"),
+            ("module:Mine", "module:Mine"),
+        ],
+    )
+    def test_a_strategy_of_several_names_has_one_that_means_the_same(self, given, one):
+        assert canonical_name(given) == one
+        assert canonical_name(one) == one
+        if ":" not in given:
+            assert type(make_strategy(one)) is type(make_strategy(given))
 
     def test_an_unknown_name_comes_with_the_valid_ones_and_the_nearest(self):
         with pytest.raises(
