@@ -16,9 +16,9 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.metrics import JsonLinesSink, Metrics
 from prefrl.plan import Leg
 from prefrl.queries.base import Uniform, checked_pairs
-from prefrl.queries.coverage import farthest_points, places_of, standardised
+from prefrl.queries.coverage import farthest_points, standardised
 from prefrl.seeding import Streams
-from prefrl.segments import EpisodeStore, SegmentBatch
+from prefrl.segments import EpisodeStore, SegmentBatch, places_of
 from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
 
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")

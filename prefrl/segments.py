@@ -255,3 +255,8 @@ class EpisodeStore:
                 *parts, state["is_complete"], strict=True
             ):
                 self.add(Episode(obs, actions, rewards, states, bool(is_complete)))
+
+
+def places_of(observations: FloatArray) -> FloatArray:
+    """(S, T, O) -> (S, 2 O) where segments lie: their mean observation, and the last one."""
+    return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)

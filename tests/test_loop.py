@@ -27,10 +27,10 @@ from prefrl.loop import (
 )
 from prefrl.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.plan import Leg, plan_run
-from prefrl.queries import Uniform, make_strategy, places_of, standardised
+from prefrl.queries import Uniform, make_strategy, standardised
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
-from prefrl.segments import EpisodeStore
+from prefrl.segments import EpisodeStore, places_of
 from prefrl.types import EpisodeReturns
 from tests import linear_task
 from tests.own_envs import PointMass

@@ -11,7 +11,7 @@ from prefrl.queries.base import (
     strategy_names,
 )
 from prefrl.queries.candidates import Candidates
-from prefrl.queries.coverage import farthest_points, places_of, standardised
+from prefrl.queries.coverage import farthest_points, standardised
 from prefrl.queries.selectors import SELECTORS, selector
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "acquisition",
     "farthest_points",
     "make_strategy",
-    "places_of",
     "preference_disagreement",
     "register",
     "selector",

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.queries.coverage import places_of, standardised
-from prefrl.segments import FloatArray, SegmentBatch
+from prefrl.queries.coverage import standardised
+from prefrl.segments import FloatArray, SegmentBatch, places_of
 from prefrl.types import Predictor
 
 

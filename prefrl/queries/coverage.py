@@ -9,11 +9,6 @@ from numpy.typing import NDArray
 from prefrl.segments import FloatArray
 
 
-def places_of(observations: FloatArray) -> FloatArray:
-    """(S, T, O) -> (S, 2 O) where segments lie: their mean observation, and the last one."""
-    return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
-
-
 def standardised(places: FloatArray) -> FloatArray:
     """Places to measure distances between.
 

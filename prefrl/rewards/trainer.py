@@ -17,7 +17,6 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
-from prefrl.queries.coverage import places_of
 from prefrl.rewards.banking import fill_bank, set_bank_alpha
 from prefrl.rewards.calibration import fit_temperature
 from prefrl.rewards.conformal import fit_conformal, least_answers
@@ -36,7 +35,7 @@ from prefrl.rewards.linear import CrossFittedLinear, linear_part
 from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.rewards.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.seeding import Streams
-from prefrl.segments import FloatArray, SegmentBatch
+from prefrl.segments import FloatArray, SegmentBatch, places_of
 from prefrl.types import State
 
 # The prior's precision stays below this share of the number of answers.

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from prefrl.errors import DataError
-from prefrl.queries import places_of
-from prefrl.segments import FloatArray, SegmentBatch
+from prefrl.segments import FloatArray, SegmentBatch, places_of
 from prefrl.types import Pairs, QueryStrategy
 from tests import linear_task
 from tests.contracts.teacher_contract import global_generator_key

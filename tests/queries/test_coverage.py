@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from prefrl.queries import farthest_points, places_of, standardised
+from prefrl.queries import farthest_points, standardised
+from prefrl.segments import places_of
 from tests import linear_task
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from prefrl.queries import SELECTORS, Candidates, places_of, selector
+from prefrl.queries import SELECTORS, Candidates, selector
 from prefrl.queries.selectors import (
     best_distinct_pairs,
     greedy_mode,
@@ -17,6 +17,7 @@ from prefrl.queries.selectors import (
     shortlist,
     squared_distances,
 )
+from prefrl.segments import places_of
 from tests import linear_task
 from tests.contracts.strategy_contract import LinearPredictor, as_sets
 
