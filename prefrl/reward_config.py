@@ -29,8 +29,8 @@ class RewardConfig:
         shared_trunk: False fits K fully independent members.
         head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
         linear_part: a linear reward beside the network's, as far as that helps models to predict
-            answers that they have not seen. None is True where what is compared is one row of
-            features, and False for segments of several steps.
+            answers that they have not seen. None is True where single rows of features are
+            compared, and False for robots' segments.
         dropout: drop probability after each hidden layer while fitting.
         recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
             robust: a prior, and an error rate estimated from the answers, for few answers and for
@@ -112,7 +112,7 @@ class RewardConfig:
     __pydantic_config__ = STRICT
 
     def decided(self) -> "RewardConfig":
-        """The settings with nothing left open."""
+        """The settings with nothing left open that a recipe decides."""
         chosen = {k: v for k, v in RECIPES[self.recipe].items() if getattr(self, k) is None}
         return dataclasses.replace(self, **chosen)
 

@@ -92,7 +92,8 @@ def make_strategy(name: str) -> QueryStrategy:
 def canonical_name(name: str) -> str:
     """The one name of a strategy that has several: `uniform` of `uniform+greedy` and of `random`.
 
-    Registered names, `module:name` and what names nothing stay as they are.
+    Args:
+        name: one that `make_strategy` takes; registered names and `module:name` stay as they are.
     """
     if ":" in name or name in STRATEGIES:
         return name

@@ -26,6 +26,7 @@ def build_model(
         env_id: as in `RewardModelConfig`.
     """
     config = config.decided()
+    are_features = segment_length == 1 and observation_dim is None
     return EnhancedRewardModel(
         input_dim,
         generator=generator,
@@ -35,7 +36,7 @@ def build_model(
         num_layers=config.num_layers,
         shared_trunk=config.shared_trunk,
         head_layer_norm=config.head_layer_norm,
-        linear_part=segment_length == 1 if config.linear_part is None else config.linear_part,
+        linear_part=are_features if config.linear_part is None else config.linear_part,
         segment_length=segment_length if config.scale_by_segment else 1,
         bank_size=config.bank_size or 0,
         bank_policy=config.bank_policy,

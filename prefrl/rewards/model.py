@@ -244,9 +244,9 @@ class EnhancedRewardModel(nn.Module):
         features = self.trunk(rows)
         is_pooled = inputs.ndim == 3 and self.config.pooling != "none"
         if is_pooled:
-            features, rows = (
-                pooled(each, attention_mask, self.config.pooling) for each in (features, rows)
-            )
+            features = pooled(features, attention_mask, self.config.pooling)
+            if self.config.linear_part:
+                rows = pooled(rows, attention_mask, self.config.pooling)
         raw = self._combined(self._normalised(self._rewards_of(features, rows)), objective_weights)
         if not self.config.shared_trunk:
             features = features.mean(-2)
@@ -293,11 +293,11 @@ class EnhancedRewardModel(nn.Module):
         """(S, T, D) -> (S, K, M)."""
         rows = self._standardised(sequences)
         features = self.trunk(rows)
+        if self.config.linear_part:
+            rows = self._whole(rows)
         if self.config.pooling != "none":
-            features = pooled(features, None, self.config.pooling)
-            return self._rewards_of(features, self._whole(rows))
-        scores = self._summed_outputs(self.head_in(features))
-        return self._with_linear(scores, self._whole(rows)) if self.config.linear_part else scores
+            return self._rewards_of(pooled(features, None, self.config.pooling), rows)
+        return self._with_linear(self._summed_outputs(self.head_in(features)), rows)
 
     def _whole(self, rows: Tensor) -> Tensor:
         """(S, T, D) -> (S, D) what the linear part sees of sequences."""
@@ -309,18 +309,14 @@ class EnhancedRewardModel(nn.Module):
     def linear_inputs(self, sequences: Tensor) -> Tensor:
         """(..., T, D) -> (..., D) what is multiplied with `linear` to make a sequence's score."""
         *leading, steps, dims = sequences.shape
-        rows = self._standardised(sequences).view(math.prod(leading), steps, dims)
+        rows = self._standardised(sequences).reshape(math.prod(leading), steps, dims)
         return self._whole(rows).view(*leading, dims)
 
     @property
     def can_score_apart(self) -> bool:
-        """`head_scores` are what `segment_scores` are.
-
-        Dropout would draw otherwise in them, and they know of no linear part.
-        """
+        """`head_scores` are what `segment_scores` are: dropout would draw otherwise in them."""
         config = self.config
-        takes_all = config.shared_trunk or config.dropout or config.linear_part
-        return not takes_all and config.pooling == "none"
+        return not (config.shared_trunk or config.dropout) and config.pooling == "none"
 
     def head_scores(self, sequences: Tensor) -> Tensor:
         """(S, K, T, D) -> (S, K, M) in nats: member k's score of sequences of its own.
@@ -329,11 +325,15 @@ class EnhancedRewardModel(nn.Module):
         """
         scores = []
         for part in sequences.split(self._at_once(sequences.shape[2])):
-            hidden = ((part - self.input_mean) / self.input_std).transpose(1, 2)  # (S, T, K, D)
+            rows = (part - self.input_mean) / self.input_std
+            hidden = rows.transpose(1, 2)  # (S, T, K, D)
             for layer in self.trunk:
                 run = layer.of_heads if isinstance(layer, HeadwiseLinear) else layer
                 hidden = run(hidden)
-            scores.append(self._summed_outputs(self.head_in(hidden)))
+            score = self._summed_outputs(self.head_in(hidden))
+            if self.config.linear_part:
+                score = score + rows.sum(2) @ self.linear.T
+            scores.append(score)
         return torch.cat(scores)
 
     def embed(self, sequences: Tensor) -> Tensor:

@@ -32,10 +32,13 @@ NOISY_RATE = 0.3
 LEAST_PRIOR = 1 / 3
 
 _RATES = np.concatenate([[1e-3], np.linspace(0.02, 0.9, 45)])
+_LEAST_P = 1e-300
 _LOG_TEMPERATURES = np.linspace(math.log(0.1), math.log(10.0), 41)
 
 
-def estimate_error_rate(logits: FloatVector, p_left: FloatVector) -> tuple[float, float]:
+def estimate_error_rate(
+    logits: FloatVector, p_left: FloatVector, *, given: float | None = None
+) -> tuple[float, float]:
     """The share of random answers and the temperature that explain held-out answers.
 
     Posterior means, the temperature's of its logarithm, under the likelihood of
@@ -45,28 +48,31 @@ def estimate_error_rate(logits: FloatVector, p_left: FloatVector) -> tuple[float
     Args:
         logits: (B,) predicted score differences, by models that have not seen the answer.
         p_left: (B,) the answers.
+        given: the rate, where it is known: only the temperature is left to explain slips.
 
     Returns:
         error rate in [0, 0.9] (an oracle answered at random half the time errs in a quarter) and
         temperature in [0.1, 10]; without a decisive answer the prior's means.
     """
     is_decisive = p_left != 0.5
+    rates = _RATES if given is None else np.array([given])
     if not is_decisive.any():
-        return PRIOR_RATE, PRIOR_TEMPERATURE
+        return PRIOR_RATE if given is None else given, PRIOR_TEMPERATURE
     agreement = np.where(p_left > 0.5, logits, -logits)[is_decisive]
     # (temperatures, B) probability of the answer given, were it meant.
     scaled = agreement[None, :] / np.exp(_LOG_TEMPERATURES)[:, None]
     meant = 0.5 * (1.0 + np.tanh(0.5 * scaled))
     gap = (_LOG_TEMPERATURES - math.log(PRIOR_TEMPERATURE)) / PRIOR_LOG_SPREAD
-    log_posterior = np.empty((len(_RATES), len(_LOG_TEMPERATURES)))
-    for row, rate in enumerate(_RATES):
-        likelihood = np.log(rate / 2 + (1 - rate) * meant).sum(1)
+    log_posterior = np.empty((len(rates), len(_LOG_TEMPERATURES)))
+    for row, rate in enumerate(rates):
+        likelihood = np.log(np.maximum(rate / 2 + (1 - rate) * meant, _LEAST_P)).sum(1)
         # Beta(a, b) with a + b = 5 and mean 1 / 5: the power of the rate itself is 0.
         log_prior = (PRIOR_ANSWERS * (1 - PRIOR_RATE) - 1) * math.log1p(-rate)
         log_posterior[row] = likelihood + log_prior - 0.5 * gap**2
-    posterior = np.exp(log_posterior - log_posterior.max()) * np.gradient(_RATES)[:, None]
+    spacing = np.gradient(rates) if given is None else np.ones(1)
+    posterior = np.exp(log_posterior - log_posterior.max()) * spacing[:, None]
     posterior /= posterior.sum()
-    rate = float(posterior.sum(1) @ _RATES)
+    rate = float(posterior.sum(1) @ rates)
     return rate, math.exp(float(posterior.sum(0) @ _LOG_TEMPERATURES))
 
 

@@ -47,7 +47,7 @@ def input_statistics(rows: Tensor, *, any_unit: bool = False) -> InputStatistics
             which must not be blown up to what the robot may yet do.
     """
     flat = rows.reshape(-1, rows.shape[-1])
-    if any_unit:  # in float64, as squares underflow
+    if any_unit:  # in float64, as squares may underflow
         spread = flat.double().std(0, correction=0).to(flat)
         is_moving = spread > (RESOLUTION * flat.abs().amax(0)).clamp(min=SMALLEST)
     else:
@@ -56,6 +56,9 @@ def input_statistics(rows: Tensor, *, any_unit: bool = False) -> InputStatistics
     std = torch.where(is_moving, spread, torch.ones_like(spread))
     if rows.ndim < 3 or len(rows) < 2:
         return InputStatistics(flat.mean(0), std, None)
-    moving = (rows.mean(1).std(0, correction=0) / std)[is_moving]
+    if any_unit:
+        moving = ((rows - flat.mean(0)) / std).mean(1).std(0, correction=0)[is_moving]
+    else:
+        moving = (rows.mean(1).std(0, correction=0) / std)[is_moving]
     ratio = moving.square().mean().sqrt() if len(moving) else std.new_tensor(1.0)
     return InputStatistics(flat.mean(0), std, ratio.clamp(min=MIN_SEGMENT_SPREAD))

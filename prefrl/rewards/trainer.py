@@ -31,7 +31,7 @@ from prefrl.rewards.fitting import (
     regularised,
 )
 from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.linear import CrossFittedLinear, linear_part
+from prefrl.rewards.linear import LinearPart, linear_part
 from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.rewards.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.seeding import Streams
@@ -64,7 +64,7 @@ class Reliability:
     error_rate: float
     temperature: float | None = None
     spread: float = 1.0
-    linear: CrossFittedLinear | None = None
+    linear: LinearPart | None = None
 
 
 def bootstrap_counts(num_answers: int, num_heads: int, *, rng: np.random.Generator) -> Tensor:
@@ -124,10 +124,11 @@ class RewardTrainer:
     def fit(self, comparisons: PreferenceDataset, *, session: int) -> dict[str, float]:
         """Fits to every answer so far; warm from the last session unless told to start anew.
 
-        First, models that each leave out a fold say how often the teacher errs; then the ensemble
-        is fitted under that error rate until `max_updates` gradient steps, or until the held-out
-        loss has found no new best for `patience` checks. Last come the normalisation of its heads,
-        the temperature of its probabilities, intervals on request, and the bank.
+        First, models that each leave out a fold say how often the teacher errs, and what a linear
+        part would add; then the ensemble is fitted under that error rate until `max_updates`
+        gradient steps, or until the held-out loss has found no new best for `patience` checks. Last
+        come the linear part, the normalisation of heads, the temperature of probabilities,
+        intervals on request, and the bank.
 
         Args:
             comparisons: all queries and answers of the run.
@@ -150,8 +151,9 @@ class RewardTrainer:
         segments = train.pairs.flatten(0, 1)
         # From single rows, segments are taken to differ as much as they do.
         whole = segments if self.config.scale_by_segment else segments.flatten(0, 1)
-        # What is compared by one row is features of any scale; a robot's are in SI units.
-        self.model.set_input_statistics(whole, any_unit=segments.shape[1] == 1)
+        # Frozen features may be of any scale; a robot's observations are in SI units.
+        are_features = segments.shape[1] == 1 and self.model.config.observation_dim is None
+        self.model.set_input_statistics(whole, any_unit=are_features)
         if self.model.config.linear_part:
             self.model.linear.zero_()  # the network is fitted by itself
         compared = train_set.segment_numbers()
@@ -251,7 +253,7 @@ class RewardTrainer:
         compared: NDArray[np.int64],
         session: int,
     ) -> tuple[Answers, Reliability]:
-        """The answers worth fitting to, and how far they can be trusted."""
+        """The answers worth fitting to, how far to trust them, and the linear part they tell."""
         rate, mode = self.config.error_rate, self.config.contradictions
         assert rate is not None
         if rate != "auto" and mode == "keep" and not self.model.config.linear_part:
@@ -266,41 +268,43 @@ class RewardTrainer:
             generator=self._streams.torch_generator("fold-weights", session),
         )
         p_left = train_set.p_left.astype(np.float64)
-        logits, linear = fitted.logits, None
+        given = None if rate == "auto" else rate
+        error_rate, temperature = estimate_error_rate(fitted.logits, p_left, given=given)
+        p_predicted = 0.5 * (1 + np.tanh(0.5 * fitted.logits / temperature))
+        answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
+        if not kept.any():
+            kept = np.ones_like(kept)
+        linear = None
         if self.model.config.linear_part:
             linear = linear_part(
                 _doubles(self.model.linear_inputs(train.pairs)),
-                p_left,
+                answers,
+                kept,
                 train.objective.cpu().numpy(),
                 num_objectives=self.model.config.num_objectives,
                 beside=fitted,
             )
-            logits = logits + linear.logits
-        estimated, temperature = estimate_error_rate(logits, p_left)
-        p_predicted = 0.5 * (1 + np.tanh(0.5 * logits / temperature))
-        answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
-        if not kept.any():
-            kept = np.ones_like(kept)
+            logits = fitted.logits + linear.logits
+            error_rate, temperature = estimate_error_rate(logits, p_left, given=given)
         corrected = dataclasses.replace(
             train,
             p_left=torch.from_numpy(answers).to(train.p_left),
             weights=train.weights * torch.from_numpy(kept).to(train.weights)[:, None],
         )
-        error_rate = estimated if rate == "auto" else rate
         return corrected, Reliability(error_rate, temperature, fitted.spread, linear)
 
     @torch.no_grad()
     def _unit(self, train: Answers, known: Reliability) -> float:
-        """How many of the unit of the models that left answers out the network speaks in.
+        """How large the network's nat is in nats of the models that left answers out.
 
-        It saw more answers, and is told from how far apart both see all segments.
+        The network saw more answers; how far apart both see all segments tells their units.
         """
         if known.temperature is None:
             return 1.0
         spread = score_spread(self.model.segment_scores(train.pairs.flatten(0, 1)).mean(1))
         return spread / known.spread if min(spread, known.spread) > MIN_NATS else 1.0
 
-    def _set_linear_part(self, linear: CrossFittedLinear | None, unit: float) -> None:
+    def _set_linear_part(self, linear: LinearPart | None, unit: float) -> None:
         if linear is not None:
             self.model.linear.copy_(torch.from_numpy(unit * linear.weights))
 

@@ -15,6 +15,7 @@ SHAPES: list[dict[str, Any]] = [
     {"shared_trunk": False, "head_layer_norm": False, "num_layers": 2},
     {"shared_trunk": False, "head_layer_norm": True, "num_layers": 1},
     {"shared_trunk": True, "linear_part": True, "num_layers": 1},
+    {"shared_trunk": False, "linear_part": True, "head_layer_norm": True, "num_layers": 1},
 ]
 
 

@@ -30,7 +30,7 @@ def test_logistic_weights_do_not_depend_on_where_they_start():
     first = logistic_weights(features, p_left, precision=1.0)
     for start in (np.full(4, 9.0), -first):
         again = logistic_weights(features, p_left, precision=1.0, start=start)
-        np.testing.assert_allclose(again, first, atol=1e-6)
+        np.testing.assert_allclose(again, first, atol=1e-5)
 
 
 @given(seed=st.integers(0, 1000), num=st.integers(1, 12), dims=st.integers(1, 20))
@@ -65,6 +65,28 @@ class TestCrossFitting:
         assert after[0] == pytest.approx(before[0], abs=1e-9)
         assert not np.allclose(after[1], before[1], atol=1e-9)
 
+    def test_an_answer_that_counts_for_nothing_changes_nothing(self):
+        rng = np.random.default_rng(1)
+        features, p_left = rng.standard_normal((41, 3)), rng.choice([0.0, 1.0], size=41)
+        folds, counts = np.arange(41) % 4, np.append(np.ones(40), 0.0)
+        whole = cross_fitted_linear(features, p_left, folds, counts)
+        without = cross_fitted_linear(features[:40], p_left[:40], folds[:40])
+        np.testing.assert_allclose(whole.weights, without.weights, atol=1e-5)
+        np.testing.assert_allclose(whole.logits[:40], without.logits, atol=1e-5)
+
+    def test_a_prior_that_does_worse_than_a_stronger_one_does_not_end_the_search(self):
+        # One signal beside near-copies of a nuisance that outweigh it under a strong prior.
+        for seed in range(40):
+            rng = np.random.default_rng(seed)
+            signal, nuisance = rng.standard_normal((2, 60))
+            copies = nuisance[:, None] + 0.05 * rng.standard_normal((60, 19))
+            features = np.concatenate([signal[:, None], copies], axis=1)
+            p_left = (signal > 0).astype(np.float64)
+            folds = np.arange(60) % 4
+            logits = cross_fitted_linear(features, p_left, folds).logits
+            surprise = np.mean(np.logaddexp(0, logits) - p_left * logits)
+            assert surprise < 0.68
+
     def test_clear_answers_get_a_weaker_prior_than_guesses(self):
         rng = np.random.default_rng(2)
         features, folds = rng.standard_normal((200, 20)), np.arange(200) % 4
@@ -92,6 +114,15 @@ class TestShare:
         # In another unit, a thirtieth of it.
         assert share_of_linear(network, linear / 30, p_left) == pytest.approx(30, rel=0.1)
 
+    def test_it_does_not_depend_on_which_side_segments_stand(self, gap, p_left):
+        rng = np.random.default_rng(7)
+        network, linear = gap + 0.5 * rng.standard_normal((2, 2_000))
+        sign = np.where(gap > 0, 1.0, -1.0)  # turned so that left is always better
+        turned = np.where(sign > 0, p_left, 1 - p_left)
+        assert share_of_linear(sign * network, sign * linear, turned) == pytest.approx(
+            share_of_linear(network, linear, p_left), rel=1e-3
+        )
+
     def test_a_linear_reward_that_says_nothing_is_left_out(self, gap, p_left):
         noise = np.random.default_rng(5).standard_normal(2_000)
         assert abs(share_of_linear(gap, noise, p_left)) < 0.1
@@ -104,8 +135,8 @@ class TestShare:
         noise = np.random.default_rng(6).standard_normal(2_000)
         for network in (noise, -gap):
             share = share_of_linear(network, gap, p_left)
-            assert LEAST_NETWORK * (share * gap).std() == pytest.approx(network.std())
+            sizes = [np.sqrt(np.mean(x**2)) for x in (share * gap, network)]
+            assert LEAST_NETWORK * sizes[0] == pytest.approx(sizes[1])
 
-    @pytest.mark.parametrize("network", [np.zeros(2_000), np.full(2_000, 3.0)])
-    def test_beside_a_network_without_an_opinion_nothing_is_added(self, gap, p_left, network):
-        assert share_of_linear(network, gap, p_left) == 0.0
+    def test_beside_a_network_without_an_opinion_nothing_is_added(self, gap, p_left):
+        assert share_of_linear(np.zeros(2_000), gap, p_left) == 0.0

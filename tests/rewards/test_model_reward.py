@@ -33,6 +33,15 @@ class TestModelReward:
         )
         assert uncertainty.dtype == np.float32
 
+    def test_a_linear_part_of_several_objectives_is_weighed_like_the_network(self):
+        model = make_model(num_objectives=2, linear_part=True)
+        inputs, weights = rows(9), (0.25, 2.0)
+        expected = model(inputs, objective_weights=weights)["rewards"].detach()[:, 0]
+        given = model.reward_function(weights).with_uncertainty(
+            inputs[:, :3].numpy(), inputs[:, 3:].numpy()
+        )[0]
+        np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-5)
+
     def test_fitting_the_model_later_does_not_change_it(self, model):
         reward, inputs = model.reward_function(), rows(4).numpy()
         before = reward.with_uncertainty(inputs[:, :3], inputs[:, 3:])

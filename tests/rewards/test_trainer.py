@@ -555,14 +555,45 @@ class TestLinearPart:
             atol=1e-4,
         )
 
-    def test_a_second_session_fits_it_anew_and_adds_nothing_to_the_first(self):
-        dataset = linear_task.comparisons(60, rng=rng())
-        trainer = make_trainer(linear_part=True, max_updates=20, restart=True)
-        sizes = []
-        for session in range(3):
-            trainer.fit(dataset, session=session)
-            sizes.append(float(trainer.model.linear.norm()))
-        assert 0 < max(sizes) < 3 * min(sizes)
+    def test_what_it_was_before_a_session_changes_nothing(self):
+        dataset, results = linear_task.comparisons(60, rng=rng()), []
+        for before in (0.0, 7.0):
+            trainer = make_trainer(linear_part=True, max_updates=20)
+            trainer.model.linear.fill_(before)
+            trainer.fit(dataset, session=0)
+            results.append(weights_of(trainer.model))
+        assert results[0]["linear"].abs().max() > 0
+        assert_same(*results)
+
+    def test_turning_some_pairs_round_changes_nothing(self):
+        answers = np.random.default_rng(8).random(60) < 0.5
+        left, right = (linear_task.segments(60, rng=rng(seed)) for seed in (1, 2))
+        p_left = linear_task.oracle(left, right)
+        weights = []
+        for is_turned in (np.zeros(60, dtype=bool), answers):
+            both, order = SegmentBatch.concatenate([left, right]), np.arange(60)
+            first = both[np.where(is_turned, order + 60, order)]
+            second = both[np.where(is_turned, order, order + 60)]
+            dataset = PreferenceDataset(0.0)
+            told = np.where(is_turned, 1 - p_left, p_left)
+            dataset.add(first, second, told, session=0, rng=rng())
+            trainer = make_trainer(linear_part=True, max_updates=10)
+            trainer.fit(dataset, session=0)
+            weights.append(trainer.model.linear.clone())
+        np.testing.assert_allclose(weights[0], weights[1], rtol=1e-2)
+
+    def test_a_robots_single_steps_are_no_features(self):
+        model = make_trainer().model
+        assert model.config.observation_dim is not None
+        assert not model.config.linear_part
+        segments = linear_task.segments(40, rng=rng(), length=1)
+        segments.observations[..., 0] = 1e-9 * rng().standard_normal((40, 1))
+        dataset = PreferenceDataset(0.0)
+        answers = linear_task.oracle(segments[:20], segments[20:])
+        dataset.add(segments[:20], segments[20:], answers, session=0, rng=rng())
+        trainer = make_trainer(max_updates=2)
+        trainer.fit(dataset, session=0)
+        assert trainer.model.input_std[0] == 1.0
 
     def test_each_objective_has_one_of_its_own(self):
         stream = rng()
@@ -580,10 +611,16 @@ class TestLinearPart:
         for sign, weights in zip((1, -1), model.linear, strict=True):
             assert sign * torch.corrcoef(torch.stack([weights, truth]))[0, 1] > 0.8
 
-    def test_a_given_error_rate_does_not_keep_it_from_being_fitted(self):
-        trainer = make_trainer(linear_part=True, error_rate=0.1, max_updates=10)
-        trainer.fit(linear_task.comparisons(60, rng=rng()), session=0)
-        assert trainer.model.linear.abs().max() > 0
+    def test_a_given_error_rate_leaves_slips_to_the_temperature(self):
+        temperatures = []
+        for share in (0.0, 0.4):
+            p_left = linear_task.comparisons(200, rng=rng()).p_left
+            p_left = np.where(rng(1).random(200) < share, rng(2).integers(0, 2, 200), p_left)
+            trainer = make_trainer(linear_part=True, error_rate=0.0, max_updates=40)
+            trainer.fit(linear_task.comparisons(200, rng=rng(), p_left=p_left), session=0)
+            assert trainer.model.linear.abs().max() > 0
+            temperatures.append(float(trainer.model.temperature))
+        assert temperatures[1] > 1.5 * temperatures[0]
 
 
 class TestObjectives:
