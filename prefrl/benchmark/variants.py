@@ -32,7 +32,8 @@ _HELD_OUT = QueryConfig().validation_fraction
 
 WITHOUT: dict[str, Variant] = {
     "bank": Variant({"bank_size": 0}),
-    # Without an estimate nothing is cross-fitted: held-out answers decide the temperature.
+    # Without an estimate nothing is cross-fitted (but for a linear part): held-out answers decide the
+    # temperature.
     "noise-model": Variant({"error_rate": 0.0}, _HELD_OUT),
     "rate-estimate": Variant({"error_rate": 0.1}, _HELD_OUT),
     "temperature": Variant({"temperature": False}),
@@ -43,7 +44,7 @@ WITHOUT: dict[str, Variant] = {
     "segment-scale": Variant({"scale_by_segment": False}),
     "linear-part": Variant({"linear_part": False}),
 }
-"""Parts that are on by default; `--without` leaves one out."""
+"""Parts that are on by default, the linear part for features; `--without` leaves one out."""
 
 WITH: dict[str, Variant] = {
     "diversity": Variant({"diversity": 0.1}),
@@ -58,7 +59,7 @@ WITH: dict[str, Variant] = {
     "linear-part": Variant({"linear_part": True}),
     "layer-norm": Variant({"head_layer_norm": True}),
 }
-"""Parts that are off by default; `--with` switches one on."""
+"""Parts that are off by default, the linear part for segments; `--with` switches one on."""
 
 
 def variant(name: str) -> Variant:
