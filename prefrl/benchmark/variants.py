@@ -32,8 +32,8 @@ _HELD_OUT = QueryConfig().validation_fraction
 
 WITHOUT: dict[str, Variant] = {
     "bank": Variant({"bank_size": 0}),
-    # Without an estimate nothing is cross-fitted (but for a linear part): held-out answers decide the
-    # temperature.
+    # Without an estimate nothing is cross-fitted, but for a linear part: held-out answers decide
+    # the temperature.
     "noise-model": Variant({"error_rate": 0.0}, _HELD_OUT),
     "rate-estimate": Variant({"error_rate": 0.1}, _HELD_OUT),
     "temperature": Variant({"temperature": False}),
