@@ -18,7 +18,8 @@ from prefrl.rewards.statistics import MIN_SPREAD
 
 FloatArray = NDArray[np.float64]
 
-MAX_STEPS = 500
+# Enough for any prior that is worth choosing; a weak one on many features is left where it is then.
+MAX_STEPS = 100
 # No weight's slope is steeper than this, in nats: it has arrived.
 SETTLED = 1e-4
 # Precisions of the weights' prior, of which folds choose one; the strongest comes first.
