@@ -48,15 +48,20 @@ class QueryBenchmark:
     def __post_init__(self) -> None:
         for strategy in self.strategies:
             make_strategy(strategy)
-        # A strategy is one whatever it is called, and `uniform` is what others are compared with.
-        strategies = tuple(canonical_name(strategy) for strategy in self.strategies)
-        object.__setattr__(self, "strategies", strategies)
         for name in ("envs", "strategies", "teachers"):
             given = getattr(self, name)
             if not given:
                 raise ConfigError(f"{name} is empty; expected at least one")
             if len(set(given)) < len(given):
                 raise ConfigError(f"{name} names one twice: {', '.join(given)}")
+        # A strategy is one whatever it is called, and `uniform` is what others are compared with.
+        strategies = tuple(canonical_name(strategy) for strategy in self.strategies)
+        if len(set(strategies)) < len(strategies):
+            raise ConfigError(
+                f"strategies names one twice: {', '.join(self.strategies)} are "
+                f"{', '.join(strategies)}"
+            )
+        object.__setattr__(self, "strategies", strategies)
         for name in ("seeds", "steps", "candidates"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")

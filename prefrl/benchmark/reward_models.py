@@ -28,6 +28,7 @@ from prefrl.rewards.calibration import (
     sparsification_error,
 )
 from prefrl.rewards.linear import cross_fitted_linear
+from prefrl.rewards.statistics import RESOLUTION
 from prefrl.seeding import Streams
 
 Probabilities = NDArray[np.float64]
@@ -355,7 +356,7 @@ def linear(task: Task) -> Predict:
     left, right = summed(task.train, 0), summed(task.train, 1)
     both = np.concatenate([left, right])
     # However small a feature is, its unit says nothing: it moves if float32 tells its values apart.
-    spread, least = both.std(0), 1e-6 * np.abs(both).max(0)
+    spread, least = both.std(0), RESOLUTION * np.abs(both).max(0)
     scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > least)
     weights = cross_fitted_linear((left - right) * scale, task.p_left, _folds_of(task)).weights
 

@@ -56,7 +56,7 @@ def input_statistics(rows: Tensor, *, any_unit: bool = False) -> InputStatistics
     std = torch.where(is_moving, spread, torch.ones_like(spread))
     if rows.ndim < 3 or len(rows) < 2:
         return InputStatistics(flat.mean(0), std, None)
-    if any_unit:
+    if any_unit:  # in units of their own first, for the same reason
         moving = ((rows - flat.mean(0)) / std).mean(1).std(0, correction=0)[is_moving]
     else:
         moving = (rows.mean(1).std(0, correction=0) / std)[is_moving]

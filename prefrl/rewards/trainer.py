@@ -174,7 +174,8 @@ class RewardTrainer:
             self.model.set_dropout_generator(None)
             self.model.eval()
         unit = self._unit(train, reliability)
-        self._set_linear_part(reliability.linear, unit)
+        if reliability.linear is not None:
+            self.model.linear.copy_(torch.from_numpy(unit * reliability.linear.weights))
         self.model.set_reward_statistics(train.pairs.flatten(0, 2))
         self._set_temperature(held, reliability, unit)
         self._set_interval(held)
@@ -267,14 +268,15 @@ class RewardTrainer:
             rng=self._streams.generator("folds", session),
             generator=self._streams.torch_generator("fold-weights", session),
         )
-        p_left = train_set.p_left.astype(np.float64)
+        answers = p_left = train_set.p_left.astype(np.float64)
+        kept, logits, linear = np.ones_like(p_left), fitted.logits, None
         given = None if rate == "auto" else rate
-        error_rate, temperature = estimate_error_rate(fitted.logits, p_left, given=given)
-        p_predicted = 0.5 * (1 + np.tanh(0.5 * fitted.logits / temperature))
-        answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
-        if not kept.any():
-            kept = np.ones_like(kept)
-        linear = None
+        if mode != "keep":
+            _, temperature = estimate_error_rate(logits, p_left, given=given)
+            p_predicted = 0.5 * (1 + np.tanh(0.5 * logits / temperature))
+            answers, kept = corrected_answers(p_predicted, p_left, mode=mode)
+            if not kept.any():
+                kept = np.ones_like(kept)
         if self.model.config.linear_part:
             linear = linear_part(
                 _doubles(self.model.linear_inputs(train.pairs)),
@@ -284,8 +286,8 @@ class RewardTrainer:
                 num_objectives=self.model.config.num_objectives,
                 beside=fitted,
             )
-            logits = fitted.logits + linear.logits
-            error_rate, temperature = estimate_error_rate(logits, p_left, given=given)
+            logits = logits + linear.logits
+        error_rate, temperature = estimate_error_rate(logits, p_left, given=given)
         corrected = dataclasses.replace(
             train,
             p_left=torch.from_numpy(answers).to(train.p_left),
@@ -303,10 +305,6 @@ class RewardTrainer:
             return 1.0
         spread = score_spread(self.model.segment_scores(train.pairs.flatten(0, 1)).mean(1))
         return spread / known.spread if min(spread, known.spread) > MIN_NATS else 1.0
-
-    def _set_linear_part(self, linear: LinearPart | None, unit: float) -> None:
-        if linear is not None:
-            self.model.linear.copy_(torch.from_numpy(unit * linear.weights))
 
     @torch.no_grad()
     def _set_temperature(self, held: Answers, known: Reliability, unit: float) -> None:

@@ -240,7 +240,10 @@ class TestBenchmark:
             ({"strategies": ("unifrm",)}, "unknown strategy 'unifrm'.*did you mean uniform"),
             ({"strategies": ()}, "strategies is empty"),
             ({"strategies": ("uniform", "uniform")}, "strategies names one twice"),
-            ({"strategies": ("uniform", "random")}, "strategies names one twice: uniform"),
+            (
+                {"strategies": ("uniform", "random")},
+                "strategies names one twice: uniform, random are uniform, uniform",
+            ),
             ({"envs": ("HalfCheeta-v4",)}, "HalfCheetah-v4"),
             ({"teachers": ("angel",)}, "'angel'"),
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),

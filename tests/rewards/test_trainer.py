@@ -484,6 +484,16 @@ class TestNoise:
         assert np.mean((left > right) == (fresh.p_left > 0.5)) > 0.85
 
 
+def of_two_opposed_objectives(stream: np.random.Generator) -> PreferenceDataset:
+    """Answers about the true reward, and as many about its contrary."""
+    left, right = (linear_task.segments(300, rng=stream) for _ in range(2))
+    forwards = linear_task.oracle(left, right)
+    dataset = PreferenceDataset(0.0)
+    dataset.add(left[:150], right[:150], forwards[:150], session=0, objective=0, rng=stream)
+    dataset.add(left[150:], right[150:], 1 - forwards[150:], session=0, objective=1, rng=stream)
+    return dataset
+
+
 def items(features: NDArray[np.float64]) -> SegmentBatch:
     """Things that are described by one row of features each."""
     num = len(features)
@@ -566,11 +576,11 @@ class TestLinearPart:
         assert_same(*results)
 
     def test_turning_some_pairs_round_changes_nothing(self):
-        answers = np.random.default_rng(8).random(60) < 0.5
+        some = rng(8).random(60) < 0.5
         left, right = (linear_task.segments(60, rng=rng(seed)) for seed in (1, 2))
         p_left = linear_task.oracle(left, right)
         weights = []
-        for is_turned in (np.zeros(60, dtype=bool), answers):
+        for is_turned in (np.zeros(60, dtype=bool), some):
             both, order = SegmentBatch.concatenate([left, right]), np.arange(60)
             first = both[np.where(is_turned, order + 60, order)]
             second = both[np.where(is_turned, order, order + 60)]
@@ -596,12 +606,7 @@ class TestLinearPart:
         assert trainer.model.input_std[0] == 1.0
 
     def test_each_objective_has_one_of_its_own(self):
-        stream = rng()
-        left, right = (linear_task.segments(300, rng=stream) for _ in range(2))
-        forwards = linear_task.oracle(left, right)
-        dataset = PreferenceDataset(0.0)
-        dataset.add(left[:150], right[:150], forwards[:150], session=0, objective=0, rng=stream)
-        dataset.add(left[150:], right[150:], 1 - forwards[150:], session=0, objective=1, rng=stream)
+        dataset = of_two_opposed_objectives(rng())
         model = EnhancedRewardModel(
             linear_task.INPUT_DIM, num_objectives=2, segment_length=5, linear_part=True
         )
@@ -626,11 +631,7 @@ class TestLinearPart:
 class TestObjectives:
     def test_answers_that_name_their_objective_teach_that_one(self):
         stream = rng()
-        left, right = (linear_task.segments(300, rng=stream) for _ in range(2))
-        forwards = linear_task.oracle(left, right)
-        dataset = PreferenceDataset(0.0)
-        dataset.add(left[:150], right[:150], forwards[:150], session=0, objective=0, rng=stream)
-        dataset.add(left[150:], right[150:], 1 - forwards[150:], session=0, objective=1, rng=stream)
+        dataset = of_two_opposed_objectives(stream)
         model = EnhancedRewardModel(
             linear_task.INPUT_DIM, hidden_dim=32, num_objectives=2, segment_length=5
         )
