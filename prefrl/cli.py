@@ -102,11 +102,15 @@ class BenchCommand:
     """
 
     out: Path
-    envs: tuple[str, ...] = ("HalfCheetah-v4",)
-    strategies: tuple[str, ...] = ("uniform", "disagreement")
-    teachers: tuple[str, ...] = ("oracle",)
+    # Each goes by the name that `prefrl run` has for one of them, too.
+    envs: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--env"])] = ("HalfCheetah-v4",)
+    strategies: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--strategy"])] = (
+        "uniform",
+        "disagreement",
+    )
+    teachers: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--teacher"])] = ("oracle",)
     seeds: int = 5
-    budgets: tuple[int, ...] = (100, 300, 700)
+    budgets: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--budget"])] = (100, 300, 700)
     mode: Literal["reward", "rl"] = "reward"
     steps: int = 300_000
     executor: Literal["local", "ray"] = "local"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from importlib.util import find_spec
 
 import numpy as np
@@ -17,6 +18,9 @@ from prefrl.errors import ConfigError, StorageError
 from prefrl.queries import ACQUISITIONS
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
+needs_pyarrow = pytest.mark.skipif(
+    find_spec("pyarrow") is None, reason="pyarrow is missing (prefrl[bench])"
+)
 OPTIONS = {k: v for k, v in dataclasses.asdict(SMALL).items() if k != "env"}
 
 
@@ -257,7 +261,26 @@ class TestBenchmark:
             QueryBenchmark(**wrong)
 
 
-@pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is missing (prefrl[bench])")
+@needs_pyarrow
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--env", "Nothing-v4"), "Nothing-v4"),
+        (("--strategy", "uniform", "uncertainty"), "uncertainty"),
+        (("--teacher", "mistaken"), "mistaken"),
+        (("--budget", "300", "100"), r"budgets are \[300, 100\]; expected them ascending"),
+    ],
+)
+def test_one_environment_strategy_teacher_or_budget_may_be_called_so(
+    words, said, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", *words, "--out", "out"]) == 2
+    assert re.search(said, capfd.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+@needs_pyarrow
 def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings(
     tmp_path, capsys, monkeypatch
 ):
