@@ -4,12 +4,13 @@
     python scripts/benchmark_imitation.py
 
 imitation runs in two ways. `example` is the example in its documentation, one small network and
-random fragments, whose number of iterations is the user's to choose. `ensemble` is the work that
-prefrl does, put together from imitation's own parts: as many sessions, an ensemble of three
-networks of prefrl's width, fragments chosen by where its members disagree, ten candidates a query
-(Christiano et al. 2017). prefrl runs as it comes. Both get PPO with SB3's defaults, observations
-normalised in the policy, eight environments, one thread each, and start side by side, so that they
-share the machine's weather. A first pair, prefrl beside the same PPO on the true reward, shows what
+random fragments, whose number of iterations is the user's to choose. `ensemble` asks as prefrl
+does, put together from imitation's own parts: as many sessions, three networks of two hidden layers
+of 256, fragments chosen by where they disagree, ten candidates a query (Christiano et al. 2017).
+prefrl runs as it comes, with a smaller ensemble, and in `same networks` with three such networks,
+beside imitation's ensemble. Both get PPO with SB3's defaults, observations normalised in the
+policy, eight environments, one thread each, and start side by side, so that they share the
+machine's weather. A first pair, prefrl beside the same PPO on the true reward, shows what
 preferences cost. Every figure is kept in `docs/benchmarks/imitation/results.json`.
 """
 
@@ -80,6 +81,7 @@ class Job:
         comparisons: answered queries.
         iterations: imitation's; it holds one session more than that.
         is_ensemble: imitation trains an ensemble and asks where it disagrees.
+        has_its_networks: prefrl's ensemble is one of the networks that imitation's has.
     """
 
     arm: str
@@ -88,6 +90,7 @@ class Job:
     comparisons: int
     iterations: int = 0
     is_ensemble: bool = False
+    has_its_networks: bool = False
 
 
 def fitting_steps(steps: int, iterations: int) -> int:
@@ -187,8 +190,10 @@ def run_imitation(job: Job) -> dict[str, Any]:
 
 def run_prefrl(job: Job) -> dict[str, Any]:
     """A whole run of prefrl: checkpoints, curve, evaluation and all are part of its time."""
-    from prefrl import RunConfig, run
+    from prefrl import RewardConfig, RunConfig, run
 
+    # A trunk layer and a head's first layer: two hidden ones.
+    networks = {"num_reward_heads": NUM_MEMBERS, "hidden_dim": WIDTH, "shared_trunk": False}
     explore = min(EXPLORE_STEPS, job.ppo_steps // 10) // NUM_ENVS * NUM_ENVS
     is_true = job.arm == "true"
     config = RunConfig(
@@ -199,6 +204,7 @@ def run_prefrl(job: Job) -> dict[str, Any]:
         budget=job.comparisons,
         segment_length=SEGMENT_LENGTH,
         reward="true" if is_true else "learned",
+        reward_model=RewardConfig(**networks if job.has_its_networks else {}),
         num_envs=NUM_ENVS,
         seed=job.seed,
         threads=1,
@@ -282,17 +288,17 @@ def side_by_side(*jobs: Job) -> list[dict[str, Any]]:
 
 
 def against_imitation(
-    seed: int, iterations: int, steps: int, comparisons: int, *, is_ensemble: bool = False
+    seed: int, way: str, iterations: int, steps: int, comparisons: int
 ) -> dict[str, Any]:
     """One pair: both libraries, the same PPO steps."""
     ppo_steps = fitting_steps(steps, iterations)
     theirs, ours = side_by_side(
-        Job("imitation", seed, ppo_steps, comparisons, iterations, is_ensemble),
-        Job("prefrl", seed, ppo_steps, comparisons),
+        Job("imitation", seed, ppo_steps, comparisons, iterations, is_ensemble=way != "example"),
+        Job("prefrl", seed, ppo_steps, comparisons, has_its_networks=way == "same networks"),
     )
     return {
         "seed": seed,
-        "way": "ensemble" if is_ensemble else "example",
+        "way": way,
         "iterations": iterations,
         "imitation": theirs,
         "prefrl": ours,
@@ -382,13 +388,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=True,
         help="imitation's ensemble with active selection as well",
     )
+    parser.add_argument(
+        "--same-networks",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="that ensemble once more, beside a prefrl with networks of the same size",
+    )
+    parser.add_argument(
+        "--overhead",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="prefrl beside the same PPO on the true reward",
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of all figures")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.job is not None:
         work(Job(**json.loads(arguments.job)), arguments.out)
         return 0
-    needs_imitation = arguments.iterations or arguments.ensemble
+    needs_imitation = arguments.iterations or arguments.ensemble or arguments.same_networks
     for package in ("imitation", "prefrl") if needs_imitation else ("prefrl",):
         if importlib.util.find_spec(package) is None:
             print(
@@ -403,14 +421,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     scale = (arguments.steps, arguments.comparisons)
     for seed in arguments.seeds:
-        pair = against_true_reward(seed, *scale)
-        results["against_true_reward"].append(pair)
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-        print(line("overhead", pair, "prefrl", "true_reward"), flush=True)
-        ways = [(iterations, False) for iterations in arguments.iterations]
-        ways += [(ENSEMBLE_ITERATIONS, True)] if arguments.ensemble else []
-        for iterations, is_ensemble in ways:
-            pair = against_imitation(seed, iterations, *scale, is_ensemble=is_ensemble)
+        if arguments.overhead:
+            pair = against_true_reward(seed, *scale)
+            results["against_true_reward"].append(pair)
+            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+            print(line("overhead", pair, "prefrl", "true_reward"), flush=True)
+        ways = [("example", iterations) for iterations in arguments.iterations]
+        ways += [("ensemble", ENSEMBLE_ITERATIONS)] if arguments.ensemble else []
+        ways += [("same networks", ENSEMBLE_ITERATIONS)] if arguments.same_networks else []
+        for way, iterations in ways:
+            pair = against_imitation(seed, way, iterations, *scale)
             results["against_imitation"].append(pair)
             arguments.out.write_text(json.dumps(results, indent=2) + "\n")
             title = f"imitation's {pair['way']} with {iterations} iterations"

@@ -47,19 +47,21 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """One of "higher", "lower", "unclear", and "few" where no data of this size could tell.
+        """One of "higher", "lower", "unclear", and "few" where so few pairs can hardly tell.
 
         A difference is supported where the corrected p is below 0.05 and the interval, if there is
-        one, lies on one side of 0.
+        one, lies on one side of 0. Where it is not, pairs are few if even the most one-sided ones
+        could not have been the first to pass Holm's correction.
         """
-        if self.p_corrected is None or self.num_pairs < pairs_needed(self.num_tests):
-            return "few"
         low, value, high = (
             float(end) for end in (self.difference.low, self.difference.value, self.difference.high)
         )
-        if self.p_corrected >= LEVEL or value == 0 or low <= 0 <= high:
+        is_significant = self.p_corrected is not None and self.p_corrected < LEVEL
+        if is_significant and value != 0 and not low <= 0 <= high:
+            return "higher" if value > 0 else "lower"
+        if is_significant or self.num_pairs >= pairs_needed(self.num_tests):
             return "unclear"
-        return "higher" if value > 0 else "lower"
+        return "few"
 
     @property
     def sentence(self) -> str:
@@ -108,11 +110,13 @@ class Answers:
     Args:
         budget: uniform's largest.
         target: its mean there.
+        least: its smallest; what was needed before that is not known.
         needed: strategy -> the smallest budget that reaches it; None where none does.
     """
 
     budget: float
     target: float
+    least: float
     needed: Mapping[str, float | None]
 
 
@@ -133,6 +137,7 @@ class Analysis:
         profiles: strategy -> (T,) share of runs above each.
         improvement: strategy -> probability of improvement over uniform.
         verdicts: "final" and "area" -> the strategies', in order of ranking.
+        gaps: strategy -> stratum -> (pairs,) final score less uniform's, on the scale.
         answers: by stratum, for those that `uniform` is in.
     """
 
@@ -148,6 +153,7 @@ class Analysis:
     profiles: Mapping[str, Estimate]
     improvement: Mapping[str, Estimate]
     verdicts: Mapping[str, Sequence[Verdict]]
+    gaps: Mapping[str, Mapping[Stratum, FloatArray]]
     answers: Mapping[Stratum, Answers]
 
 
@@ -202,6 +208,12 @@ def analyse(study: Study, *, rng: np.random.Generator) -> Analysis:
             "final": verdicts(finals, ranking, rng=rng),
             "area": verdicts(areas, ranking, rng=rng),
         },
+        gaps={
+            name: gaps
+            for name in ranking
+            if name != UNIFORM
+            and (gaps := paired_differences(finals[name], finals.get(UNIFORM, {})))
+        },
         answers={
             stratum: answers
             for stratum in study.strata
@@ -232,7 +244,9 @@ def verdicts(
     if not uniform:
         return []
     differences = {
-        name: paired_differences(scores[name], uniform) for name in order if name != UNIFORM
+        name: list(paired_differences(scores[name], uniform).values())
+        for name in order
+        if name != UNIFORM
     }
     sizes = {name: sum(map(len, strata)) for name, strata in differences.items()}
     tested = [name for name, size in sizes.items() if size >= _FEWEST_PAIRS]
@@ -252,28 +266,33 @@ def verdicts(
     ]
 
 
-def paired_differences(scores: Scores, baseline: Scores) -> list[FloatArray]:
-    """(pairs,) differences of each stratum, over the seeds that both have."""
-    return [
-        np.array([scores[stratum][seed] - baseline[stratum][seed] for seed in seeds])
+def paired_differences(scores: Scores, baseline: Scores) -> dict[Stratum, FloatArray]:
+    """Stratum -> (pairs,) differences over the seeds that both have, in order of name."""
+    return {
+        stratum: np.array([scores[stratum][seed] - baseline[stratum][seed] for seed in seeds])
         for stratum in sorted(scores.keys() & baseline.keys())
         if (seeds := sorted(scores[stratum].keys() & baseline[stratum].keys()))
-    ]
+    }
 
 
 def answers_needed(study: Study, stratum: Stratum) -> Answers | None:
-    """The answers each strategy needs, by its finished runs' mean; None without `uniform`."""
+    """The answers each strategy needs, by its finished runs' mean.
+
+    Returns:
+        None without `uniform`, or with a single budget, which says nothing of smaller ones.
+    """
     means = {
         name: _means_by_budget(list(filter(study.is_finished, study.of(name, stratum))))
         for name in study.strategies
     }
     budgets, heights = means.get(UNIFORM, (np.zeros(0), np.zeros(0)))
-    if not len(budgets):
+    if len(budgets) < 2:
         return None
     target = float(heights[-1])
     return Answers(
         float(budgets[-1]),
         target,
+        float(budgets[0]),
         {name: budget_to_reach(*mean, target) for name, mean in means.items() if len(mean[0])},
     )
 

@@ -16,7 +16,7 @@ from prefrl.benchmark.analysis import (
 )
 from prefrl.benchmark.cells import TRUE_REWARD
 from prefrl.benchmark.report_figures import score_label
-from prefrl.benchmark.statistics import Estimate
+from prefrl.benchmark.statistics import Estimate, FloatArray
 from prefrl.benchmark.study import UNIFORM, Study
 
 _STYLE = """
@@ -83,6 +83,9 @@ _CAPTIONS = {
     "profiles": "Performance profiles: the share of runs above each threshold, band: 95% interval.",
     "selection-time": "Seconds spent on selecting queries in one run, as of its last measurement: "
     "interquartile mean and 95% interval. Strategies that ran beside other work look slower.",
+    "session-time": "Seconds that one run spent on its queries: drawing candidates, choosing among "
+    "them, asking the teacher and keeping the answers; interquartile mean and 95% interval. "
+    "Strategies that ran beside other work look slower.",
 }
 
 
@@ -111,6 +114,8 @@ def _section(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
     ]
     if any(analysis.verdicts.values()):
         parts += ["<h3>What these runs support</h3>", _summary(analysis), _verdicts(analysis)]
+        if len(study.strata) > 1:
+            parts += ["<h3>The same, environment by environment</h3>", _gaps(analysis)]
     titles = {
         "curves-by-strategy": "Learning curves, strategy by strategy",
         "curves-by-environment": "Learning curves, environment by environment",
@@ -126,7 +131,8 @@ def _section(analysis: Analysis, pictures: Mapping[str, bytes]) -> str:
     if analysis.answers:
         parts += [f"<h3>Answers needed for what {UNIFORM} reaches</h3>", _answers(analysis)]
     if "selection-time" in pictures:
-        figure = _figure("selection-time", pictures["selection-time"])
+        name = "selection-time" if study.mode.name == "reward" else "session-time"
+        figure = _figure(name, pictures["selection-time"])
         parts += ["<h3>Selection time</h3>", figure]
     return "\n".join(parts) + "\n"
 
@@ -177,7 +183,18 @@ def notes(study: Study) -> list[str]:
             "Not run to the end with every environment and teacher, so that their figures over all "
             f"are of other tasks than those of the rest: {', '.join(partial)}."
         )
-    return found + _scale_notes(study)
+    return found + _scale_notes(study) + _policy_notes(study)
+
+
+def _policy_notes(study: Study) -> list[str]:
+    if study.mode.name != "rl":
+        return []
+    return [
+        "Curves tell the returns of training episodes, which may be short at first "
+        "(--train-episode-steps); their last point, and every figure at the end, is of the final "
+        "policy in evaluation. Accuracy is on answers held out of a run's own, so that whoever "
+        "asks harder questions reads lower."
+    ]
 
 
 def _scale_notes(study: Study) -> list[str]:
@@ -242,6 +259,33 @@ def _verdicts(analysis: Analysis) -> str:
         f"<tbody>{''.join(rows)}</tbody></table>"
         f'<p class="note">Differences are in units of: {escape(score_label(study))}.</p>'
     )
+
+
+def _gaps(analysis: Analysis) -> str:
+    """Mean differences, which a verdict over all environments may hide."""
+    strata = analysis.study.strata
+    head = "".join(f"<th>{escape(', '.join(filter(None, stratum)))}</th>" for stratum in strata)
+    sizes = [float(g.mean()) for by in analysis.gaps.values() for g in by.values() if g.mean()]
+    digits = max(1 - int(np.floor(np.log10(max(map(abs, sizes), default=1.0)))), 0) + 1
+    rows = []
+    for name, by_stratum in analysis.gaps.items():
+        cells = "".join(f"<td>{_gap(by_stratum.get(stratum), digits)}</td>" for stratum in strata)
+        rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    return (
+        f'<div class="wide"><table class="numbers"><thead><tr><th>strategy</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<p class="note">Mean difference to {UNIFORM} at the end, and in how many of the seeds '
+        "the strategy was the better one. Not tested: so few seeds say little by themselves.</p>"
+    )
+
+
+def _gap(gaps: FloatArray | None, digits: int) -> str:
+    if gaps is None:
+        return '<span class="muted">not run</span>'
+    mean = float(gaps.mean())
+    sign = "+" if mean > 0 else ""
+    share = f"{int((gaps > 0).sum())} of {len(gaps)}"
+    return f'{sign}{plain_number(mean, digits)} <span class="muted">({share})</span>'
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -313,10 +357,9 @@ def _needed(answers: Answers, name: str) -> str:
     needed = answers.needed[name]
     if needed is None:
         return '<span class="muted">not reached</span>'
-    if not answers.budget:
-        return f"{needed:,.0f}"
+    at_most = "at most " if needed <= answers.least else ""
     share = needed / answers.budget
-    return f'{needed:,.0f} <span class="muted">({share:.0%})</span>'
+    return f'{at_most}{needed:,.0f} <span class="muted">({share:.0%})</span>'
 
 
 def _figure(name: str, picture: bytes) -> str:

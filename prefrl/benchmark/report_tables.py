@@ -51,6 +51,14 @@ def tables_of(analysis: Analysis) -> dict[str, Table]:
             ("strategy", "env", "teacher", "x", "interquartile_mean", *_ENDS),
             list(_curve_rows(analysis)),
         ),
+        "differences-by-environment": Table(
+            ("env", "teacher", "strategy", "num_pairs", "num_higher", "mean"),
+            [
+                (*stratum, name, len(gaps), int((gaps > 0).sum()), float(gaps.mean()))
+                for name, by_stratum in analysis.gaps.items()
+                for stratum, gaps in by_stratum.items()
+            ],
+        ),
         "improvement": Table(
             ("strategy", "probability", *_ENDS),
             [(name, *_numbers(estimate)) for name, estimate in analysis.improvement.items()],

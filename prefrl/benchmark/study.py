@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,8 @@ class Curve:
         x: (P,) answers or environment steps, ascending.
         budgets: (P,) answers so far.
         figures: (P,) each measure; NaN where it is not known.
-        answers: answers -> the compared measure once they had been given and, in mode rl, used.
+        answers: answers -> the compared measure once they had been given; of a policy, whose curve
+            is one of steps as much as of answers, only what it ended with.
     """
 
     strategy: str
@@ -309,8 +311,8 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
     # Reward models of several cells continue one curve. A policy's curve over steps is the one of
     # the largest budget; what a smaller budget is worth, a run that ended with it says best.
     shown = by_cell[-1] if axis == "step" else [row for rows in by_cell for row in rows]
-    counted = [rows[-1] for rows in by_cell] if axis == "step" and len(by_cell) > 1 else shown
-    rows = sorted({row[axis]: row for row in shown}.values(), key=lambda row: row[axis])
+    counted = [rows[-1] for rows in by_cell] if axis == "step" else shown
+    rows = _one_a_place(shown, axis)
     first = rows[0]
     names = {mode.measure, "select_s", *(name.removeprefix("-") for name in mode.others)}
     return Curve(
@@ -324,6 +326,18 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
     )
 
 
+def _one_a_place(rows: Sequence[Row], axis: str) -> list[Row]:
+    """By the axis, ascending: of several rows at one place the last known figure of each kind.
+
+    A session is held at the step at which the policy's returns are told.
+    """
+    places: dict[float, dict[str, Any]] = {}
+    for row in rows:
+        place = places.setdefault(row[axis], dict(row))
+        place |= {name: value for name, value in row.items() if _is_known(value)}
+    return [place for _, place in sorted(places.items())]
+
+
 def _ends(curves: Sequence[Curve]) -> dict[Stratum, float]:
     ends: dict[Stratum, float] = {}
     for curve in curves:
@@ -333,6 +347,10 @@ def _ends(curves: Sequence[Curve]) -> dict[Stratum, float]:
 
 def _column(rows: Sequence[Row], name: str) -> FloatArray:
     return np.array([_finite(row.get(name)) for row in rows], dtype=np.float64)
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and not np.isfinite(value))
 
 
 def _finite(value: float | None) -> float:

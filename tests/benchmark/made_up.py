@@ -57,6 +57,9 @@ def rl_rows(
 ) -> list[dict[str, Any]]:
     """Policies that end at 0.8 and a strategy's skill of what the true reward brings.
 
+    As in a run, a session is held at the step at which a return is told, in a row of its own that
+    knows none.
+
     Args:
         skills: by strategy; "true reward" asks nothing.
         num_seeds: of each.
@@ -69,22 +72,27 @@ def rl_rows(
         is_reference = strategy == "true reward"
         for env, top in (tops or {"Hopper-v4": 1_000.0, "Reacher-v4": -100.0}).items():
             for seed in range(num_seeds):
-                for step in STEPS:
+                for step, next_step in zip(STEPS, (*STEPS[1:], None), strict=True):
                     share = (1.0 if is_reference else 0.8 + skill) * step / STEPS[-1]
                     share += noise * rng.standard_normal()
+                    run = {
+                        "cell": f"rl-{env}-{strategy}-{seed}",
+                        "mode": "rl",
+                        "env": env,
+                        "strategy": strategy,
+                        "teacher": "oracle",
+                        "seed": seed,
+                        "step": step,
+                    }
                     rows.append(
                         {
-                            "cell": f"rl-{env}-{strategy}-{seed}",
-                            "mode": "rl",
-                            "env": env,
-                            "strategy": strategy,
-                            "teacher": "oracle",
-                            "seed": seed,
+                            **run,
                             "budget": 0 if is_reference else step // 10,
-                            "step": step,
                             "true_return": top + (share - 1) * abs(top),
                             "learned_return": share,
                             "select_s": step / 1_000,
                         }
                     )
+                    if next_step is not None and not is_reference:
+                        rows.append({**run, "budget": next_step // 10, "accuracy": 0.9})
     return rows

@@ -62,8 +62,9 @@ def test_strategies_that_differ_by_chance_alone_are_not_supported() -> None:
 def test_pairs_have_the_same_environment_teacher_and_seed() -> None:
     scores = {HOPPER: {0: 0.9, 1: 0.8, 7: 0.1}, REACHER: {0: 0.5}, ("Ant-v4", "oracle"): {0: 1.0}}
     baseline = {HOPPER: {1: 0.5, 0: 0.5, 2: 0.0}, REACHER: {5: 0.1}}
-    (differences,) = paired_differences(scores, baseline)
-    assert differences == pytest.approx([0.4, 0.3])
+    differences = paired_differences(scores, baseline)
+    assert list(differences) == [HOPPER]
+    assert differences[HOPPER] == pytest.approx([0.4, 0.3])
 
 
 def test_a_supported_difference_is_told_with_its_evidence() -> None:
@@ -110,6 +111,22 @@ def test_more_strategies_need_more_pairs() -> None:
     }
 
 
+def test_few_pairs_that_passed_the_correction_behind_others_are_enough() -> None:
+    verdict = Verdict("duo", 6, 3, estimate(0.03, 0.02, 0.04), p=0.0312, p_corrected=0.0312)
+    assert verdict.outcome == "higher"
+
+
+def test_what_differs_by_environment_is_told_for_each() -> None:
+    rows = reward_rows({"uniform": 0, "duo": 0}, num_seeds=6, noise=0)
+    for row in rows:
+        if row["strategy"] == "duo":
+            row["accuracy"] += 0.1 if row["env"] == "Hopper-v4" else -0.02
+    gaps = analysis_of(rows).gaps
+    assert list(gaps) == ["duo"]
+    assert gaps["duo"][HOPPER] == pytest.approx([0.1] * 6)
+    assert gaps["duo"][REACHER] == pytest.approx([-0.02] * 6)
+
+
 def test_without_uniform_nothing_is_compared() -> None:
     analysis = analysis_of(reward_rows({"duo": 0.1, "bald": 0}))
     assert analysis.verdicts == {"final": [], "area": []}
@@ -131,7 +148,14 @@ def test_the_answers_needed_are_read_off_the_means() -> None:
     assert answers is not None
     assert answers.budget == 400
     assert answers.target == pytest.approx(0.7)
+    assert answers.least == 50
     assert answers.needed == {"uniform": 400, "duo": pytest.approx(150), "greedy": None}
+
+
+def test_one_budget_says_nothing_of_the_answers_needed() -> None:
+    rows = reward_rows({"uniform": 0, "duo": 0.1}, budgets=(100,))
+    assert answers_needed(study_of(rows, MODE_OF["reward"]), HOPPER) is None
+    assert analysis_of(rl_rows({"uniform": 0, "duo": 0.1})).answers == {}
 
 
 def test_all_strata_together_are_drawn_where_each_has_figures() -> None:

@@ -70,12 +70,12 @@ def test_pictures_and_tables_stand_beside_it(folder: Path) -> None:
     }
     tables = {
         *("verdicts", "scores", "scores-by-environment", "curves", "improvement", "profiles"),
-        "answers-needed",
+        "differences-by-environment",
     }
     assert {path.name for path in (folder / "report").iterdir()} == {
         f"{mode}-{name}" for mode in ("reward", "rl")
         for name in {f"{p}.png" for p in pictures} | {f"{t}.csv" for t in tables}
-    }  # fmt: skip
+    } | {"reward-answers-needed.csv"}  # fmt: skip
     for picture in (folder / "report").glob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -87,6 +87,13 @@ def test_the_tables_hold_what_the_page_says(folder: Path) -> None:
     assert outcomes["duo", "final"] == outcomes["duo", "area"] == "higher"
     assert outcomes["greedy", "final"] == "lower"
     assert all(row["num_pairs"] == "10" for row in rows)
+
+
+def test_a_policys_page_says_what_its_curve_and_its_accuracy_are_of(page: str) -> None:
+    words = words_of(page)
+    assert words.count("returns of training episodes") == 1
+    assert words.count("The same, environment by environment") == 2
+    assert words.count("Answers needed for what uniform reaches") == 1
 
 
 def test_the_same_results_give_the_same_report(folder: Path) -> None:

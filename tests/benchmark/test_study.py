@@ -89,6 +89,29 @@ def test_policies_are_drawn_over_steps_and_reward_models_over_answers() -> None:
     np.testing.assert_array_equal(reward_study(rows).grid(), [10, 20])
 
 
+def test_a_session_and_a_return_at_the_same_step_are_one_point_of_the_curve() -> None:
+    told = {
+        "mode": "rl",
+        "cell": "c",
+        "env": "Hopper-v4",
+        "strategy": "duo",
+        "teacher": "",
+        "seed": 0,
+    }
+    rows: list[dict[str, Any]] = [
+        {**told, "step": 100, "budget": 10, "true_return": 3.0, "accuracy": None},
+        {**told, "step": 100, "budget": 20, "true_return": None, "accuracy": 0.7},
+        {**told, "step": 200, "budget": 20, "true_return": 5.0},
+        {**told, "step": 200, "budget": 20, "true_return": 6.0, "accuracy": 0.8},
+    ]
+    (curve,) = rl_study(rows).curves
+    assert curve.x.tolist() == [100, 200]
+    assert curve.figures["true_return"].tolist() == [3, 6]
+    assert curve.figures["accuracy"].tolist() == [0.7, 0.8]
+    assert curve.budgets.tolist() == [20, 20]
+    assert curve.answers == {20: 6.0}
+
+
 def test_policies_without_steps_are_drawn_over_answers() -> None:
     rows = [{**row, "step": None} for row in rl_rows({"uniform": 0})]
     study = rl_study(rows)
