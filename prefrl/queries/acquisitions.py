@@ -65,7 +65,11 @@ def _signed_preferences(scores: FloatArray) -> Iterator[FloatArray]:
 
 @acquisition("disagreement")
 def disagreement(candidates: Candidates) -> Values:
-    """The variance over heads of p_k (Christiano et al. 2017)."""
+    """The variance over heads of p_k (Christiano et al. 2017; B-Pref, by the standard deviation).
+
+    APReL's `disagreement` (Katz et al. 2019) is another thing: how far apart two samples of a
+    linear reward's weights are.
+    """
     return preference_disagreement(candidates.scores)
 
 
@@ -88,8 +92,24 @@ def _mean_preference(scores: FloatArray) -> FloatArray:
 
 @acquisition("entropy")
 def entropy(candidates: Candidates) -> Values:
-    """How open the answer is: the entropy of the mean prediction, in nats (B-Pref)."""
+    """How open the answer is: the entropy of the mean prediction, in nats.
+
+    B-Pref's `entropy` is `mean_entropy`.
+    """
     return _binary_entropy(_mean_preference(candidates.scores))
+
+
+@acquisition("mean_entropy")
+def mean_entropy(candidates: Candidates) -> Values:
+    """How open the answer is to each head: the mean of their entropies, in nats (B-Pref).
+
+    Heads that are sure and contradict each other count for little, unlike with `entropy`.
+    """
+    scores = candidates.scores
+    total = np.zeros((len(scores), len(scores)), dtype=np.float32)
+    for signed in _signed_preferences(scores):
+        total += _binary_entropy(signed)
+    return total / np.float32(scores.shape[1])
 
 
 @acquisition("information_gain")

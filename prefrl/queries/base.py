@@ -25,8 +25,9 @@ ALIASES: dict[str, str] = {
     "duo": "duo+medoids",
     # B-Pref's samplers, which measure raw observations.
     "kcenter": "uniform+kcenter_observations",
+    "kcenter_disagree": "disagreement+kcenter_observations",
     "kcenter_disagreement": "disagreement+kcenter_observations",
-    "kcenter_entropy": "entropy+kcenter_observations",
+    "kcenter_entropy": "mean_entropy+kcenter_observations",
     # APReL's acquisition functions.
     "mutual_information": "information_gain",
     "random": "uniform",
@@ -123,10 +124,15 @@ def _imported(path: str) -> QueryStrategy:
         sys.path.insert(0, here)
     try:
         found: Any = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"strategy {path!r} cannot be imported: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a user's own module does
+        raise ConfigError(f"strategy {path!r} cannot be imported: {_said_by(error)}") from error
     if isinstance(found, type):
-        found = found()
+        try:
+            found = found()
+        except Exception as error:  # noqa: BLE001
+            raise ConfigError(
+                f"strategy {path!r} cannot be made without arguments: {_said_by(error)}"
+            ) from error
     if callable(getattr(found, "select", None)):
         strategy: QueryStrategy = found
         return strategy
@@ -136,6 +142,10 @@ def _imported(path: str) -> QueryStrategy:
         f"strategy {path!r} is a {type(found).__name__}; expected a class with a method `select`, "
         "or a function that selects"
     )
+
+
+def _said_by(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def num_pairs(num_segments: int) -> int:

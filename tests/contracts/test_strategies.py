@@ -10,8 +10,7 @@ NAMES = sorted(
     {
         *STRATEGIES,
         *ALIASES,
-        *ACQUISITIONS,
-        *(f"{name}+{selector}" for name in ("uniform", "disagreement") for selector in SELECTORS),
+        *(f"{name}+{selector}" for name in ACQUISITIONS for selector in SELECTORS),
     }
 )
 

@@ -67,6 +67,7 @@ BY_HAND = {
     "uniform": (0.0, 0.0),
     "disagreement": (1 / 16, 1 / 64),
     "entropy": (log(2), entropy(5 / 8)),
+    "mean_entropy": (entropy(3 / 4), (entropy(3 / 4) + log(2)) / 2),
     "information_gain": (log(2) - entropy(3 / 4), entropy(5 / 8) - (entropy(3 / 4) + log(2)) / 2),
     "logit_variance": (L3**2, L3**2 / 4),
     "volume_removal": (1 / 2, 3 / 8),

@@ -42,8 +42,9 @@ class TestRegistry:
             ("random", "uniform"),
             ("uniform+greedy", "uniform"),
             ("kcenter", "uniform+kcenter_observations"),
+            ("kcenter_disagree", "disagreement+kcenter_observations"),
             ("kcenter_disagreement", "disagreement+kcenter_observations"),
-            ("kcenter_entropy", "entropy+kcenter_observations"),
+            ("kcenter_entropy", "mean_entropy+kcenter_observations"),
             ("mutual_information", "information_gain+greedy"),
             ("mutual_information+medoids", "information_gain+medoids"),
             ("duo", "duo+medoids"),
@@ -62,7 +63,7 @@ class TestRegistry:
             ("disagreement+greedy", "disagreement"),
             ("disagreement+dpp", "disagreement+dpp"),
             ("mutual_information+greedy", "information_gain"),
-            ("kcenter_entropy", "entropy+kcenter_observations"),
+            ("kcenter_entropy", "mean_entropy+kcenter_observations"),
             ("duo", "duo+medoids"),
             ("duo+medoids", "duo+medoids"),
             ("duo+greedy", "duo+greedy"),
@@ -132,6 +133,10 @@ from prefrl.queries import Uniform
 class Mine(Uniform):
     pass
 
+class Demanding(Uniform):
+    def __init__(self, what):
+        pass
+
 def newest_first(pool, num_queries, predictor, *, rng):
     order = (-pool.episode).argsort(kind="stable")[: 2 * num_queries]
     return order.reshape(-1, 2)
@@ -158,11 +163,27 @@ class TestOnesOwnModule:
         pairs = strategy.select(pool, 2, LinearPredictor(), rng=np.random.default_rng(0))
         assert sorted(pool.episode[pairs.reshape(-1)]) == sorted(pool.episode)[-4:]
 
+    @pytest.mark.parametrize("text", ["import nothing; 1 / 0", "1 / 0", "def choose(:"])
+    def test_a_module_that_fails_when_imported_is_named_with_what_it_said(self, text, tmp_path):
+        (tmp_path / "broken_strategies.py").write_text(text)
+        with pytest.raises(ConfigError, match="'broken_strategies:choose' cannot be imported: "):
+            make_strategy("broken_strategies:choose")
+
     @pytest.mark.parametrize(
         ("path", "said"),
         [
-            ("my_strategies:Theirs", "cannot be imported: module 'my_strategies' has no attribute"),
-            ("no_such_module:Mine", "cannot be imported: No module named 'no_such_module'"),
+            (
+                "my_strategies:Theirs",
+                "cannot be imported: AttributeError: module 'my_strategies' has no attribute",
+            ),
+            (
+                "no_such_module:Mine",
+                "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+            ),
+            (
+                "my_strategies:Demanding",
+                "cannot be made without arguments: TypeError: .* missing 1 required",
+            ),
             ("my_strategies:number", "is a int; expected a class with a method `select`"),
             (":Mine", "cannot be imported"),
         ],
