@@ -13,12 +13,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
 from prefrl.config import RunConfig, TeacherConfig, from_yaml
 from prefrl.errors import ConfigError, PrefrlError
+
+if TYPE_CHECKING:
+    from prefrl.benchmark.grid import Ledger
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
 
@@ -124,7 +127,7 @@ class ReportCommand:
     """Make a benchmark's report anew, from its results alone.
 
     Args:
-        folder: the benchmark's, which holds results.parquet.
+        folder: the benchmark's, which holds results.parquet, or finished cells if it was killed.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -286,7 +289,7 @@ def _bench(words: list[str]) -> None:
     from prefrl.benchmark.executors import Executor, LocalExecutor
     from prefrl.benchmark.queries import QueryBenchmark, run_benchmark
     from prefrl.benchmark.report import make_report
-    from prefrl.benchmark.results import import_pyarrow, write_results
+    from prefrl.benchmark.results import import_pyarrow
 
     import_pyarrow()  # rather now than after hours
     benchmark = QueryBenchmark(
@@ -298,27 +301,48 @@ def _bench(words: list[str]) -> None:
         mode=command.mode,
         steps=command.steps,
     )
+    threads = command.threads
+    if command.mode == "rl":
+        if threads not in (None, 1):
+            raise ConfigError(
+                f"threads is {threads}; runs of mode rl take 1, so that they repeat exactly"
+            )
+        threads = 1
     executor: Executor
     if command.executor == "ray":
         from prefrl.benchmark.ray_executor import RayExecutor
 
-        executor = RayExecutor(command.ray_address, threads=command.threads or 1)
+        if command.jobs is not None:
+            raise ConfigError("jobs is of this machine; a Ray cluster runs what its CPUs allow")
+        executor = RayExecutor(command.ray_address, threads=threads or 1)
     else:
-        executor = LocalExecutor(jobs=command.jobs, threads=command.threads)
+        executor = LocalExecutor(jobs=command.jobs, threads=threads)
     ledger, failures = run_benchmark(benchmark, command.out, executor=executor)
-    # What all cells have in common stands in the folder's grid.json.
-    rows = [{k: v for k, v in row.items() if k != "settings"} for row in ledger.rows()]
-    if rows:
-        write_results(rows, command.out)
-        page = make_report(command.out)
-        num_cells = len({row["cell"] for row in rows})
-        print(f"{num_cells} cells are finished; the report is {page}")
+    if num_cells := _write_results(ledger):
+        print(f"{num_cells} cells are finished; the report is {make_report(command.out)}")
     if failures:
         raise PrefrlError(f"{len(failures)} cells failed; the same command tries them again")
 
 
+def _write_results(ledger: "Ledger") -> int:
+    """Gathers what finished cells returned; tells how many those are."""
+    from prefrl.benchmark.results import write_results
+
+    # What all cells have in common stands in the folder's grid.json.
+    rows = [{k: v for k, v in row.items() if k != "settings"} for row in ledger.rows()]
+    if rows:
+        write_results(rows, ledger.out)
+    return len({row["cell"] for row in rows})
+
+
 def _report(words: list[str]) -> None:
     command = _parse(ReportCommand, words, prog="prefrl report")
+    from prefrl.benchmark.grid import Ledger
     from prefrl.benchmark.report import make_report
+    from prefrl.benchmark.results import FILE, import_pyarrow
 
+    import_pyarrow()
+    # A benchmark that was killed has cells, but has not gathered what they returned.
+    if (command.folder / "grid.json").exists() and not (command.folder / FILE).exists():
+        _write_results(Ledger(command.folder))
     print(make_report(command.folder))

@@ -43,12 +43,13 @@ def summarise(config: RunConfig, loop: PreferenceLoop, result: Evaluation) -> di
         "threads": config.threads,
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in PACKAGES},
+            **{name: version_of(name) for name in PACKAGES},
         },
     }
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The installed version; None where there is none, as in a checkout on PYTHONPATH."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -193,7 +193,11 @@ def run_prefrl(job: Job) -> dict[str, Any]:
     from prefrl import RewardConfig, RunConfig, run
 
     # A trunk layer and a head's first layer: two hidden ones.
-    networks = {"num_reward_heads": NUM_MEMBERS, "hidden_dim": WIDTH, "shared_trunk": False}
+    networks: dict[str, Any] = {
+        "num_reward_heads": NUM_MEMBERS,
+        "hidden_dim": WIDTH,
+        "shared_trunk": False,
+    }
     explore = min(EXPLORE_STEPS, job.ppo_steps // 10) // NUM_ENVS * NUM_ENVS
     is_true = job.arm == "true"
     config = RunConfig(

@@ -21,6 +21,14 @@ _PLAIN_INTERVAL_S = 60.0  # between two states of a bar that is not on a termina
 class Executor(Protocol):
     """A place where cells run."""
 
+    def check(self) -> None:
+        """Makes sure that cells can run there, which is better known before anything is prepared.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        ...
+
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone
     ) -> None:
@@ -58,6 +66,9 @@ class LocalExecutor:
                 raise ConfigError(f"{name} is {number}; expected 1 or more")
         self.threads = threads or (max(1, num_cores() // jobs) if jobs else 1)
         self.jobs = jobs or max(1, num_cores() // self.threads)
+
+    def check(self) -> None:
+        """This machine is there."""
 
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone

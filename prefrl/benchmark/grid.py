@@ -72,10 +72,13 @@ class Ledger:
                 raise StorageError(f"{path} is damaged: it does not say what cells have in common")
             self.common: dict[str, Any] = found["common"]
             if wanted is not None and (differences := _differences(self.common, wanted)):
-                raise StorageError(
-                    f"{self.out} belongs to a benchmark with other settings: "
-                    f"{'; '.join(differences)}; choose another folder"
-                )
+                if any(self.out.joinpath("cells").glob("*")):
+                    raise StorageError(
+                        f"{self.out} belongs to a benchmark with other settings: "
+                        f"{'; '.join(differences)}; choose another folder"
+                    )
+                self.common = wanted  # It ended before its first cell began.
+                write_json(path, {"version": FORMAT_VERSION, "common": wanted})
             return
         if wanted is None:
             raise StorageError(f"{self.out} holds no benchmark: there is no grid.json in it")
@@ -98,7 +101,8 @@ class Ledger:
     def read_inputs(self) -> dict[str, bytes]:
         """The content of `inputs`, by file name, to be sent where the folder is not to be seen."""
         try:
-            return {path.name: path.read_bytes() for path in sorted(self.inputs.glob("*"))}
+            files = (path for path in sorted(self.inputs.glob("*")) if path.is_file())
+            return {path.name: path.read_bytes() for path in files}
         except OSError as error:
             raise StorageError(f"could not read {self.inputs}: {reason(error)}") from None
 

@@ -7,16 +7,16 @@ Axes: S segments, T steps, O observation dims, A action dims.
 """
 
 import dataclasses
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from prefrl.checkpoint import Checkpoints, load_state, save_state
+from prefrl.checkpoint import Checkpoints, claimed, load_state, save_state
 from prefrl.config import RunConfig, from_yaml
 from prefrl.errors import DataError
-from prefrl.runs import run
+from prefrl.runs import resume, run
 from prefrl.segments import EpisodeStore, SegmentBatch
 
 # One episode in so many is kept for testing; no test segment overlaps one that is asked about.
@@ -75,41 +75,51 @@ class Pool:
     test: SegmentBatch
 
 
-def collect(settings: PoolSettings) -> Pool:
+def collect(settings: PoolSettings, folder: Path) -> Pool:
     """Trains an agent on the true reward and draws from all it did.
+
+    Args:
+        settings: of the pool.
+        folder: of the agent's run; one that was killed there is gone on with.
 
     Raises:
         PrefrlError: there is no such environment, or it cannot be learned from.
     """
-    with tempfile.TemporaryDirectory(prefix="prefrl-pool-") as scratch:
-        config = RunConfig(
-            env=settings.env,
-            steps=settings.steps,
-            segment_length=settings.segment_length,
-            reward="true",
-            seed=settings.seed,
-            eval_episodes=1,
-            store_transitions=settings.steps,
-        )
-        folder = run(config, out=Path(scratch, "run"), show_progress=False).folder
-        resolved = from_yaml(folder / "config.yaml")
-        found = Checkpoints(folder / "checkpoints", resolved.fingerprint()).latest()
-        assert found is not None
-        store = EpisodeStore(settings.steps)
-        store.restore(found[1]["store"])
+    config = RunConfig(
+        env=settings.env,
+        steps=settings.steps,
+        segment_length=settings.segment_length,
+        reward="true",
+        seed=settings.seed,
+        eval_episodes=1,
+        store_transitions=settings.steps,
+    )
+    if (folder / "config.yaml").exists():
+        resume(folder, show_progress=False)
+    else:
+        run(config, out=folder, show_progress=False)
+    resolved = from_yaml(folder / "config.yaml")
+    found = Checkpoints(folder / "checkpoints", resolved.fingerprint()).latest()
+    assert found is not None
+    store = EpisodeStore(settings.steps)
+    store.restore(found[1]["store"])
     rng = np.random.default_rng(settings.seed)
     parts = {"candidates": EpisodeStore(settings.steps), "test": EpisodeStore(settings.steps)}
     for number, episode in enumerate(store.episodes):
         parts["candidates" if (number + 1) % TEST_EVERY else "test"].add(episode)
     sizes = {"candidates": settings.num_candidates, "test": settings.num_test}
     drawn = {
-        name: _without_states(part.sample(sizes[name], settings.segment_length, rng=rng))
+        name: _kept(part.sample(sizes[name], settings.segment_length, rng=rng))
         for name, part in parts.items()
     }
     return Pool(settings.env, **drawn)
 
 
-def _without_states(batch: SegmentBatch) -> SegmentBatch:
+def _kept(drawn: SegmentBatch) -> SegmentBatch:
+    """Each window once, as a short run has fewer than are drawn; without simulator states."""
+    windows = np.stack([drawn.episode, drawn.start], axis=1)
+    _, first = np.unique(windows, axis=0, return_index=True)
+    batch = drawn[np.sort(first)]
     return dataclasses.replace(batch, sim_states=np.zeros((*batch.true_rewards.shape, 0)))
 
 
@@ -123,10 +133,13 @@ def cached(settings: PoolSettings, folder: Path) -> Pool:
     if path.exists():
         state = load_state(path, fingerprint=settings.name)
         return Pool(settings.env, **{part: SegmentBatch(**state[part]) for part in _PARTS})
-    pool = collect(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {part: vars(getattr(pool, part)) for part in _PARTS}
-    save_state(path, state, fingerprint=settings.name)
+    scratch = folder / f".{settings.name}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with claimed(scratch):
+        pool = collect(settings, scratch / "run")
+        state = {part: vars(getattr(pool, part)) for part in _PARTS}
+        save_state(path, state, fingerprint=settings.name)
+    shutil.rmtree(scratch)
     return pool
 
 

@@ -10,12 +10,14 @@ from prefrl.benchmark.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.executors import Executor, LocalExecutor, run_grid
 from prefrl.benchmark.grid import Failure, Ledger
 from prefrl.benchmark.pool import PoolSettings, cached
-from prefrl.benchmark.reward_cell import Schedule, run_reward_cell, teacher_config
+from prefrl.benchmark.reward_cell import Schedule, canonical_teacher, run_reward_cell
 from prefrl.benchmark.rl_cell import run_rl_cell
+from prefrl.config import RewardConfig
 from prefrl.envs.registry import find_spec
 from prefrl.errors import ConfigError
 from prefrl.queries import make_strategy
 from prefrl.queries.base import canonical_name, num_pairs
+from prefrl.summary import version_of
 
 Mode = Literal["reward", "rl"]
 
@@ -27,7 +29,8 @@ class QueryBenchmark:
     Args:
         envs: environments.
         strategies: query strategies; each is given its one name.
-        teachers: who answers: a teacher's name, or name:number as in mistake:0.2.
+        teachers: who answers: a teacher's name, or name:number as in mistake:0.2; each is given its
+            one name.
         seeds: how many, counted from 0.
         budgets: answers at which models are measured; one number in mode rl.
         mode: reward fits models to a fixed pool of segments; rl makes whole runs, beside the same
@@ -54,21 +57,20 @@ class QueryBenchmark:
                 raise ConfigError(f"{name} is empty; expected at least one")
             if len(set(given)) < len(given):
                 raise ConfigError(f"{name} names one twice: {', '.join(given)}")
-        # A strategy is one whatever it is called, and `uniform` is what others are compared with.
-        strategies = tuple(canonical_name(strategy) for strategy in self.strategies)
-        if len(set(strategies)) < len(strategies):
-            raise ConfigError(
-                f"strategies names one twice: {', '.join(self.strategies)} are "
-                f"{', '.join(strategies)}"
-            )
-        object.__setattr__(self, "strategies", strategies)
+        # One is one whatever it is called, and `uniform` is what others are compared with.
+        for name, called in (("strategies", canonical_name), ("teachers", canonical_teacher)):
+            given = getattr(self, name)
+            found = tuple(map(called, given))
+            if len(set(found)) < len(found):
+                raise ConfigError(
+                    f"{name} names one twice: {', '.join(given)} are {', '.join(found)}"
+                )
+            object.__setattr__(self, name, found)
         for name in ("seeds", "steps", "candidates"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
         for env in self.envs:
             find_spec(env)
-        for teacher in self.teachers:
-            teacher_config(teacher)
         totals = self.schedule.totals()
         if self.mode == "rl" and len(self.budgets) > 1:
             raise ConfigError(
@@ -128,9 +130,13 @@ def run_benchmark(
     Raises:
         PrefrlError: it cannot begin, or `out` is of another benchmark or damaged.
     """
-    common = {"mode": benchmark.mode, **benchmark.settings()}
-    ledger = Ledger(out, common)
+    executor = executor or LocalExecutor()
+    # What is not told by a cell, and yet its figures depend on.
+    defaults = {"prefrl": version_of("prefrl"), "reward_model": asdict(RewardConfig().decided())}
+    ledger = Ledger(out, {"mode": benchmark.mode, **benchmark.settings(), **defaults})
     cells = list(benchmark.cells())
+    if ledger.pending(cells):
+        executor.check()
     if benchmark.mode == "reward" and ledger.pending(cells):
         for env in benchmark.envs:
             settings = benchmark.pool_settings(env)
@@ -138,5 +144,4 @@ def run_benchmark(
                 print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
             cached(settings, ledger.inputs)
     function = run_reward_cell if benchmark.mode == "reward" else run_rl_cell
-    executor = executor or LocalExecutor()
     return ledger, run_grid(cells, function, ledger=ledger, executor=executor)

@@ -98,6 +98,13 @@ class RayExecutor:
         self._ray = import_ray()
         self.address, self.threads = address, threads
         self.retries, self.timeout_s = retries, timeout_s
+        self._has_answered = False
+
+    def check(self) -> None:
+        """Asks the cluster for an answer, once."""
+        if not (self._has_answered or self._ray.is_initialized()):
+            self._probe()
+            self._has_answered = True
 
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone
@@ -182,7 +189,7 @@ class RayExecutor:
         if self._ray.is_initialized():  # By who called us, and theirs to end.
             yield
             return
-        self._probe()
+        self.check()
         self._ray.init(self.address, log_to_driver=False, logging_level="ERROR")
         try:
             yield

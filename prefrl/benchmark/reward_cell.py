@@ -18,7 +18,7 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.loop import MAX_QUERIES_PER_ANSWER
 from prefrl.queries import Uniform, make_strategy
-from prefrl.queries.base import checked_pairs
+from prefrl.queries.base import checked_pairs, num_pairs
 from prefrl.resolution import teacher_settings
 from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration import report
@@ -84,27 +84,46 @@ class _Study:
             asked = len(self.dataset)
             if asked >= limit:
                 raise DataError(f"the teacher answered {total - missing} of {asked} queries")
-            candidates = self._candidates(asked)
-            self.teacher.observe(candidates)
-            rng = self.streams.generator("strategy", asked)
-            began_s = time.perf_counter()
-            pairs = strategy.select(candidates, missing, self.learner, rng=rng)
-            seconds += time.perf_counter() - began_s
-            pairs = checked_pairs(pairs, len(candidates), missing)
-            left, right = candidates[pairs[:, 0]], candidates[pairs[:, 1]]
-            is_new = self.dataset.is_new(left, right)
-            if is_new.any():  # else there is little else to ask
-                left, right = left[is_new], right[is_new]
+            left, right, select_s = self._new_queries(strategy, missing)
+            seconds += select_s
             answers = self.teacher.answer(left, right, rng=self.streams.generator("teacher", asked))
             split = self.streams.generator("split", asked)
             self.dataset.add(left, right, answers, session=session, rng=split)
         return seconds
 
-    def _candidates(self, asked: int) -> SegmentBatch:
-        everything = self.pool.candidates
-        num = min(self.schedule.num_candidates, len(everything))
-        rng = self.streams.generator("candidates", asked)
-        return everything[rng.choice(len(everything), size=num, replace=False)]
+    def _new_queries(
+        self, strategy: QueryStrategy, num_queries: int
+    ) -> tuple[SegmentBatch, SegmentBatch, float]:
+        """Left and right segments of pairs that were not asked about, and the seconds it took.
+
+        There may be fewer than were wanted, but at least one.
+
+        Raises:
+            DataError: there is none.
+        """
+        asked, everything = len(self.dataset), self.pool.candidates
+        num_candidates = min(self.schedule.num_candidates, len(everything))
+        seconds = 0.0
+        # Of so large a batch as the second some are new, if any pair is.
+        for again, size in (("", num_queries), (" 1", num_queries + asked)):
+            if again:
+                size = min(size, num_pairs(num_candidates))
+            rng = self.streams.generator(f"candidates{again}", asked)
+            candidates = everything[rng.choice(len(everything), size=num_candidates, replace=False)]
+            self.teacher.observe(candidates)
+            rng = self.streams.generator(f"strategy{again}", asked)
+            began_s = time.perf_counter()
+            pairs = strategy.select(candidates, size, self.learner, rng=rng)
+            seconds += time.perf_counter() - began_s
+            pairs = checked_pairs(pairs, len(candidates), size)
+            left, right = candidates[pairs[:, 0]], candidates[pairs[:, 1]]
+            new = np.flatnonzero(self.dataset.is_new(left, right))[:num_queries]
+            if len(new):
+                return left[new], right[new], seconds
+        raise DataError(
+            f"of {len(everything)} segments no pair was chosen that was not asked about before, "
+            f"after {asked} queries; a longer run of the agent (--steps) has more segments"
+        )
 
     def measured(self) -> Row:
         """How well the model predicts the oracle's answers about segments of other episodes."""
@@ -186,6 +205,19 @@ _FAILINGS = {
     "skip": "skip_fraction",
     "equal": "equal_fraction",
 }
+
+
+def canonical_teacher(name: str) -> str:
+    """The one name of a teacher that can be written in several ways, as mistake:.10 for mistake.
+
+    Raises:
+        ConfigError: as `teacher_config`.
+    """
+    preset, colon, _ = name.partition(":")
+    config = teacher_config(name)
+    if not colon or teacher_settings(config) == teacher_settings(TeacherConfig(name=preset)):
+        return preset
+    return f"{preset}:{getattr(config, _FAILINGS[preset]):g}"
 
 
 def teacher_config(name: str) -> TeacherConfig:

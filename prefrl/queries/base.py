@@ -124,12 +124,12 @@ def _imported(path: str) -> QueryStrategy:
         sys.path.insert(0, here)
     try:
         found: Any = getattr(importlib.import_module(module_name), name)
-    except Exception as error:  # noqa: BLE001 - whatever a user's own module does
+    except Exception as error:  # whatever a user's own module does
         raise ConfigError(f"strategy {path!r} cannot be imported: {_said_by(error)}") from error
     if isinstance(found, type):
         try:
             found = found()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise ConfigError(
                 f"strategy {path!r} cannot be made without arguments: {_said_by(error)}"
             ) from error

@@ -64,11 +64,17 @@ def test_cells_are_added_later_and_finished_ones_stay(ledger):
     ],
 )
 def test_a_folder_of_other_settings_is_refused_with_what_differs(ledger, common, difference):
+    ledger.folder(cell_that("return")).begin(cell_that("return"))
     with pytest.raises(StorageError) as caught:
         Ledger(ledger.out, common)
     assert difference in str(caught.value)
     assert str(caught.value).startswith(f"{ledger.out} belongs to a benchmark with other settings:")
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_cells_takes_other_settings(ledger):
+    assert Ledger(ledger.out, {"steps": 200}).common == {"steps": 200}
+    assert Ledger(ledger.out).common == {"steps": 200}
 
 
 def test_a_benchmark_that_there_is_opens_without_being_asked_for(ledger):

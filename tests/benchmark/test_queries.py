@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 
 from prefrl.benchmark.cells import TRUE_REWARD, Cell
+from prefrl.benchmark.executors import LocalExecutor
 from prefrl.benchmark.pool import Pool, PoolSettings, cached
-from prefrl.benchmark.queries import QueryBenchmark
-from prefrl.benchmark.reward_cell import Schedule, run_reward_cell, teacher_config
+from prefrl.benchmark.queries import QueryBenchmark, run_benchmark
+from prefrl.benchmark.reward_cell import (
+    Schedule,
+    canonical_teacher,
+    run_reward_cell,
+    teacher_config,
+)
 from prefrl.benchmark.rl_cell import config_of, run_rl_cell
 from prefrl.cli import main
-from prefrl.errors import ConfigError, StorageError
+from prefrl.config import RewardConfig
+from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import ACQUISITIONS
+from prefrl.segments import EpisodeStore
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
 needs_pyarrow = pytest.mark.skipif(
@@ -47,6 +56,10 @@ def reward_cell(strategy="uniform", teacher="oracle", seed=0, **settings):
     return Cell("reward", "Pendulum-v1", strategy, teacher, seed, known)
 
 
+def _killed(*_args, **_kwargs):
+    raise KeyboardInterrupt
+
+
 class TestPool:
     def test_it_is_collected_once_and_then_read(self, inputs):
         before = (inputs / f"{SMALL.name}.npz").stat().st_mtime_ns
@@ -71,6 +84,29 @@ class TestPool:
         pool = cached(SMALL, inputs)
         assert len(np.unique(pool.candidates.episode)) > 10
         assert pool.candidates.true_returns.std() > 10
+
+    def test_a_short_run_gives_each_window_once_however_many_are_drawn(self, tmp_path):
+        few = dataclasses.replace(SMALL, steps=1_600, num_candidates=5_000, num_test=5_000)
+        pool = cached(few, tmp_path)
+        for part in (pool.candidates, pool.test):
+            assert len(part) < 1_600
+            windows = np.stack([part.episode, part.start], axis=1)
+            assert len(np.unique(windows, axis=0)) == len(part)
+
+    def test_a_killed_collection_goes_on_and_comes_out_the_same(
+        self, tmp_path, inputs, monkeypatch
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(EpisodeStore, "sample", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                cached(SMALL, tmp_path)
+        assert len(list(tmp_path.glob(".*/run/config.yaml"))) == 1
+        with monkeypatch.context() as patched:
+            patched.setattr("prefrl.benchmark.pool.run", _killed)
+            pool = cached(SMALL, tmp_path)
+        whole = cached(SMALL, inputs)
+        np.testing.assert_array_equal(pool.candidates.observations, whole.candidates.observations)
+        assert [path.name for path in tmp_path.iterdir()] == [f"{SMALL.name}.npz"]
 
     def test_a_damaged_file_is_named(self, tmp_path):
         path = SMALL.path(tmp_path)
@@ -125,6 +161,28 @@ class TestRewardCells:
         assert first[0] == first[1]
         assert last[0] != last[1]
 
+    @pytest.mark.parametrize("strategy", ["disagreement", "on_policy", "uniform+kcenter"])
+    def test_no_pair_is_asked_twice(self, tmp_path, monkeypatch, strategy):
+        asked: list[frozenset[int]] = []
+        real_add = PreferenceDataset.add
+
+        def add(dataset, left, right, *rest, **options):
+            windows = [(part.start + 1_000 * part.episode).tolist() for part in (left, right)]
+            asked.extend(frozenset(pair) for pair in zip(*windows, strict=True))
+            real_add(dataset, left, right, *rest, **options)
+
+        monkeypatch.setattr(PreferenceDataset, "add", add)
+        pool = {**OPTIONS, "num_candidates": 14}
+        run_reward_cell(reward_cell(strategy, budgets=[91], pool=pool), tmp_path, keep)
+        assert len(asked) == len(set(asked)) == 91  # every pair that 14 segments make
+        assert all(len(pair) == 2 for pair in asked)
+
+    def test_a_pool_in_which_every_pair_was_asked_about_says_so(self, tmp_path):
+        pool = {**OPTIONS, "num_candidates": 14}
+        cell = reward_cell(teacher="skip:1.2", budgets=[91], pool=pool)
+        with pytest.raises(DataError, match="of 14 segments no pair was chosen that was not asked"):
+            run_reward_cell(cell, tmp_path, keep)
+
     @pytest.mark.parametrize("strategy", [*ACQUISITIONS, "disagreement+kcenter"])
     def test_every_acquisition_asks(self, tmp_path, strategy):
         rows = run_reward_cell(reward_cell(strategy, budgets=[12, 18]), tmp_path, keep)
@@ -144,6 +202,20 @@ class TestTeachers:
         assert teacher_config("oracle").p_mistake is None
         assert teacher_config("mistake:0.2").p_mistake == 0.2
         assert teacher_config("noisy:3").beta == 3.0
+
+    @pytest.mark.parametrize(
+        ("given", "one"),
+        [
+            ("oracle", "oracle"),
+            ("mistake", "mistake"),
+            ("mistake:.10", "mistake"),
+            ("mistake:.2", "mistake:0.2"),
+            ("noisy:2.0", "noisy:2"),
+        ],
+    )
+    def test_a_teacher_of_several_names_has_one(self, given, one):
+        assert canonical_teacher(given) == one
+        assert canonical_teacher(one) == one
 
     @pytest.mark.parametrize(
         ("name", "said"),
@@ -250,6 +322,8 @@ class TestBenchmark:
             ),
             ({"envs": ("HalfCheeta-v4",)}, "HalfCheetah-v4"),
             ({"teachers": ("angel",)}, "'angel'"),
+            ({"teachers": ("mistake:0.2", "mistake:.20")}, "teachers names one twice"),
+            ({"teachers": ("mistake", "mistake:0.1")}, "are mistake, mistake"),
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),
             ({"budgets": (300, 100)}, "budgets are .* ascending"),
             ({"budgets": (10, 20), "mode": "rl"}, "mode rl takes one"),
@@ -261,6 +335,33 @@ class TestBenchmark:
             QueryBenchmark(**wrong)
 
 
+def test_a_place_where_cells_cannot_run_is_known_before_anything_is_collected(tmp_path):
+    class Nowhere(LocalExecutor):
+        def check(self):
+            raise ConfigError("there is no such place")
+
+    with pytest.raises(ConfigError, match="there is no such place"):
+        run_benchmark(QueryBenchmark(("Pendulum-v1",), steps=4_000), tmp_path, executor=Nowhere())
+    assert not (tmp_path / "inputs").exists()
+
+
+def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeypatch):
+    benchmark = QueryBenchmark(("Pendulum-v1",), steps=4_000)
+    cell = next(iter(benchmark.cells()))
+
+    class Here(LocalExecutor):
+        def run(self, cells, function, ledger, on_done):
+            ledger.folder(cell).begin(cell)
+
+    monkeypatch.setattr("prefrl.benchmark.queries.cached", lambda *_: None)
+    run_benchmark(benchmark, tmp_path, executor=Here())
+    monkeypatch.setattr(
+        "prefrl.benchmark.queries.RewardConfig", lambda: RewardConfig(hidden_dim=32)
+    )
+    with pytest.raises(StorageError, match=r"reward_model\.hidden_dim is 64, not 32"):
+        run_benchmark(benchmark, tmp_path, executor=Here())
+
+
 @needs_pyarrow
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -269,6 +370,11 @@ class TestBenchmark:
         (("--strategy", "uniform", "uncertainty"), "uncertainty"),
         (("--teacher", "mistaken"), "mistaken"),
         (("--budget", "300", "100"), r"budgets are \[300, 100\]; expected them ascending"),
+        (
+            ("--mode", "rl", "--budget", "9", "--threads", "2"),
+            "threads is 2; runs of mode rl take 1",
+        ),
+        (("--executor", "ray", "--jobs", "2"), "jobs is of this machine"),
     ],
 )
 def test_one_environment_strategy_teacher_or_budget_may_be_called_so(
@@ -300,6 +406,9 @@ def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings
     capsys.readouterr()
     assert main(["report", "out"]) == 0
     assert capsys.readouterr().out.strip() == "out/report.html"
+    assert (tmp_path / "out/report.html").read_bytes() == page
+    (tmp_path / "out/results.parquet").unlink()  # as after a kill
+    assert main(["report", "out"]) == 0
     assert (tmp_path / "out/report.html").read_bytes() == page
     assert main(["bench", "--envs", "Pendulum-v1", "--steps", "5000", "--out", "out"]) == 2
     said = capsys.readouterr().err

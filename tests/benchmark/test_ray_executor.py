@@ -261,6 +261,8 @@ def test_a_cluster_that_does_not_answer_is_one_line(ledger, address):
         run_grid([cell_that("return")], act, ledger=ledger, executor=executor, stream=io.StringIO())
     assert str(caught.value).startswith(f"could not reach a Ray cluster at '{address}'")
     assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match="could not reach"):
+        executor.check()
 
 
 @with_ray
