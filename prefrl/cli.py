@@ -98,6 +98,7 @@ class BenchCommand:
         mode: reward fits models to a fixed pool of segments; rl makes whole runs, with the true
             reward beside them.
         steps: of the agent from whose training the pool is drawn, or of each run.
+        segment_length: steps of a segment: 50, or in mode rl the environment's own.
         executor: local: processes on this machine; ray: a cluster that there is (prefrl[ray]).
         jobs: cells side by side on this machine; as many as there are cores if nothing is said.
         threads: of each cell.
@@ -116,6 +117,7 @@ class BenchCommand:
     budgets: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--budget"])] = (100, 300, 700)
     mode: Literal["reward", "rl"] = "reward"
     steps: int = 300_000
+    segment_length: int | None = None
     executor: Literal["local", "ray"] = "local"
     jobs: int | None = None
     threads: int | None = None
@@ -300,6 +302,7 @@ def _bench(words: list[str]) -> None:
         budgets=command.budgets,
         mode=command.mode,
         steps=command.steps,
+        segment_length=command.segment_length,
     )
     threads = command.threads
     if command.mode == "rl":

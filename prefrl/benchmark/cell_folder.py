@@ -93,17 +93,18 @@ class CellFolder:
     def rows(self) -> list[Row]:
         """The result of a finished cell."""
         path = self.path / "result.json"
-        stored = read_json(path)
+        again = "remove it, and the cell is run again"
+        try:
+            stored = read_json(path)
+        except StorageError as error:
+            raise StorageError(f"{error}; {again}") from None
         try:
             rows: list[Row] = stored["rows"]
             is_whole = stored["digest"] == digest(rows)
         except (TypeError, KeyError, ValueError):
             is_whole = False
         if not is_whole:
-            raise StorageError(
-                f"{path} is damaged: it has changed since it was written; "
-                "remove it, and the cell is run again"
-            )
+            raise StorageError(f"{path} is damaged: it has changed since it was written; {again}")
         return rows
 
     def fail(self, why: Exception | str) -> None:

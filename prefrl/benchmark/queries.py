@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ class QueryBenchmark:
             agent on the true reward.
         steps: of an agent: the one whose training the pool is drawn from, or each run's.
         candidates: segments drawn from the pool for each session, in mode reward.
+        segment_length: steps of a segment; None: 50 in mode reward, the environment's own in rl.
     """
 
     envs: tuple[str, ...] = ("HalfCheetah-v4",)
@@ -47,6 +48,7 @@ class QueryBenchmark:
     mode: Mode = "reward"
     steps: int = 300_000
     candidates: int = 1_000
+    segment_length: int | None = None
 
     def __post_init__(self) -> None:
         for strategy in self.strategies:
@@ -66,9 +68,9 @@ class QueryBenchmark:
                     f"{name} names one twice: {', '.join(given)} are {', '.join(found)}"
                 )
             object.__setattr__(self, name, found)
-        for name in ("seeds", "steps", "candidates"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("seeds", "steps", "candidates", "segment_length"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; expected 1 or more")
         for env in self.envs:
             find_spec(env)
         totals = self.schedule.totals()
@@ -91,12 +93,16 @@ class QueryBenchmark:
 
     def pool_settings(self, env: str) -> PoolSettings:
         """The pool that strategies choose from."""
-        return PoolSettings(env, steps=self.steps)
+        settings = PoolSettings(env, steps=self.steps)
+        if self.segment_length is None:
+            return settings
+        return replace(settings, segment_length=self.segment_length)
 
     def settings(self) -> dict[str, Any]:
         """What all cells have in common, as JSON values."""
         if self.mode == "rl":
-            return {"steps": self.steps, "budget": self.budgets[0]}
+            length = {} if self.segment_length is None else {"segment_length": self.segment_length}
+            return {"steps": self.steps, "budget": self.budgets[0], **length}
         pool = asdict(self.pool_settings(self.envs[0]))
         del pool["env"]
         schedule = {**asdict(self.schedule), "budgets": list(self.budgets)}

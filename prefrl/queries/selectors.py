@@ -148,7 +148,8 @@ def squared_distances(points: _Array, others: _Array) -> _Array:
 def kcenter(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
     """Of the best pairs, each next one whose segments lie farthest from all asked about before.
 
-    By the reward model's segment embeddings; what was asked about is what its bank remembers.
+    By the reward model's segment embeddings; what was asked about is what its bank remembers:
+    the answers fitted to, without those held out or skipped, which `kcenter_observations` counts.
     """
     pairs = _shortlisted(values, candidates, num_queries)
     return farthest_pairs(pairs, num_queries, points=candidates.embeddings, asked=candidates.asked)

@@ -20,7 +20,7 @@ from prefrl.benchmark.reward_cell import (
 )
 from prefrl.benchmark.rl_cell import config_of, run_rl_cell
 from prefrl.cli import main
-from prefrl.config import RewardConfig
+from prefrl.config import RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import ACQUISITIONS
@@ -299,6 +299,19 @@ class TestBenchmark:
         arms = [TRUE_REWARD, "uniform", "entropy"]
         assert cells == [(seed, arm) for seed in range(2) for arm in arms]
 
+    def test_segments_may_have_another_length(self):
+        benchmark = QueryBenchmark(segment_length=20)
+        assert benchmark.pool_settings("Pendulum-v1").segment_length == 20
+        assert benchmark.settings()["pool"]["segment_length"] == 20
+        assert QueryBenchmark().settings()["pool"]["segment_length"] == 50
+        (true, _, _) = QueryBenchmark(mode="rl", budgets=(30,), seeds=1, segment_length=20).cells()
+        assert config_of(true).segment_length == 20
+        assert config_of(next(iter(QueryBenchmark(mode="rl", budgets=(30,)).cells()))) == (
+            RunConfig(
+                env="HalfCheetah-v4", steps=300_000, budget=30, reward="true", threads=1, seed=0
+            )
+        )
+
     def test_more_strategies_and_seeds_leave_cells_what_they_were(self):
         few = QueryBenchmark(strategies=("uniform",), seeds=1)
         many = QueryBenchmark(strategies=("entropy", "uniform"), seeds=3)
@@ -326,6 +339,7 @@ class TestBenchmark:
             ({"teachers": ("mistake", "mistake:0.1")}, "are mistake, mistake"),
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),
             ({"budgets": (300, 100)}, "budgets are .* ascending"),
+            ({"segment_length": 0}, "segment_length is 0; expected 1 or more"),
             ({"budgets": (10, 20), "mode": "rl"}, "mode rl takes one"),
             ({"candidates": 10}, "candidates is 10, which makes 45 pairs, but a session asks"),
         ],
