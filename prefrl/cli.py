@@ -129,7 +129,7 @@ class ReportCommand:
     """Make a benchmark's report anew, from its results alone.
 
     Args:
-        folder: the benchmark's, which holds results.parquet, or finished cells if it was killed.
+        folder: the benchmark's; it holds results.parquet, or cells that are finished.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -345,7 +345,9 @@ def _report(words: list[str]) -> None:
     from prefrl.benchmark.results import FILE, import_pyarrow
 
     import_pyarrow()
-    # A benchmark that was killed has cells, but has not gathered what they returned.
-    if (command.folder / "grid.json").exists() and not (command.folder / FILE).exists():
+    # A benchmark that was killed has not gathered what its cells returned.
+    gathered, results = command.folder / FILE, command.folder.glob("cells/*/result.json")
+    newest = max((path.stat().st_mtime for path in results), default=0.0)
+    if newest and (not gathered.exists() or newest > gathered.stat().st_mtime):
         _write_results(Ledger(command.folder))
     print(make_report(command.folder))

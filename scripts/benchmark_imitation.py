@@ -437,7 +437,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             pair = against_imitation(seed, way, iterations, *scale)
             results["against_imitation"].append(pair)
             arguments.out.write_text(json.dumps(results, indent=2) + "\n")
-            title = f"imitation's {pair['way']} with {iterations} iterations"
+            title = f"imitation, {pair['way']}, {iterations} iterations"
             print(line(title, pair, "imitation", "prefrl"), flush=True)
     return 0
 

@@ -36,7 +36,7 @@ def test_the_command_with_a_strategy_of_ones_own_runs_beside_its_file(tmp_path: 
     assert words
     file = f"{words[2]}.py"
     (tmp_path / file).write_text(FILES[file], encoding="utf-8")
-    small = ("--steps", 8_000, "--budget", 24, "--out", "out")
+    small = ("--steps", 4_000, "--budget", 12, "--out", "out")
     done = prefrl(tmp_path, *words[1].split(), *small)
     assert done.status == 0, done.err
     assert (tmp_path / "out/summary.json").exists()

@@ -19,7 +19,7 @@ from prefrl.benchmark.statistics import (
     probability_of_improvement,
     signed_rank_p,
 )
-from prefrl.benchmark.study import UNIFORM, Curve, Scores, Stratum, Study
+from prefrl.benchmark.study import LEAST_SHARE, UNIFORM, Curve, Scores, Stratum, Study
 
 _NUM_THRESHOLDS = 101
 _FEWEST_PAIRS = pairs_needed(1)
@@ -279,14 +279,15 @@ def answers_needed(study: Study, stratum: Stratum) -> Answers | None:
     """The answers each strategy needs, by its finished runs' mean.
 
     Returns:
-        None without `uniform`, or with a single budget, which says nothing of smaller ones.
+        None without `uniform`, or where all runs had much the same number of answers, which says
+        nothing of fewer.
     """
     means = {
         name: _means_by_budget(list(filter(study.is_finished, study.of(name, stratum))))
         for name in study.strategies
     }
     budgets, heights = means.get(UNIFORM, (np.zeros(0), np.zeros(0)))
-    if len(budgets) < 2:
+    if not len(budgets) or budgets[0] >= LEAST_SHARE * budgets[-1]:
         return None
     target = float(heights[-1])
     return Answers(

@@ -9,6 +9,7 @@ ones stay as they are.
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,17 +73,17 @@ class Ledger:
                 raise StorageError(f"{path} is damaged: it does not say what cells have in common")
             self.common: dict[str, Any] = found["common"]
             if wanted is not None and (differences := _differences(self.common, wanted)):
-                if any(self.out.joinpath("cells").glob("*")):
-                    raise StorageError(
-                        f"{self.out} belongs to a benchmark with other settings: "
-                        f"{'; '.join(differences)}; choose another folder"
-                    )
-                self.common = wanted  # It ended before its first cell began.
-                write_json(path, {"version": FORMAT_VERSION, "common": wanted})
+                raise StorageError(
+                    f"{self.out} belongs to a benchmark with other settings: "
+                    f"{'; '.join(differences)}; choose another folder"
+                )
+            self.is_new = False
             return
         if wanted is None:
             raise StorageError(f"{self.out} holds no benchmark: there is no grid.json in it")
         self.common = wanted
+        self.is_new = True
+        """Whether this object has made the benchmark."""
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             # A kill may have left the beginnings of a grid.json.
@@ -101,10 +102,21 @@ class Ledger:
     def read_inputs(self) -> dict[str, bytes]:
         """The content of `inputs`, by file name, to be sent where the folder is not to be seen."""
         try:
-            files = (path for path in sorted(self.inputs.glob("*")) if path.is_file())
-            return {path.name: path.read_bytes() for path in files}
+            # Those with a dot are in the making, or were when a kill came.
+            return {path.name: path.read_bytes() for path in sorted(self.inputs.glob("[!.]*"))}
         except OSError as error:
             raise StorageError(f"could not read {self.inputs}: {reason(error)}") from None
+
+    def withdraw(self) -> None:
+        """Leaves no trace of a benchmark that could not begin, so that its folder is free again.
+
+        One that was there before stays, and so does one with anything to go on from.
+        """
+        if self.is_new and not (self.read_inputs() or any(self._folders())):
+            shutil.rmtree(self.inputs, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.out / "grid.json").unlink()
+                self.out.rmdir()
 
     def folder(self, cell: Cell) -> CellFolder:
         """The cell's own folder; it need not be there yet."""
@@ -174,7 +186,8 @@ def _differences(found: Any, wanted: Any, place: str = "") -> list[str]:
         if key not in wanted:
             phrases.append(f"{name} is {found[key]!r}, not left out")
         elif key not in found:
-            phrases.append(f"{name} is left out, not {wanted[key]!r}")
+            value = "" if isinstance(wanted[key], dict) else f", not {wanted[key]!r}"
+            phrases.append(f"{name} is left out{value}")
         else:
             phrases += _differences(found[key], wanted[key], name)
     return phrases

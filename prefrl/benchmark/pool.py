@@ -13,9 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from prefrl.checkpoint import Checkpoints, claimed, load_state, save_state
+from prefrl.checkpoint import (
+    Checkpoints,
+    claimed,
+    load_state,
+    reason,
+    remove_leftovers,
+    save_state,
+)
 from prefrl.config import RunConfig, from_yaml
-from prefrl.errors import DataError
+from prefrl.errors import DataError, StorageError
 from prefrl.runs import resume, run
 from prefrl.segments import EpisodeStore, SegmentBatch
 
@@ -94,10 +101,13 @@ def collect(settings: PoolSettings, folder: Path) -> Pool:
         eval_episodes=1,
         store_transitions=settings.steps,
     )
-    if (folder / "config.yaml").exists():
-        resume(folder, show_progress=False)
-    else:
-        run(config, out=folder, show_progress=False)
+    try:
+        if (folder / "config.yaml").exists():
+            resume(folder, show_progress=False)
+        else:
+            run(config, out=folder, show_progress=False)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on with the pool") from None
     resolved = from_yaml(folder / "config.yaml")
     found = Checkpoints(folder / "checkpoints", resolved.fingerprint()).latest()
     assert found is not None
@@ -129,18 +139,21 @@ def cached(settings: PoolSettings, folder: Path) -> Pool:
     Raises:
         StorageError: the file is damaged, or the disk refused.
     """
-    path = settings.path(folder)
-    if path.exists():
-        state = load_state(path, fingerprint=settings.name)
-        return Pool(settings.env, **{part: SegmentBatch(**state[part]) for part in _PARTS})
-    scratch = folder / f".{settings.name}"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with claimed(scratch):
-        pool = collect(settings, scratch / "run")
-        state = {part: vars(getattr(pool, part)) for part in _PARTS}
-        save_state(path, state, fingerprint=settings.name)
-    shutil.rmtree(scratch)
-    return pool
+    path, scratch = settings.path(folder), folder / f".{settings.name}"
+    if not path.exists():
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"could not make {scratch}: {reason(error)}") from None
+        with claimed(scratch):
+            remove_leftovers(scratch)
+            pool = collect(settings, scratch / "run")
+            state = {part: vars(getattr(pool, part)) for part in _PARTS}
+            save_state(path, state, fingerprint=settings.name)
+    if scratch.exists():  # a kill may have come just here
+        shutil.rmtree(scratch, ignore_errors=True)
+    state = load_state(path, fingerprint=settings.name)
+    return Pool(settings.env, **{part: SegmentBatch(**state[part]) for part in _PARTS})
 
 
 _PARTS = ("candidates", "test")

@@ -14,7 +14,7 @@ from prefrl.benchmark.reward_cell import Schedule, canonical_teacher, run_reward
 from prefrl.benchmark.rl_cell import run_rl_cell
 from prefrl.config import RewardConfig
 from prefrl.envs.registry import find_spec
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, PrefrlError
 from prefrl.queries import make_strategy
 from prefrl.queries.base import canonical_name, num_pairs
 from prefrl.summary import version_of
@@ -119,6 +119,14 @@ class QueryBenchmark:
                         yield Cell(self.mode, env, strategy, teacher, seed, self.settings())
 
 
+def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger) -> None:
+    for env in benchmark.envs:
+        settings = benchmark.pool_settings(env)
+        if not settings.path(ledger.inputs).exists():
+            print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
+        cached(settings, ledger.inputs)
+
+
 def run_benchmark(
     benchmark: QueryBenchmark, out: Path, *, executor: Executor | None = None
 ) -> tuple[Ledger, list[Failure]]:
@@ -142,12 +150,13 @@ def run_benchmark(
     ledger = Ledger(out, {"mode": benchmark.mode, **benchmark.settings(), **defaults})
     cells = list(benchmark.cells())
     if ledger.pending(cells):
-        executor.check()
-    if benchmark.mode == "reward" and ledger.pending(cells):
-        for env in benchmark.envs:
-            settings = benchmark.pool_settings(env)
-            if not settings.path(ledger.inputs).exists():
-                print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
-            cached(settings, ledger.inputs)
+        try:
+            executor.check()
+            if benchmark.mode == "reward":
+                with ledger.claimed():
+                    _collect_pools(benchmark, ledger)
+        except PrefrlError:
+            ledger.withdraw()
+            raise
     function = run_reward_cell if benchmark.mode == "reward" else run_rl_cell
     return ledger, run_grid(cells, function, ledger=ledger, executor=executor)

@@ -98,13 +98,15 @@ class RayExecutor:
         self._ray = import_ray()
         self.address, self.threads = address, threads
         self.retries, self.timeout_s = retries, timeout_s
-        self._has_answered = False
 
     def check(self) -> None:
-        """Asks the cluster for an answer, once."""
-        if not (self._has_answered or self._ray.is_initialized()):
+        """Asks the cluster for an answer.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if not self._ray.is_initialized():
             self._probe()
-            self._has_answered = True
 
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone

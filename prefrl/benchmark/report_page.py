@@ -65,7 +65,9 @@ teacher and seed (exact, two-sided) has p &lt; 0.05 after Holm's correction for 
 strategies, and the interval of the pairs' interquartile mean difference lies on one side of 0. The
 correction is made for the final budget and for the whole curve separately. The test takes pairs as
 independent; two teachers that judge the same runs are less than that. <b>Not supported</b> means
-that these runs do not show a difference, not that there is none.</p>
+that these runs do not show a difference, not that there is none. <b>Too few pairs</b>: even if
+every one of them pointed the same way, the difference could not have been the first to pass the
+correction.</p>
 <p><b>Answers needed</b>: the smallest number of answers at which a strategy's mean over seeds
 reaches what <code>uniform</code> reaches with all of its own, on straight lines between
 measurements. It has no interval: read small differences as noise.</p>
@@ -193,7 +195,7 @@ def _policy_notes(study: Study) -> list[str]:
         "Curves tell the returns of training episodes, which may be short at first "
         "(--train-episode-steps); their last point, and every figure at the end, is of the final "
         "policy in evaluation. Accuracy is on answers held out of a run's own, so that whoever "
-        "asks harder questions reads lower."
+        "asks harder questions gets a lower figure."
     ]
 
 
@@ -266,7 +268,7 @@ def _gaps(analysis: Analysis) -> str:
     strata = analysis.study.strata
     head = "".join(f"<th>{escape(', '.join(filter(None, stratum)))}</th>" for stratum in strata)
     sizes = [float(g.mean()) for by in analysis.gaps.values() for g in by.values() if g.mean()]
-    digits = max(1 - int(np.floor(np.log10(max(map(abs, sizes), default=1.0)))), 0) + 1
+    digits = min(max(2 - int(np.floor(np.log10(max(map(abs, sizes), default=1.0)))), 1), 6)
     rows = []
     for name, by_stratum in analysis.gaps.items():
         cells = "".join(f"<td>{_gap(by_stratum.get(stratum), digits)}</td>" for stratum in strata)
@@ -281,9 +283,9 @@ def _gaps(analysis: Analysis) -> str:
 
 def _gap(gaps: FloatArray | None, digits: int) -> str:
     if gaps is None:
-        return '<span class="muted">not run</span>'
+        return '<span class="muted">not known</span>'
     mean = float(gaps.mean())
-    sign = "+" if mean > 0 else ""
+    sign = "+" if round(mean, digits) > 0 else ""
     share = f"{int((gaps > 0).sum())} of {len(gaps)}"
     return f'{sign}{plain_number(mean, digits)} <span class="muted">({share})</span>'
 

@@ -104,7 +104,7 @@ class _Study:
         asked, everything = len(self.dataset), self.pool.candidates
         num_candidates = min(self.schedule.num_candidates, len(everything))
         seconds = 0.0
-        # Of so large a batch as the second some are new, if any pair is.
+        # Of so large a batch as the second some are new, if any pair of its candidates is.
         for again, size in (("", num_queries), (" 1", num_queries + asked)):
             if again:
                 size = min(size, num_pairs(num_candidates))
@@ -217,7 +217,7 @@ def canonical_teacher(name: str) -> str:
     config = teacher_config(name)
     if not colon or teacher_settings(config) == teacher_settings(TeacherConfig(name=preset)):
         return preset
-    return f"{preset}:{getattr(config, _FAILINGS[preset]):g}"
+    return f"{preset}:{getattr(config, _FAILINGS[preset])!r}".removesuffix(".0")
 
 
 def teacher_config(name: str) -> TeacherConfig:

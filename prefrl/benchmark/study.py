@@ -25,7 +25,7 @@ Scores = dict[Stratum, dict[int, float]]
 """A strategy's runs: stratum -> seed -> score; those without one are left out."""
 
 _MOST_POINTS = 60
-_LEAST_SHARE = 0.95  # of the answers: a teacher that skips may leave a few to be given
+LEAST_SHARE = 0.95  # of the answers: a teacher that skips may leave a few to be given
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Study:
     def is_finished(self, curve: Curve) -> bool:
         """Whether a run has a figure at the end of its stratum, with the answers others had."""
         end = curve.at(self.mode.measure, np.array(self.ends[curve.stratum]))
-        has_answers = curve.budgets[-1] >= _LEAST_SHARE * self.budgets[curve.stratum]
+        has_answers = curve.budgets[-1] >= LEAST_SHARE * self.budgets[curve.stratum]
         return bool(np.isfinite(end) and has_answers)
 
     def finals(self, strategy: str) -> Scores:

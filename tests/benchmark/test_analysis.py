@@ -158,6 +158,13 @@ def test_one_budget_says_nothing_of_the_answers_needed() -> None:
     assert analysis_of(rl_rows({"uniform": 0, "duo": 0.1})).answers == {}
 
 
+def test_answers_that_a_teacher_skipped_make_no_smaller_budget() -> None:
+    rows = rl_rows({"uniform": 0, "duo": 0.1})
+    for row in rows:
+        row["budget"] -= row["seed"] if row["budget"] == 400 else 0
+    assert analysis_of(rows).answers == {}
+
+
 def test_all_strata_together_are_drawn_where_each_has_figures() -> None:
     rows = reward_rows({"uniform": 0}, envs=["Hopper-v4"], budgets=(50, 100, 200))
     rows += reward_rows({"uniform": 0}, envs=["Reacher-v4"], budgets=(100, 200))

@@ -61,10 +61,10 @@ def test_cells_are_added_later_and_finished_ones_stay(ledger):
         ({**COMMON, "steps": "100"}, "steps is 100, not '100'"),
         ({"network": {"width": 64}}, "steps is 100, not left out"),
         ({**COMMON, "depth": True}, "depth is left out, not True"),
+        ({**COMMON, "model": {"width": 3}}, "other settings: model is left out; choose"),
     ],
 )
 def test_a_folder_of_other_settings_is_refused_with_what_differs(ledger, common, difference):
-    ledger.folder(cell_that("return")).begin(cell_that("return"))
     with pytest.raises(StorageError) as caught:
         Ledger(ledger.out, common)
     assert difference in str(caught.value)
@@ -72,9 +72,30 @@ def test_a_folder_of_other_settings_is_refused_with_what_differs(ledger, common,
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_cells_takes_other_settings(ledger):
-    assert Ledger(ledger.out, {"steps": 200}).common == {"steps": 200}
-    assert Ledger(ledger.out).common == {"steps": 200}
+def test_a_benchmark_that_could_not_begin_leaves_its_folder_free(ledger):
+    (ledger.inputs / ".pool" / "run").mkdir(parents=True)
+    Ledger(ledger.out).withdraw()
+    assert ledger.out.exists()  # it was there before
+    ledger.withdraw()
+    assert not ledger.out.exists()
+
+
+@pytest.mark.parametrize("what", ["inputs/pool.npz", "cells"])
+def test_one_with_anything_to_go_on_from_is_not_withdrawn(ledger, what):
+    if what == "cells":
+        ledger.folder(cell_that("return")).begin(cell_that("return"))
+    else:
+        ledger.inputs.mkdir()
+        (ledger.out / what).write_bytes(b"")
+    ledger.withdraw()
+    assert Ledger(ledger.out).common == COMMON
+
+
+def test_what_is_still_in_the_making_is_no_input(ledger):
+    ledger.inputs.mkdir()
+    for name in ("pool.npz", ".pool.npz.0123abcd.tmp"):
+        (ledger.inputs / name).write_bytes(b"1")
+    assert ledger.read_inputs() == {"pool.npz": b"1"}
 
 
 def test_a_benchmark_that_there_is_opens_without_being_asked_for(ledger):

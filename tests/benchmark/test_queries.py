@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -24,7 +26,7 @@ from prefrl.config import RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import ACQUISITIONS
-from prefrl.segments import EpisodeStore
+from prefrl.runs import run
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
 needs_pyarrow = pytest.mark.skipif(
@@ -97,16 +99,23 @@ class TestPool:
         self, tmp_path, inputs, monkeypatch
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(EpisodeStore, "sample", _killed)
-            with pytest.raises(KeyboardInterrupt):
+            patched.setattr("prefrl.benchmark.pool.run", partial(run, on_checkpoint=_killed))
+            with pytest.raises(KeyboardInterrupt, match="the same command goes on with the pool"):
                 cached(SMALL, tmp_path)
-        assert len(list(tmp_path.glob(".*/run/config.yaml"))) == 1
+        (config,) = tmp_path.glob(".*/run/config.yaml")
+        config.with_name(".config.yaml.0123abcd.tmp").write_bytes(b"")
         with monkeypatch.context() as patched:
             patched.setattr("prefrl.benchmark.pool.run", _killed)
             pool = cached(SMALL, tmp_path)
         whole = cached(SMALL, inputs)
         np.testing.assert_array_equal(pool.candidates.observations, whole.candidates.observations)
         assert [path.name for path in tmp_path.iterdir()] == [f"{SMALL.name}.npz"]
+
+    def test_a_collection_killed_before_it_began_is_no_obstacle(self, tmp_path):
+        few = dataclasses.replace(SMALL, steps=1_600)
+        (tmp_path / f".{few.name}" / "run").mkdir(parents=True)
+        (tmp_path / f".{few.name}" / "run" / ".config.yaml.0123abcd.tmp").write_bytes(b"")
+        assert len(cached(few, tmp_path).test) == 200
 
     def test_a_damaged_file_is_named(self, tmp_path):
         path = SMALL.path(tmp_path)
@@ -211,6 +220,7 @@ class TestTeachers:
             ("mistake:.10", "mistake"),
             ("mistake:.2", "mistake:0.2"),
             ("noisy:2.0", "noisy:2"),
+            ("mistake:0.1234567", "mistake:0.1234567"),
         ],
     )
     def test_a_teacher_of_several_names_has_one(self, given, one):
@@ -356,7 +366,7 @@ def test_a_place_where_cells_cannot_run_is_known_before_anything_is_collected(tm
 
     with pytest.raises(ConfigError, match="there is no such place"):
         run_benchmark(QueryBenchmark(("Pendulum-v1",), steps=4_000), tmp_path, executor=Nowhere())
-    assert not (tmp_path / "inputs").exists()
+    assert not any(tmp_path.parent.glob(f"{tmp_path.name}/*"))
 
 
 def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeypatch):
@@ -380,9 +390,9 @@ def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--env", "Nothing-v4"), "Nothing-v4"),
-        (("--strategy", "uniform", "uncertainty"), "uncertainty"),
-        (("--teacher", "mistaken"), "mistaken"),
+        (("--env", "Nothing-v4"), "unknown environment 'Nothing-v4'"),
+        (("--strategy", "uniform", "uncertainty"), "unknown strategy 'uncertainty'"),
+        (("--teacher", "mistaken"), "teacher is 'mistaken'; expected one of"),
         (("--budget", "300", "100"), r"budgets are \[300, 100\]; expected them ascending"),
         (
             ("--mode", "rl", "--budget", "9", "--threads", "2"),
@@ -391,7 +401,7 @@ def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeyp
         (("--executor", "ray", "--jobs", "2"), "jobs is of this machine"),
     ],
 )
-def test_one_environment_strategy_teacher_or_budget_may_be_called_so(
+def test_options_go_by_the_names_of_prefrl_run_and_are_refused_in_one_line(
     words, said, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
@@ -421,9 +431,15 @@ def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings
     assert main(["report", "out"]) == 0
     assert capsys.readouterr().out.strip() == "out/report.html"
     assert (tmp_path / "out/report.html").read_bytes() == page
-    (tmp_path / "out/results.parquet").unlink()  # as after a kill
-    assert main(["report", "out"]) == 0
-    assert (tmp_path / "out/report.html").read_bytes() == page
+    # As after a kill: with nothing gathered, or before another cell was finished.
+    for gathered in (None, 0):
+        if gathered is None:
+            (tmp_path / "out/results.parquet").unlink()
+        else:
+            os.utime(tmp_path / "out/results.parquet", (gathered, gathered))
+        assert main(["report", "out"]) == 0
+        assert (tmp_path / "out/report.html").read_bytes() == page
+        assert (tmp_path / "out/results.parquet").stat().st_mtime > 0
     assert main(["bench", "--envs", "Pendulum-v1", "--steps", "5000", "--out", "out"]) == 2
     said = capsys.readouterr().err
     assert "other settings" in said

@@ -4,6 +4,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from prefrl.errors import DataError, StorageError
@@ -12,6 +13,7 @@ from tests.benchmark.made_up import reward_rows, rl_rows
 pytest.importorskip("pyarrow", reason="a report needs the extra: prefrl[bench]")
 
 from prefrl.benchmark.report import make_report
+from prefrl.benchmark.report_page import _gap
 from prefrl.benchmark.results import write_results
 
 SKILLS = {"uniform": 0.0, "duo": 0.1, "greedy": -0.1, "same": 0.0}
@@ -201,3 +203,15 @@ def test_a_file_in_the_reports_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("mine")
     with pytest.raises(StorageError, match=r"cannot use .*report: "):
         make_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ([0.0312, 0.01], "+0.0206 (2 of 2)"),
+        ([-0.5, 0.1], "\u22120.2000 (1 of 2)"),
+        ([0.00004, -0.00001], "0.0000 (1 of 2)"),
+    ],
+)
+def test_a_difference_in_one_environment_is_told_with_its_sign_and_its_seeds(gaps, said):
+    assert words_of(_gap(np.array(gaps), 4)) == said
