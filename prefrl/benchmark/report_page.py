@@ -192,10 +192,10 @@ def _policy_notes(study: Study) -> list[str]:
     if study.mode.name != "rl":
         return []
     return [
-        "Curves tell the returns of training episodes, which may be short at first "
-        "(--train-episode-steps); their last point, and every figure at the end, is of the final "
-        "policy in evaluation. Accuracy is on answers held out of a run's own, so that whoever "
-        "asks harder questions gets a lower figure."
+        "Curves tell the returns of training episodes, in which actions are drawn by chance and "
+        "which may be short at first (--train-episode-steps). Figures at the end are of the final "
+        "policy in evaluation, often higher than where its curve ends. Accuracy is on answers held "
+        "out of a run's own, so that whoever asks harder questions gets a lower figure."
     ]
 
 

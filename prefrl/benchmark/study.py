@@ -75,6 +75,8 @@ class Curve:
         x: (P,) answers or environment steps, ascending.
         budgets: (P,) answers so far.
         figures: (P,) each measure; NaN where it is not known.
+        final: the compared measure at the last place: of a policy in evaluation, where the curve
+            tells what training episodes brought; NaN where it is not known.
         answers: answers -> the compared measure once they had been given; of a policy, whose curve
             is one of steps as much as of answers, only what it ended with.
     """
@@ -85,6 +87,7 @@ class Curve:
     x: FloatArray
     budgets: FloatArray
     figures: Mapping[str, FloatArray]
+    final: float
     answers: Mapping[int, float]
 
     def known(self, measure: str) -> tuple[FloatArray, FloatArray]:
@@ -193,9 +196,8 @@ class Study:
         ends = _ends(curves)
         finals = defaultdict(list)
         for curve in curves:
-            final = float(curve.at(self.mode.measure, np.array(ends[curve.stratum])))
-            if np.isfinite(final):
-                finals[curve.stratum[0]].append(final)
+            if curve.x[-1] == ends[curve.stratum] and np.isfinite(curve.final):
+                finals[curve.stratum[0]].append(curve.final)
         means = {env: float(np.mean(values)) for env, values in finals.items()}
         return {env: mean for env, mean in means.items() if mean != 0}
 
@@ -209,16 +211,13 @@ class Study:
 
     def is_finished(self, curve: Curve) -> bool:
         """Whether a run has a figure at the end of its stratum, with the answers others had."""
-        end = curve.at(self.mode.measure, np.array(self.ends[curve.stratum]))
+        is_at_end = curve.x[-1] == self.ends[curve.stratum]
         has_answers = curve.budgets[-1] >= LEAST_SHARE * self.budgets[curve.stratum]
-        return bool(np.isfinite(end) and has_answers)
+        return bool(is_at_end and np.isfinite(curve.final) and has_answers)
 
     def finals(self, strategy: str) -> Scores:
         """What each finished run reached in the compared measure, on the scale."""
-        measure = self.mode.measure
-        return self._scores(
-            strategy, lambda curve: curve.at(measure, np.array(self.ends[curve.stratum]))
-        )
+        return self._scores(strategy, lambda curve: np.array(curve.final))
 
     def areas(self, strategy: str) -> Scores:
         """The compared measure's mean height over each finished run's curve, on the scale."""
@@ -312,7 +311,7 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
     # the largest budget; what a smaller budget is worth, a run that ended with it says best.
     shown = by_cell[-1] if axis == "step" else [row for rows in by_cell for row in rows]
     counted = [rows[-1] for rows in by_cell] if axis == "step" else shown
-    rows = _one_a_place(shown, axis)
+    rows = _one_a_place(shown, axis, earliest=mode.measure if axis == "step" else "")
     first = rows[0]
     names = {mode.measure, "select_s", *(name.removeprefix("-") for name in mode.others)}
     return Curve(
@@ -322,19 +321,29 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
         x=_column(rows, axis),
         budgets=_column(rows, "budget"),
         figures={name: _column(rows, name) for name in sorted(names)},
+        final=_finite(shown[-1].get(mode.measure)),
         answers={row["budget"]: _finite(row.get(mode.measure)) for row in counted},
     )
 
 
-def _one_a_place(rows: Sequence[Row], axis: str) -> list[Row]:
+def _one_a_place(rows: Sequence[Row], axis: str, *, earliest: str) -> list[Row]:
     """By the axis, ascending: of several rows at one place the last known figure of each kind.
 
-    A session is held at the step at which the policy's returns are told.
+    A session is held at the step at which returns are told; and at the last step, after what
+    training brought, comes the evaluation.
+
+    Args:
+        rows: of a curve, in order.
+        axis: what places are by.
+        earliest: the figure of which the first that is known counts.
     """
     places: dict[float, dict[str, Any]] = {}
     for row in rows:
-        place = places.setdefault(row[axis], dict(row))
-        place |= {name: value for name, value in row.items() if _is_known(value)}
+        place = places.setdefault(row[axis], {})
+        for name, value in row.items():
+            is_told = name == earliest and _is_known(place.get(name))
+            if name not in place or (_is_known(value) and not is_told):
+                place[name] = value
     return [place for _, place in sorted(places.items())]
 
 

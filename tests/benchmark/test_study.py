@@ -106,7 +106,8 @@ def test_a_session_and_a_return_at_the_same_step_are_one_point_of_the_curve() ->
     ]
     (curve,) = rl_study(rows).curves
     assert curve.x.tolist() == [100, 200]
-    assert curve.figures["true_return"].tolist() == [3, 6]
+    assert curve.figures["true_return"].tolist() == [3, 5]  # of training, as the rest of it
+    assert curve.final == 6  # in evaluation
     assert curve.figures["accuracy"].tolist() == [0.7, 0.8]
     assert curve.budgets.tolist() == [20, 20]
     assert curve.answers == {20: 6.0}
