@@ -110,6 +110,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "prefrl.plots",
         "prefrl.resolution",
         "prefrl.runs",
+        "prefrl.summary",
         "prefrl.feedback",
         "prefrl.queries",
         "prefrl.rewards",
