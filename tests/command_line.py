@@ -61,6 +61,12 @@ class Process:
     def _text(self, stream: str) -> str:
         return self._output.with_suffix(stream).read_text(encoding="utf-8")
 
+    @property
+    def files(self) -> list[str]:
+        """What it was about to do with files so far; see `Outcome`."""
+        diary = self._output.with_suffix(".files")
+        return self._text(".files").splitlines() if diary.exists() else []
+
     def kill(self) -> None:
         """Sends SIGKILL, which no process can catch."""
         self._process.kill()
