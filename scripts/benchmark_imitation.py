@@ -25,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -338,16 +337,10 @@ def line(title: str, pair: dict[str, Any], *arms: str) -> str:
     )
 
 
-def version(package: str) -> str | None:
-    """The installed version; None where there is none, as in a checkout on PYTHONPATH."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the figures were measured with, and on."""
+    from prefrl.summary import version_of
+
     return {
         "env": ENV,
         "num_envs": NUM_ENVS,
@@ -359,7 +352,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "load_average_at_start": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version_of(name) for name in PACKAGES},
     }
 
 

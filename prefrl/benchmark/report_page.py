@@ -17,7 +17,7 @@ from prefrl.benchmark.analysis import (
 from prefrl.benchmark.cells import TRUE_REWARD
 from prefrl.benchmark.report_figures import score_label
 from prefrl.benchmark.statistics import Estimate, FloatArray
-from prefrl.benchmark.study import UNIFORM, Study
+from prefrl.benchmark.study import UNIFORM, Stratum, Study
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --muted: #5f6673; --line: #d9dce2; --page: #fff;
@@ -266,7 +266,6 @@ def _verdicts(analysis: Analysis) -> str:
 def _gaps(analysis: Analysis) -> str:
     """Mean differences, which a verdict over all environments may hide."""
     strata = analysis.study.strata
-    head = "".join(f"<th>{escape(', '.join(filter(None, stratum)))}</th>" for stratum in strata)
     sizes = [float(g.mean()) for by in analysis.gaps.values() for g in by.values() if g.mean()]
     digits = min(max(2 - int(np.floor(np.log10(max(map(abs, sizes), default=1.0)))), 1), 6)
     rows = []
@@ -274,8 +273,7 @@ def _gaps(analysis: Analysis) -> str:
         cells = "".join(f"<td>{_gap(by_stratum.get(stratum), digits)}</td>" for stratum in strata)
         rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     return (
-        f'<div class="wide"><table class="numbers"><thead><tr><th>strategy</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"{_table(_heads_of(strata), rows)}"
         f'<p class="note">Mean difference to {UNIFORM} at the end, and in how many of the seeds '
         "the strategy was the better one. Not tested: so few seeds say little by themselves.</p>"
     )
@@ -311,7 +309,7 @@ def _scores(analysis: Analysis) -> str:
         for title, estimates in columns.items()
         if any(np.isfinite(estimate.value) for estimate in estimates.values())
     }
-    head = "".join(f"<th>{escape(title)}</th>" for title in columns)
+    head = "<th>runs</th>" + "".join(f"<th>{escape(title)}</th>" for title in columns)
     digits = [digits_of(estimates.values()) for estimates in columns.values()]
     rows = []
     for name in analysis.ranking:
@@ -321,10 +319,19 @@ def _scores(analysis: Analysis) -> str:
             for one, exact in zip(columns.values(), digits, strict=True)
         )
         rows.append(f"<tr><th>{escape(name)}</th><td>{num_runs}</td>{cells}</tr>")
+    return _table(head, rows)
+
+
+def _table(head: str, rows: Sequence[str]) -> str:
+    """Figures of each strategy, in a frame that scrolls where the screen is narrow."""
     return (
-        f'<div class="wide"><table class="numbers"><thead><tr><th>strategy</th><th>runs</th>{head}'
-        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="wide"><table class="numbers"><thead><tr><th>strategy</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _heads_of(strata: Sequence[Stratum]) -> str:
+    return "".join(f"<th>{escape(', '.join(filter(None, stratum)))}</th>" for stratum in strata)
 
 
 def _estimate(estimate: Estimate, digits: int | None) -> str:
@@ -337,8 +344,6 @@ def _estimate(estimate: Estimate, digits: int | None) -> str:
 
 
 def _answers(analysis: Analysis) -> str:
-    strata = list(analysis.answers)
-    head = "".join(f"<th>{escape(', '.join(filter(None, stratum)))}</th>" for stratum in strata)
     targets = "".join(
         f"<td>{plain_number(one.target)} with {one.budget:,.0f}</td>"
         for one in analysis.answers.values()
@@ -347,10 +352,7 @@ def _answers(analysis: Analysis) -> str:
     for name in analysis.ranking:
         cells = "".join(f"<td>{_needed(one, name)}</td>" for one in analysis.answers.values())
         rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
-    return (
-        f'<div class="wide"><table class="numbers"><thead><tr><th>strategy</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return _table(_heads_of(list(analysis.answers)), rows)
 
 
 def _needed(answers: Answers, name: str) -> str:
