@@ -103,7 +103,7 @@ def _curves_by_stratum(analysis: Analysis) -> "Figure":
     for axes, stratum in zip(panels, study.strata, strict=True):
         env, teacher = stratum
         bands = analysis.by_stratum[stratum]
-        for name in (*(set(bands) - set(names)), *(n for n in reversed(names) if n in bands)):
+        for name in (*sorted(set(bands) - set(names)), *(n for n in reversed(names) if n in bands)):
             line = _draw_band(axes, bands[name], study, name, is_named=name in names)
             handles[name if name in names else ""] = line
         if env in analysis.reference:
