@@ -331,9 +331,7 @@ def _write_results(ledger: "Ledger") -> int:
     """Gathers what finished cells returned; tells how many those are."""
     from prefrl.benchmark.results import write_results
 
-    # What all cells have in common stands in the folder's grid.json.
-    rows = [{k: v for k, v in row.items() if k != "settings"} for row in ledger.rows()]
-    if rows:
+    if rows := ledger.rows():
         write_results(rows, ledger.out)
     return len({row["cell"] for row in rows})
 

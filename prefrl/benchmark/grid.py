@@ -1,11 +1,12 @@
 """The ledger of a benchmark: which cells of its grid are finished, and what came of them.
 
 A benchmark's folder holds `grid.json`, `cells/ID/`, one a cell (see `CellFolder`), and `inputs/`,
-what cells are given to read (`inputs_folder`). `grid.json`
-holds what all cells have in common: what a figure must not differ in if it is to stand in the same
-table, such as steps, budget and network. What the grid is spanned by does not belong in it: later,
-environments, strategies, teachers and seeds are added by asking for more cells, and the finished
-ones stay as they are.
+what cells are given to read (`inputs_folder`). `grid.json` holds what all cells have in common:
+what a figure must not differ in if it is to stand in the same table, such as steps, budget and
+network. What the grid is spanned by does not belong in it: later, environments, strategies,
+teachers and seeds are added by asking for more cells, and the finished ones stay as they are. That
+holds where only `grid.json` and `results.parquet` are left, too, as of a benchmark that somebody
+published.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.benchmark.cell_folder import CellFolder, read_json, write_json
-from prefrl.benchmark.cells import Cell, Row, digest, plain
+from prefrl.benchmark.cells import AXES, Cell, Row, digest, plain
+from prefrl.benchmark.results import FILE, read_results
 from prefrl.checkpoint import claimed, reason
 from prefrl.errors import ConfigError, DataError, StorageError
 
@@ -128,25 +130,28 @@ class Ledger:
         Raises:
             StorageError: a result is damaged, which is better known now than after hours.
         """
-        waiting = []
+        waiting, gathered = [], {row["cell"] for row in self._gathered()}
         for cell in dict.fromkeys(cells):
             if self.folder(cell).is_finished:
                 self.folder(cell).rows()
-            else:
+            elif cell.id not in gathered:
                 waiting.append(cell)
         return waiting
 
     def rows(self) -> list[Row]:
         """What all finished cells returned, each row with its cell's id and parts before it.
 
+        All parts but the settings, which `common` tells.
+
         Raises:
             StorageError: a file is damaged; it is named.
         """
-        found = []
+        found = self._gathered()
         for folder in self._folders():
             if folder.is_finished:
                 cell = folder.cell()
-                found += [{"cell": cell.id, **cell.fields(), **row} for row in folder.rows()]
+                parts = {name: getattr(cell, name) for name in AXES if name != "settings"}
+                found += [{"cell": cell.id, **parts, **row} for row in folder.rows()]
         return found
 
     def failures(self) -> list[Failure]:
@@ -168,6 +173,13 @@ class Ledger:
         """
         with claimed(self.out):
             yield
+
+    def _gathered(self) -> list[Row]:
+        """The rows in `results.parquet` of cells that have no folder."""
+        if not (self.out / FILE).exists():
+            return []
+        has_folder = {folder.path.name for folder in self._folders()}
+        return [row for row in read_results(self.out) if row["cell"] not in has_folder]
 
     def _folders(self) -> list[CellFolder]:
         paths = self.out.joinpath("cells").glob("*/cell.json")

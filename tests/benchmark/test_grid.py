@@ -1,14 +1,18 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from prefrl.benchmark.cells import Cell
 from prefrl.benchmark.executors import LocalExecutor, run_grid
 from prefrl.benchmark.grid import Ledger
+from prefrl.benchmark.results import write_results
 from prefrl.errors import ConfigError, StorageError
 from tests.benchmark.grid_cells import act, cell_that, entries, is_alive, wait_until
 
@@ -30,7 +34,8 @@ def test_rows_carry_their_cells_parts(ledger):
     cell = cell_that("return", seed=3)
     finish(ledger, cell, [{"step": 0, "score": 1.5}, {"step": 1, "score": None}])
     first, second = ledger.rows()
-    assert first == {"cell": cell.id, **cell.fields(), "step": 0, "score": 1.5}
+    parts = {name: part for name, part in cell.fields().items() if name != "settings"}
+    assert first == {"cell": cell.id, **parts, "step": 0, "score": 1.5}
     assert second["score"] is None
     assert second["seed"] == 3
 
@@ -51,6 +56,21 @@ def test_cells_are_added_later_and_finished_ones_stay(ledger):
     again = Ledger(ledger.out, {"network": {"width": 64.0}, "steps": 100})
     assert again.pending([old, new]) == [new]
     assert [row["score"] for row in again.rows()] == [1]
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is missing (prefrl[bench])")
+def test_gathered_results_stand_for_cells_that_have_no_folder(ledger):
+    gone, begun, new = (Cell("reward", "Hopper-v4", "uniform", "oracle", seed) for seed in range(3))
+    for cell in (gone, begun):
+        finish(ledger, cell, [{"budget": 7, "nll": 0.5}])
+    write_results(ledger.rows(), ledger.out)
+    shutil.rmtree(ledger.folder(gone).path)
+    ledger.folder(begun).path.joinpath("result.json").unlink()  # so that it is run again
+    assert ledger.pending([gone, begun, new]) == [begun, new]
+    assert [(row["seed"], row["budget"], row["nll"]) for row in ledger.rows()] == [(0, 7, 0.5)]
+    ledger.out.joinpath("results.parquet").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"results\.parquet is damaged"):
+        ledger.pending([new])
 
 
 @pytest.mark.parametrize(

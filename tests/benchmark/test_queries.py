@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 from functools import partial
 from importlib.util import find_spec
 
@@ -14,6 +15,7 @@ from prefrl.benchmark.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.executors import LocalExecutor
 from prefrl.benchmark.pool import Pool, PoolSettings, cached
 from prefrl.benchmark.queries import QueryBenchmark, run_benchmark
+from prefrl.benchmark.results import read_results
 from prefrl.benchmark.reward_cell import (
     Schedule,
     canonical_teacher,
@@ -445,6 +447,33 @@ def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings
     assert "other settings" in said
     assert "4000, not 5000" in said
     assert len(said.splitlines()) == 1
+
+
+@needs_pyarrow
+def test_a_published_benchmark_takes_more_strategies_without_running_its_own_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["bench", "--envs", "Pendulum-v1", "--steps", "4000", "--budgets", "10", "15"]
+    words += ["--seeds", "1", "--strategies", "uniform"]
+    assert main([*words, "--out", "theirs"]) == 0
+    (tmp_path / "ours").mkdir()
+    for name in ("grid.json", "results.parquet"):
+        shutil.copy(tmp_path / "theirs" / name, tmp_path / "ours")
+    assert main([*words, "regret", "--out", "ours"]) == 0
+    (cell,) = (tmp_path / "ours/cells").iterdir()
+    assert "regret" in cell.name
+    assert main([*words, "regret", "--out", "theirs"]) == 0
+    ours, theirs = (
+        [{k: v for k, v in row.items() if k not in ("select_s", "fit_s")} for row in rows]
+        for rows in (read_results(tmp_path / "ours"), read_results(tmp_path / "theirs"))
+    )
+    assert {row["strategy"] for row in ours} == {"uniform", "regret"}
+    np.testing.assert_equal(sorted(ours, key=place_of), sorted(theirs, key=place_of))
+
+
+def place_of(row):
+    return row["cell"], row["budget"]
 
 
 def test_a_pool_can_be_made_by_hand():
