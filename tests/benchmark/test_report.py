@@ -1,5 +1,8 @@
 import csv
+import os
 import re
+import subprocess
+import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -98,14 +101,21 @@ def test_a_policys_page_says_what_its_curve_and_its_accuracy_are_of(page: str) -
     assert words.count("Answers needed for what uniform reaches") == 1
 
 
-def test_the_same_results_give_the_same_report(folder: Path) -> None:
-    def content() -> dict[str, bytes]:
-        paths = [folder / "report.html", *(folder / "report").iterdir()]
+def test_the_same_results_give_the_same_report_in_any_process(tmp_path: Path) -> None:
+    skills = {"uniform": 0.0, **{f"strategy {i}": i / 100 for i in range(19)}}  # most are grey
+    write_results(reward_rows(skills, num_seeds=2, envs=("Hopper-v4",)), tmp_path)
+
+    def made_with(hash_seed: str) -> dict[str, bytes]:
+        subprocess.run(
+            [sys.executable, "-m", "prefrl", "report", str(tmp_path)],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )
+        paths = [tmp_path / "report.html", *(tmp_path / "report").iterdir()]
         return {path.name: path.read_bytes() for path in paths}
 
-    before = content()
-    make_report(folder)
-    assert content() == before
+    assert made_with("1") == made_with("2")
 
 
 ODD_RESULTS = {

@@ -1,0 +1,8 @@
+"""`python -m prefrl` is `prefrl`."""
+
+import sys
+
+from prefrl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
