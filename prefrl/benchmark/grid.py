@@ -5,8 +5,7 @@ what cells are given to read (`inputs_folder`). `grid.json` holds what all cells
 what a figure must not differ in if it is to stand in the same table, such as steps, budget and
 network. What the grid is spanned by does not belong in it: later, environments, strategies,
 teachers and seeds are added by asking for more cells, and the finished ones stay as they are. That
-holds where only `grid.json` and `results.parquet` are left, too, as of a benchmark that somebody
-published.
+holds where of cells only `results.parquet` is left, too, as in a benchmark that somebody published.
 """
 
 import contextlib

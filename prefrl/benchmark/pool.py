@@ -7,6 +7,7 @@ Axes: S segments, T steps, O observation dims, A action dims.
 """
 
 import dataclasses
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,16 @@ class Pool:
     env: str
     candidates: SegmentBatch
     test: SegmentBatch
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all its arrays."""
+        found = hashlib.sha256()
+        for part in _PARTS:
+            for name, array in vars(getattr(self, part)).items():
+                found.update(f"{part} {name} {array.dtype.str} {array.shape} ".encode())
+                found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
 
 def collect(settings: PoolSettings, folder: Path) -> Pool:

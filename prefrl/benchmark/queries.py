@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from prefrl.benchmark.cell_folder import read_json, write_json
 from prefrl.benchmark.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.executors import Executor, LocalExecutor, run_grid
 from prefrl.benchmark.grid import Failure, Ledger
@@ -14,7 +15,7 @@ from prefrl.benchmark.reward_cell import Schedule, canonical_teacher, run_reward
 from prefrl.benchmark.rl_cell import run_rl_cell
 from prefrl.config import RewardConfig
 from prefrl.envs.registry import find_spec
-from prefrl.errors import ConfigError, PrefrlError
+from prefrl.errors import ConfigError, PrefrlError, StorageError
 from prefrl.queries import make_strategy
 from prefrl.queries.base import canonical_name, num_pairs
 from prefrl.summary import version_of
@@ -120,11 +121,25 @@ class QueryBenchmark:
 
 
 def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger) -> None:
+    """Makes sure that all pools are there, and are those that finished cells chose from.
+
+    An agent that is trained again on another kind of machine does other things, and figures of two
+    pools must not stand in one table.
+    """
+    path = ledger.out / "pools.json"
+    known = read_json(path) if path.exists() else {}
     for env in benchmark.envs:
         settings = benchmark.pool_settings(env)
         if not settings.path(ledger.inputs).exists():
             print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
-        cached(settings, ledger.inputs)
+        digest = cached(settings, ledger.inputs).digest
+        if known.setdefault(settings.name, digest) != digest:
+            raise StorageError(
+                f"the pool of {env} is not the one that cells of {ledger.out} chose from: it was "
+                "collected again, by other versions or on another kind of machine; choose another "
+                "folder"
+            )
+        write_json(path, known)
 
 
 def run_benchmark(

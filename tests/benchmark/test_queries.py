@@ -7,6 +7,7 @@ import re
 import shutil
 from functools import partial
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -379,7 +380,8 @@ def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeyp
         def run(self, cells, function, ledger, on_done):
             ledger.folder(cell).begin(cell)
 
-    monkeypatch.setattr("prefrl.benchmark.queries.cached", lambda *_: None)
+    pool = SimpleNamespace(digest="0123")
+    monkeypatch.setattr("prefrl.benchmark.queries.cached", lambda *_: pool)
     run_benchmark(benchmark, tmp_path, executor=Here())
     monkeypatch.setattr(
         "prefrl.benchmark.queries.RewardConfig", lambda: RewardConfig(hidden_dim=32)
@@ -451,25 +453,32 @@ def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings
 
 @needs_pyarrow
 def test_a_published_benchmark_takes_more_strategies_without_running_its_own_again(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
     words = ["bench", "--envs", "Pendulum-v1", "--steps", "4000", "--budgets", "10", "15"]
     words += ["--seeds", "1", "--strategies", "uniform"]
     assert main([*words, "--out", "theirs"]) == 0
     (tmp_path / "ours").mkdir()
-    for name in ("grid.json", "results.parquet"):
+    for name in ("grid.json", "pools.json", "results.parquet"):
         shutil.copy(tmp_path / "theirs" / name, tmp_path / "ours")
     assert main([*words, "regret", "--out", "ours"]) == 0
     (cell,) = (tmp_path / "ours/cells").iterdir()
     assert "regret" in cell.name
     assert main([*words, "regret", "--out", "theirs"]) == 0
+    ours_before = read_results(tmp_path / "ours")
     ours, theirs = (
         [{k: v for k, v in row.items() if k not in ("select_s", "fit_s")} for row in rows]
-        for rows in (read_results(tmp_path / "ours"), read_results(tmp_path / "theirs"))
+        for rows in (ours_before, read_results(tmp_path / "theirs"))
     )
     assert {row["strategy"] for row in ours} == {"uniform", "regret"}
     np.testing.assert_equal(sorted(ours, key=place_of), sorted(theirs, key=place_of))
+
+    path = tmp_path / "ours/pools.json"
+    path.write_text(re.sub('"[0-9a-f]{64}"', '"0123"', path.read_text()))
+    assert main([*words, "regret", "entropy", "--out", "ours"]) == 2
+    assert "the pool of Pendulum-v1 is not the one" in capsys.readouterr().err
+    np.testing.assert_equal(read_results(tmp_path / "ours"), ours_before)
 
 
 def place_of(row):
