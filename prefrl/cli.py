@@ -13,15 +13,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
 from prefrl.config import RunConfig, TeacherConfig, from_yaml
 from prefrl.errors import ConfigError, PrefrlError
-
-if TYPE_CHECKING:
-    from prefrl.benchmark.grid import Ledger
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
 
@@ -89,12 +86,13 @@ class BenchCommand:
     """Compare query strategies; what is finished in the output folder is not run again.
 
     Args:
-        out: the benchmark's folder, new or that of a benchmark with the same settings.
+        out: the benchmark's folder, new or that of a benchmark with the same settings. What is
+            finished is not run again; a cell is, once its cells/ID/result.json is removed.
         envs: environments, by Gymnasium id.
         strategies: acquisitions, acquisition+selector, or module:name of your own.
         teachers: oracle, noisy, mistake, skip, equal or myopic, with a number as in mistake:0.2.
         seeds: how many, counted from 0.
-        budgets: answers at which models are measured; one in mode rl.
+        budgets: answers at which models are measured; in mode rl each is that of a run by itself.
         mode: reward fits models to a fixed pool of segments; rl makes whole runs, with the true
             reward beside them.
         steps: of the agent from whose training the pool is drawn, or of each run.
@@ -129,7 +127,7 @@ class ReportCommand:
     """Make a benchmark's report anew, from its results alone.
 
     Args:
-        folder: the benchmark's; it holds results.parquet, or cells that are finished.
+        folder: the benchmark's, with its cells or, of a part of it, a results.parquet alone.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -321,31 +319,20 @@ def _bench(words: list[str]) -> None:
     else:
         executor = LocalExecutor(jobs=command.jobs, threads=threads)
     ledger, failures = run_benchmark(benchmark, command.out, executor=executor)
-    if num_cells := _write_results(ledger):
+    if num_cells := ledger.gather():
         print(f"{num_cells} cells are finished; the report is {make_report(command.out)}")
     if failures:
         raise PrefrlError(f"{len(failures)} cells failed; the same command tries them again")
-
-
-def _write_results(ledger: "Ledger") -> int:
-    """Gathers what finished cells returned; tells how many those are."""
-    from prefrl.benchmark.results import write_results
-
-    if rows := ledger.rows():
-        write_results(rows, ledger.out)
-    return len({row["cell"] for row in rows})
 
 
 def _report(words: list[str]) -> None:
     command = _parse(ReportCommand, words, prog="prefrl report")
     from prefrl.benchmark.grid import Ledger
     from prefrl.benchmark.report import make_report
-    from prefrl.benchmark.results import FILE, import_pyarrow
+    from prefrl.benchmark.results import import_pyarrow
 
     import_pyarrow()
     # A benchmark that was killed has not gathered what its cells returned.
-    gathered, results = command.folder / FILE, command.folder.glob("cells/*/result.json")
-    newest = max((path.stat().st_mtime for path in results), default=0.0)
-    if newest and (not gathered.exists() or newest > gathered.stat().st_mtime):
-        _write_results(Ledger(command.folder))
+    if (command.folder / "cells").exists():
+        Ledger(command.folder).gather()
     print(make_report(command.folder))

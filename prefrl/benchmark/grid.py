@@ -17,7 +17,7 @@ from typing import Any
 
 from prefrl.benchmark.cell_folder import CellFolder, read_json, write_json
 from prefrl.benchmark.cells import AXES, Cell, Row, digest, plain
-from prefrl.benchmark.results import FILE, read_results
+from prefrl.benchmark.results import FILE, read_results, write_results
 from prefrl.checkpoint import claimed, reason
 from prefrl.errors import ConfigError, DataError, StorageError
 
@@ -153,11 +153,6 @@ class Ledger:
                 found += [{"cell": cell.id, **parts, **row} for row in folder.rows()]
         return found
 
-    def failures(self) -> list[Failure]:
-        """The cells that failed and have not been tried again."""
-        found = [(folder, folder.failure()) for folder in self._folders()]
-        return [Failure(folder.cell(), text) for folder, text in found if text is not None]
-
     def failure(self, cell: Cell) -> Failure | None:
         """Why the last attempt at a cell failed; None if it did not."""
         text = self.folder(cell).failure()
@@ -173,12 +168,35 @@ class Ledger:
         with claimed(self.out):
             yield
 
+    def gather(self) -> int:
+        """Writes what all finished cells returned to `results.parquet`.
+
+        Where no cell has a folder, the file stays as it is.
+
+        Returns:
+            how many cells are finished.
+
+        Raises:
+            StorageError: a file is damaged or could not be written.
+            DataError: a cell returned what has no place there.
+            ConfigError: pyarrow is not installed.
+        """
+        rows = self.rows()
+        if any(folder.is_finished for folder in self._folders()):
+            write_results(rows, self.out)
+        return len({row["cell"] for row in rows})
+
     def _gathered(self) -> list[Row]:
         """The rows in `results.parquet` of cells that have no folder."""
         if not (self.out / FILE).exists():
             return []
+        try:
+            rows = read_results(self.out)
+        except StorageError as error:
+            again = "remove it, and it is made anew of the cells that are left"
+            raise StorageError(f"{error}; {again}") from None
         has_folder = {folder.path.name for folder in self._folders()}
-        return [row for row in read_results(self.out) if row["cell"] not in has_folder]
+        return [row for row in rows if row["cell"] not in has_folder]
 
     def _folders(self) -> list[CellFolder]:
         paths = self.out.joinpath("cells").glob("*/cell.json")

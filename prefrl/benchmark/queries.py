@@ -1,8 +1,9 @@
 """The query benchmark: which cells it has, what they are given, and how they are run."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ class QueryBenchmark:
         teachers: who answers: a teacher's name, or name:number as in mistake:0.2; each is given its
             one name.
         seeds: how many, counted from 0.
-        budgets: answers at which models are measured; one number in mode rl.
+        budgets: answers at which models are measured; in mode rl each is that of a run by itself.
         mode: reward fits models to a fixed pool of segments; rl makes whole runs, beside the same
             agent on the true reward.
         steps: of an agent: the one whose training the pool is drawn from, or each run's.
@@ -75,11 +76,6 @@ class QueryBenchmark:
         for env in self.envs:
             find_spec(env)
         totals = self.schedule.totals()
-        if self.mode == "rl" and len(self.budgets) > 1:
-            raise ConfigError(
-                f"budgets are {list(self.budgets)}; mode rl takes one, and another benchmark, with "
-                "a folder of its own, the next"
-            )
         largest = max(later - sooner for sooner, later in zip([0, *totals], totals, strict=False))
         if num_pairs(self.candidates) < largest:
             raise ConfigError(
@@ -103,7 +99,7 @@ class QueryBenchmark:
         """What all cells have in common, as JSON values."""
         if self.mode == "rl":
             length = {} if self.segment_length is None else {"segment_length": self.segment_length}
-            return {"steps": self.steps, "budget": self.budgets[0], **length}
+            return {"steps": self.steps, **length}
         pool = asdict(self.pool_settings(self.envs[0]))
         del pool["env"]
         schedule = {**asdict(self.schedule), "budgets": list(self.budgets)}
@@ -113,31 +109,39 @@ class QueryBenchmark:
         """Seed by seed, so that an interrupted benchmark is still balanced."""
         for seed in range(self.seeds):
             for env in self.envs:
+                own: list[dict[str, Any]] = [{}]
                 if self.mode == "rl":  # No teacher is asked, but one has to be named.
                     yield Cell("rl", env, TRUE_REWARD, "oracle", seed, self.settings())
-                for teacher in self.teachers:
-                    for strategy in self.strategies:
-                        yield Cell(self.mode, env, strategy, teacher, seed, self.settings())
+                    own = [{"budget": budget} for budget in self.budgets]
+                for teacher, strategy, more in product(self.teachers, self.strategies, own):
+                    settings = {**self.settings(), **more}
+                    yield Cell(self.mode, env, strategy, teacher, seed, settings)
 
 
-def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger) -> None:
-    """Makes sure that all pools are there, and are those that finished cells chose from.
+def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger, envs: Iterable[str]) -> None:
+    """Makes sure that pools are there, and are those that finished cells chose from.
 
     An agent that is trained again on another kind of machine does other things, and figures of two
     pools must not stand in one table.
     """
     path = ledger.out / "pools.json"
     known = read_json(path) if path.exists() else {}
-    for env in benchmark.envs:
+    for env in dict.fromkeys(envs):
         settings = benchmark.pool_settings(env)
-        if not settings.path(ledger.inputs).exists():
+        is_there = settings.path(ledger.inputs).exists()
+        if not is_there:
+            if settings.name not in known and any(row["env"] == env for row in ledger.rows()):
+                raise StorageError(
+                    f"{ledger.out} has results of {env}, but neither the pool that its cells chose "
+                    "from nor, in pools.json, its hash: choose another folder, or copy its inputs/"
+                )
             print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
         digest = cached(settings, ledger.inputs).digest
         if known.setdefault(settings.name, digest) != digest:
             raise StorageError(
                 f"the pool of {env} is not the one that cells of {ledger.out} chose from: it was "
                 "collected again, by other versions or on another kind of machine; choose another "
-                "folder"
+                "folder, or copy its inputs/"
             )
         write_json(path, known)
 
@@ -164,12 +168,12 @@ def run_benchmark(
     defaults = {"prefrl": version_of("prefrl"), "reward_model": asdict(RewardConfig().decided())}
     ledger = Ledger(out, {"mode": benchmark.mode, **benchmark.settings(), **defaults})
     cells = list(benchmark.cells())
-    if ledger.pending(cells):
+    if pending := ledger.pending(cells):
         try:
             executor.check()
             if benchmark.mode == "reward":
                 with ledger.claimed():
-                    _collect_pools(benchmark, ledger)
+                    _collect_pools(benchmark, ledger, (cell.env for cell in pending))
         except PrefrlError:
             ledger.withdraw()
             raise

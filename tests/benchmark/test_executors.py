@@ -26,7 +26,7 @@ def failure_of(ledger, does):
     (failure,) = failures
     assert failure.cell == cells[0]
     assert [row["seed"] for row in ledger.rows()] == [1]
-    assert ledger.failures() == failures
+    assert [ledger.failure(cell) for cell in cells] == [failure, None]
     assert f"{cells[0].id} failed: {failure.reason} (see " in shown
     return failure
 
@@ -168,5 +168,5 @@ def test_ctrl_c_ends_what_runs_and_loses_nothing_finished(ledger, diary, tmp_pat
     (pid,) = (int(words[2]) for words in entries(diary) if words[1] == "begins")
     assert not is_alive(pid)
     assert [row["seed"] for row in ledger.rows()] == [0]
-    assert ledger.failures() == []
+    assert ledger.failure(waiting) is None
     assert ledger.pending([waiting]) == [waiting]

@@ -12,7 +12,7 @@ import pytest
 from prefrl.benchmark.cells import Cell
 from prefrl.benchmark.executors import LocalExecutor, run_grid
 from prefrl.benchmark.grid import Ledger
-from prefrl.benchmark.results import write_results
+from prefrl.benchmark.results import read_results
 from prefrl.errors import ConfigError, StorageError
 from tests.benchmark.grid_cells import act, cell_that, entries, is_alive, wait_until
 
@@ -63,13 +63,20 @@ def test_gathered_results_stand_for_cells_that_have_no_folder(ledger):
     gone, begun, new = (Cell("reward", "Hopper-v4", "uniform", "oracle", seed) for seed in range(3))
     for cell in (gone, begun):
         finish(ledger, cell, [{"budget": 7, "nll": 0.5}])
-    write_results(ledger.rows(), ledger.out)
+    assert ledger.gather() == 2
     shutil.rmtree(ledger.folder(gone).path)
     ledger.folder(begun).path.joinpath("result.json").unlink()  # so that it is run again
     assert ledger.pending([gone, begun, new]) == [begun, new]
     assert [(row["seed"], row["budget"], row["nll"]) for row in ledger.rows()] == [(0, 7, 0.5)]
-    ledger.out.joinpath("results.parquet").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"results\.parquet is damaged"):
+    path = ledger.out / "results.parquet"
+    whole = path.read_bytes()
+    assert ledger.gather() == 1
+    assert path.read_bytes() == whole  # no cell is finished that it does not have
+    finish(ledger, new, [{"budget": 7, "nll": 0.25}])
+    assert ledger.gather() == 2
+    assert [row["nll"] for row in read_results(ledger.out)] == [0.5, 0.25]
+    path.write_bytes(b"")
+    with pytest.raises(StorageError, match=r"results\.parquet is damaged.*; remove it, and it is"):
         ledger.pending([new])
 
 
@@ -187,12 +194,12 @@ def test_a_failure_stands_until_the_cell_is_tried_again(ledger):
     folder = ledger.folder(cell)
     folder.begin(cell)
     folder.fail("it rained\n\nall day")
-    (failure,) = ledger.failures()
+    failure = ledger.failure(cell)
     assert (failure.cell, failure.reason) == (cell, "it rained")
     assert failure.text == "it rained\n\nall day\n"
     assert ledger.pending([cell]) == [cell]
     folder.begin(cell)
-    assert ledger.failures() == []
+    assert ledger.failure(cell) is None
 
 
 def test_what_is_packed_is_what_is_unpacked_elsewhere(ledger, tmp_path):

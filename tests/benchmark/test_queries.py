@@ -312,6 +312,17 @@ class TestBenchmark:
         arms = [TRUE_REWARD, "uniform", "entropy"]
         assert cells == [(seed, arm) for seed in range(2) for arm in arms]
 
+    def test_each_budget_is_a_run_beside_one_on_the_true_reward(self):
+        few, many = (
+            QueryBenchmark(strategies=("uniform",), seeds=1, budgets=budgets, mode="rl")
+            for budgets in ((300,), (100, 300))
+        )
+        assert set(few.cells()) < set(many.cells())
+        assert few.settings() == many.settings()
+        true, *learned = map(config_of, many.cells())
+        assert true.reward == "true"
+        assert [config.budget for config in learned] == [100, 300]
+
     def test_segments_may_have_another_length(self):
         benchmark = QueryBenchmark(segment_length=20)
         assert benchmark.pool_settings("Pendulum-v1").segment_length == 20
@@ -320,9 +331,7 @@ class TestBenchmark:
         (true, _, _) = QueryBenchmark(mode="rl", budgets=(30,), seeds=1, segment_length=20).cells()
         assert config_of(true).segment_length == 20
         assert config_of(next(iter(QueryBenchmark(mode="rl", budgets=(30,)).cells()))) == (
-            RunConfig(
-                env="HalfCheetah-v4", steps=300_000, budget=30, reward="true", threads=1, seed=0
-            )
+            RunConfig(env="HalfCheetah-v4", steps=300_000, reward="true", threads=1, seed=0)
         )
 
     def test_more_strategies_and_seeds_leave_cells_what_they_were(self):
@@ -353,7 +362,6 @@ class TestBenchmark:
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),
             ({"budgets": (300, 100)}, "budgets are .* ascending"),
             ({"segment_length": 0}, "segment_length is 0; expected 1 or more"),
-            ({"budgets": (10, 20), "mode": "rl"}, "mode rl takes one"),
             ({"candidates": 10}, "candidates is 10, which makes 45 pairs, but a session asks"),
         ],
     )
@@ -460,8 +468,12 @@ def test_a_published_benchmark_takes_more_strategies_without_running_its_own_aga
     words += ["--seeds", "1", "--strategies", "uniform"]
     assert main([*words, "--out", "theirs"]) == 0
     (tmp_path / "ours").mkdir()
-    for name in ("grid.json", "pools.json", "results.parquet"):
+    for name in ("grid.json", "results.parquet"):
         shutil.copy(tmp_path / "theirs" / name, tmp_path / "ours")
+    capsys.readouterr()
+    assert main([*words, "regret", "--out", "ours"]) == 2
+    assert "has results of Pendulum-v1, but neither the pool" in capsys.readouterr().err
+    shutil.copy(tmp_path / "theirs" / "pools.json", tmp_path / "ours")
     assert main([*words, "regret", "--out", "ours"]) == 0
     (cell,) = (tmp_path / "ours/cells").iterdir()
     assert "regret" in cell.name
