@@ -1,6 +1,7 @@
 """The report as one HTML file: pictures and style are inside it, nothing is fetched."""
 
 import base64
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -172,18 +173,26 @@ def notes(study: Study) -> list[str]:
     if num_open:
         found.append(
             f"{_counted(num_open, 'run')} of {len(study.curves):,} "
-            f"{'has' if num_open == 1 else 'have'} no {study.mode.label} at the end (unfinished, "
-            "failed or with fewer answers than others): left out of everything but the curves."
+            f"{'has' if num_open == 1 else 'have'} no {study.mode.label} at the end, or fewer "
+            "answers than others: left out of everything but the curves."
         )
     if len({curve.seed for curve in study.curves}) == 1:
         found.append("There is one seed: no interval can be given for a single environment.")
-    incomplete = [name for name in study.strategies if len(study.finals(name)) < len(study.strata)]
-    covered = [s for s in study.strata if study.scale.covers(s[0])]
-    partial = [name for name in incomplete if len(study.finals(name)) < len(covered)]
-    if partial:
+    finals = {name: study.finals(name) for name in study.strategies}
+    seeds: dict[Stratum, set[int]] = defaultdict(set)
+    for scores in finals.values():
+        for stratum, by_seed in scores.items():
+            seeds[stratum] |= by_seed.keys()
+    missing = {
+        name: sum(len(seeds[one] - scores.get(one, {}).keys()) for one in seeds)
+        for name, scores in finals.items()
+    }
+    if any(missing.values()):
+        named = ", ".join(f"{name} {number}" for name, number in missing.items() if number)
         found.append(
-            "Not run to the end with every environment and teacher, so that their figures over all "
-            f"are of other tasks than those of the rest: {', '.join(partial)}."
+            "Figures over all runs are of other runs than those of the rest where a strategy lacks "
+            f"some that others have ({named}), such as failed or waiting ones; what is supported "
+            "is told by the runs that both have."
         )
     return found + _scale_notes(study) + _policy_notes(study)
 
