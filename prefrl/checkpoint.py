@@ -60,9 +60,14 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
     _sync_folder(path.parent)
 
 
+def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Like `write_atomically`, for content that is there."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Like `write_atomically`, for text, in UTF-8."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes_atomically(path, text.encode())
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:

@@ -18,16 +18,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from prefrl.benchmark.cell_folder import CellFolder
 from prefrl.benchmark.cell_process import POLL_S, CellProcess, function_name
 from prefrl.benchmark.cells import Cell, CellFunction, Row
 from prefrl.benchmark.executors import OnDone
 from prefrl.benchmark.grid import Ledger
-from prefrl.checkpoint import claimed, write_atomically
+from prefrl.checkpoint import claimed, write_bytes_atomically
 from prefrl.errors import ConfigError, PrefrlError, StorageError
 
 # In a process of its own: Ray tries for minutes, cannot be stopped, and may end its process.
@@ -175,7 +174,7 @@ class RayExecutor:
     def _store(self, packed: dict[str, bytes], cells: Iterable[Cell], ledger: Ledger) -> None:
         for cell in cells:
             if (content := packed.get(cell.id)) is not None:
-                write_atomically(ledger.folder(cell).kept, partial(_write, content))
+                write_bytes_atomically(ledger.folder(cell).kept, content)
 
     def _warn_if_no_node_is_large_enough(self) -> None:
         sizes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
@@ -241,10 +240,6 @@ def import_ray() -> Any:
     except ModuleNotFoundError as error:
         raise ConfigError("ray is not installed; pip install 'prefrl[ray]'") from error
     return ray
-
-
-def _write(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
 
 
 def _sweep() -> None:

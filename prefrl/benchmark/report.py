@@ -2,9 +2,7 @@
 
 import os
 import re
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from prefrl.benchmark.report_page import page_of
 from prefrl.benchmark.report_tables import tables_of
 from prefrl.benchmark.results import FILE, read_results
 from prefrl.benchmark.study import MODE_OF, study_of
-from prefrl.checkpoint import reason, write_atomically, write_text_atomically
+from prefrl.checkpoint import reason, write_bytes_atomically, write_text_atomically
 from prefrl.errors import DataError, StorageError
 
 PAGE = "report.html"
@@ -71,8 +69,4 @@ def _write_beside(folder: Path, files: dict[str, bytes]) -> None:
     except OSError as error:
         raise StorageError(f"cannot use {folder}: {reason(error)}") from error
     for name, content in files.items():
-        write_atomically(folder / name, partial(_write, content))
-
-
-def _write(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
+        write_bytes_atomically(folder / name, content)

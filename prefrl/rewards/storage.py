@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from prefrl.checkpoint import reason, write_atomically, write_text_atomically
+from prefrl.checkpoint import reason, write_bytes_atomically, write_text_atomically
 from prefrl.errors import StorageError
 
 FORMAT_VERSION = 1
@@ -34,7 +34,7 @@ def write_model(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str,
     tree = {"format_version": FORMAT_VERSION, **settings}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save(plain, metadata={"crc32": _checksum(plain), "config": json.dumps(tree)})
-    write_atomically(folder / WEIGHTS, lambda file: file.write(content))
+    write_bytes_atomically(folder / WEIGHTS, content)
     write_text_atomically(folder / CONFIG, json.dumps(tree, indent=2) + "\n")
 
 
