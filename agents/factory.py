@@ -134,10 +134,15 @@ def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
         path: a run's policy.zip.
 
     Raises:
+        ConfigError: it is of another algorithm.
         StorageError: the file is missing or damaged.
     """
     if not path.exists():
         raise StorageError(f"there is no policy {path}; has the run ended?")
+    if name not in _ALGORITHMS:
+        raise ConfigError(
+            f"{path} is of a {name} model that its run brought along; load it with that class"
+        )
     try:
         model = _ALGORITHMS[name].load(path, device="cpu")  # type: ignore[attr-defined]
     except Exception as error:  # every kind of damage surfaces elsewhere in the unpickling

@@ -32,7 +32,8 @@ def relabel(buffer: ReplayBuffer, reward_function: RewardFunction, venv: RewardS
     actions = stored_rows(buffer, buffer.actions)
     space = venv.action_space
     if isinstance(space, spaces.Box):
-        actions = space.low + 0.5 * (actions + 1.0) * (space.high - space.low)
+        low, high = space.low.reshape(-1), space.high.reshape(-1)  # as they are stored: flat
+        actions = low + 0.5 * (actions + 1.0) * (high - low)
     rewards = reward_function(
         venv.flat(stored_rows(buffer, buffer.observations)),
         venv.encode_actions(actions),

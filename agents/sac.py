@@ -92,9 +92,10 @@ class OffPolicyAgent(SB3Agent):
             until_next = REFERENCE_EVERY - at % REFERENCE_EVERY
             episode = (self.explore_episode_steps or end) * self.num_envs
             self._learn(min(until_next, episode - (at - begin) % episode, end - at))
-            if self.num_steps % REFERENCE_EVERY == 0 or self.num_steps == end:
+            # Passed, not met: steps come in strides.
+            if self.num_steps // REFERENCE_EVERY > at // REFERENCE_EVERY or self.num_steps == end:
                 self._refresh_exploration()
-            if (self.num_steps - begin) % episode == 0:
+            if (self.num_steps - begin) // episode > (at - begin) // episode:
                 self._reset_environments()
 
     def _refresh_exploration(self) -> None:

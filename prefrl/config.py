@@ -211,7 +211,8 @@ class RunConfig:
         checkpoint_every: most steps between checkpoints; None lets the preset decide.
         store_transitions: most steps kept for queries.
         env_kwargs: handed to gymnasium.make.
-        agent_settings: overrides of the agent's preset, named as Stable-Baselines3 names them.
+        agent_settings: overrides of the agent's preset, named as Stable-Baselines3 names them;
+            SAC's learning_starts counts on the true reward only, as exploring takes its place.
         queries: when and about what the teacher is asked.
         reward_model: the reward model and its fitting.
     """

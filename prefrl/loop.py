@@ -219,11 +219,13 @@ class PreferenceLoop:
         """Left and right segments of what the strategy chooses and was not asked before.
 
         What is left out is asked for again by whoever calls. If of several pools nothing new was
-        chosen, there is little else to ask, and old queries are put once more.
+        chosen, there is little else to ask, and old queries are put once more; but a window is
+        compared with itself only where there is no other.
         """
         feedback = self.feedback
         assert feedback is not None
         size = feedback.settings.pool_size(num_queries)
+        old: tuple[SegmentBatch, SegmentBatch] | None = None
         for draw in range(MAX_DRAWS):
             again = f" {draw}" if draw else ""
             pool = self._candidates(again, len(heard), size)
@@ -231,10 +233,14 @@ class PreferenceLoop:
             pairs = strategy.select(pool, num_queries, feedback.learner, rng=rng)
             pairs = checked_pairs(pairs, len(pool), num_queries)
             left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
-            is_new = heard.is_new(left, right)
+            # Where windows are few, a pool has some of them more than once.
+            is_pair = (left.episode != right.episode) | (left.start != right.start)
+            is_new = heard.is_new(left, right) & is_pair
             if is_new.any():
                 return left[is_new], right[is_new]
-        return left, right
+            if is_pair.any():
+                old = left[is_pair], right[is_pair]
+        return old or (left, right)
 
     def _candidates(self, again: str, asked: int, size: int) -> SegmentBatch:
         assert self.feedback is not None

@@ -74,8 +74,9 @@ def plan_run(
         steps: environment steps in all.
         explore_steps: steps before the first session; 0 plans a run that asks nothing.
         budget: answers in all.
-        queries: how they are spread over the run; `num_sessions` is decided, and met as long as
-            there are so many multiples of steps to hold sessions at.
+        queries: how they are spread over the run; `num_sessions` is decided. Sessions that would
+            fall on the same step are one, and none is held at the very end, so that a short run may
+            have fewer.
         checkpoint_every: no leg is longer than this, rounded down to the multiple (at least one).
         multiple: steps that are taken at once; every leg takes a multiple of it.
 

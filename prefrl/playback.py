@@ -1,6 +1,7 @@
 """Plays a finished run's policy: on the true reward, and before a camera."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,4 +71,8 @@ def _finished(folder: Path) -> tuple[RunConfig, Callable[[Any], Any]]:
     if not (folder / "config.yaml").exists():
         raise StorageError(f"{folder} holds no run: there is no config.yaml in it")
     config = from_yaml(folder / "config.yaml")
-    return config, load_policy(config.agent or "ppo", folder / "policy.zip")
+    try:
+        agent = json.loads((folder / "summary.json").read_bytes())["agent"]
+    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
+        agent = config.agent or "ppo"
+    return config, load_policy(agent, folder / "policy.zip")

@@ -21,6 +21,14 @@ from prefrl.queries import make_strategy
 MakeEnv = Callable[[], gym.Env[Any, Any]]
 """Makes one environment."""
 
+# What `make_env` takes by itself: what to say to somebody who put it into env_kwargs.
+_NOT_FOR_GYMNASIUM = {
+    "env_id": "env names the environment",
+    "max_episode_steps": "there is a setting of that name for it",
+    "fixed_horizon": "there is a setting of that name for it",
+    "render_mode": "a run shows nothing; prefrl eval films it",
+}
+
 
 def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
     """The settings with everything decided that was left to the presets.
@@ -34,6 +42,9 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         ConfigError: a setting is out of range, unknown, or does not fit the others.
     """
     config = checked(config)
+    for name, instead in _NOT_FOR_GYMNASIUM.items():
+        if name in config.env_kwargs:
+            raise ConfigError(f"env_kwargs has {name}, but {instead}")
     limit = _time_limit(config, own_env)
     agent = config.agent or "ppo"
     preset = preset_for(config.env, agent)
@@ -117,10 +128,12 @@ def _checked_episode(name: str, steps: int | None, segment_length: int) -> int |
 
 def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
     """Whether the environment would end early by itself, and was told not to."""
-    return (
-        own_env is None
-        and config.fixed_horizon
-        and bool(fixed_horizon_settings(find_spec(config.env)))
+    if own_env is not None or not config.fixed_horizon:
+        return False
+    settings = fixed_horizon_settings(find_spec(config.env))
+    asked = config.env_kwargs
+    return bool(settings) and all(
+        asked.get(name, value) == value for name, value in settings.items()
     )
 
 
@@ -141,8 +154,10 @@ def usable_device(name: str) -> str:
 
 
 def _merged(preset: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    policy = {**preset.get("policy_kwargs", {}), **own.get("policy_kwargs", {})}
-    return {**preset, **own, "policy_kwargs": policy}
+    policy = own.get("policy_kwargs", {})
+    if not isinstance(policy, dict):
+        raise ConfigError(f"agent_settings.policy_kwargs is {policy!r}; expected a mapping")
+    return {**preset, **own, "policy_kwargs": {**preset.get("policy_kwargs", {}), **policy}}
 
 
 def teacher_settings(config: TeacherConfig) -> TeacherSettings:

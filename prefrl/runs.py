@@ -48,7 +48,7 @@ from prefrl.plots import plot_learning_curve
 from prefrl.queries import make_strategy
 from prefrl.resolution import MakeEnv, make_configured_env, plan, resolve, teacher_settings
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
-from prefrl.seeding import Streams
+from prefrl.seeding import Streams, seed_global_generators
 from prefrl.segments import EpisodeStore
 from prefrl.summary import summarise
 from prefrl.types import QueryStrategy, State, Teacher
@@ -218,6 +218,7 @@ class _Run:
     def __init__(self, config: RunConfig, folder: Path, parts: Parts) -> None:
         self.config = config
         self.folder = folder
+        self.parts = parts
         self.streams = Streams(config.seed)
         assert config.agent and config.num_envs
         torch.set_num_threads(config.threads)
@@ -234,6 +235,8 @@ class _Run:
                 device=config.device,
             )
         )
+        # A model of one's own may come without a seed.
+        seed_global_generators(self.streams.integer("policy-weights"))
         self.agent = make_agent(
             make(self.venv),
             on_step=self._advance,
@@ -360,6 +363,16 @@ class _Run:
         self.progress = ProgressBar(self.config.steps, budget=budget, first_step=first_step)
         return self.progress
 
+    def _own_names(self) -> dict[str, str]:
+        """What parts of the user's own are called in the summary, where settings name others."""
+        names = {}
+        if self.parts.make_model is not None:
+            names["agent"] = type(self.agent.model).__name__.lower()
+        if self.feedback is not None:
+            own = {"teacher": self.parts.teacher, "strategy": self.parts.strategy}
+            names |= {name: type(part).__name__ for name, part in own.items() if part is not None}
+        return names
+
     def _sum_up(self, loop: PreferenceLoop) -> RunResult:
         config, folder, feedback = self.config, self.folder, self.feedback
         learner = feedback.learner if feedback else None
@@ -374,13 +387,13 @@ class _Run:
         self.agent.save_policy(folder / "policy.zip")
         if model is not None:
             model.save(folder / "reward_model")
-        agent = (config.agent or "").upper()
+        summary = {**summarise(config, loop, result), **self._own_names()}
+        agent = summary["agent"].upper()
         title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
         if config.train_episode_steps is not None:
             title += f", episodes of {config.train_episode_steps} steps at first"
         plot_learning_curve(
             read_metrics(folder / "metrics.jsonl"), folder / "learning_curve.png", title=title
         )
-        summary = summarise(config, loop, result)
         write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         return RunResult(folder, summary, self.agent, model)

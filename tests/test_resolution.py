@@ -1,9 +1,11 @@
 """What a run's settings leave open is decided once, and checked."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import torch
+from gymnasium.envs.registration import registry
 
 from prefrl.config import RunConfig
 from prefrl.errors import ConfigError
@@ -53,6 +55,37 @@ def test_sac_starts_with_short_episodes_where_a_robot_on_its_back_stays_there() 
     assert (short.explore_episode_steps, short.train_episode_steps) == (100, 200)
     whole = resolve(RunConfig(env="HalfCheetah-v4", agent="sac", train_episode_steps=1_000))
     assert whole.train_episode_steps == 1_000
+
+
+def test_who_has_early_ends_back_is_trained_in_whole_episodes() -> None:
+    asked = resolve(RunConfig(env="Hopper-v4", env_kwargs={"terminate_when_unhealthy": True}))
+    assert (asked.explore_episode_steps, asked.train_episode_steps) == (None, None)
+    said = resolve(RunConfig(env="Hopper-v4", env_kwargs={"terminate_when_unhealthy": False}))
+    assert said.train_episode_steps == 200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"env_kwargs": {"max_episode_steps": 9}},
+            "env_kwargs has max_episode_steps, but there is",
+        ),
+        ({"env_kwargs": {"render_mode": "human"}}, "env_kwargs has render_mode, but .*prefrl eval"),
+        ({"agent_settings": {"policy_kwargs": None}}, "policy_kwargs is None; expected a mapping"),
+    ],
+)
+def test_settings_in_the_wrong_place_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        resolve(RunConfig(env="Pendulum-v1", **wrong))
+
+
+@pytest.mark.skipif(find_spec("Box2D") is not None, reason="Box2D is installed")
+def test_what_an_environment_needs_and_is_not_there_is_told_in_one_line() -> None:
+    env_id = next(name for name in registry if name.startswith("LunarLander-"))
+    with pytest.raises(ConfigError, match=f"^{env_id} could not be made: .*[bB]ox2") as refused:
+        resolve(RunConfig(env=env_id))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["explore_episode_steps", "train_episode_steps"])

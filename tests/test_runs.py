@@ -319,7 +319,7 @@ def test_every_part_can_be_ones_own(tmp_path):
         make_env=make_env,
         teacher=LikesTheRight(),
         strategy=strategy,
-        make_model=lambda venv: A2C("MlpPolicy", venv, n_steps=20, seed=0),
+        make_model=lambda venv: A2C("MlpPolicy", venv, n_steps=20),
     )
     config = tiny_runs.ppo(env="MyRobot", steps=400, budget=15)
     result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
@@ -333,6 +333,12 @@ def test_every_part_can_be_ones_own(tmp_path):
     dataset = PreferenceDataset.load(tmp_path / "run/comparisons.npz")
     left, right = dataset.left[0].observations, dataset.right[0].observations
     assert np.array_equal(dataset.p_left == 1, left[:, -1, 0] > right[:, -1, 0])
+    names = {"agent": "a2c", "teacher": "LikesTheRight", "strategy": "Loud"}
+    assert names.items() <= result.summary.items()
+    with pytest.raises(ConfigError, match=r"policy\.zip is of a a2c model that its run brought"):
+        evaluate_run(tmp_path / "run", num_episodes=1, seed=0)
+    again = run(config, out=tmp_path / "again", parts=parts, show_progress=False)
+    assert_same_run(result, again)  # though its model was given no seed
 
 
 class PaysOneAStep(PointMass):

@@ -80,6 +80,10 @@ def make_strategy(name: str) -> QueryStrategy:
         return _imported(name)
     if name in STRATEGIES:
         return STRATEGIES[name]()
+    first, plus, _ = name.partition("+")
+    is_whole = first in STRATEGIES or ("+" in ALIASES.get(first, "") and first not in ACQUISITIONS)
+    if plus and is_whole:
+        raise ConfigError(f"strategy {name!r}: {first!r} is a whole one and takes no selector")
     head, tail = _parts(name)
     if head not in ACQUISITIONS:
         raise ConfigError(_unknown("strategy", head, strategy_names()))

@@ -188,7 +188,9 @@ def loss_of(
         segments = pairs.flatten(0, 1)
         with torch.no_grad():
             values, entry_values = (
-                model.segment_scores(batch).flatten(1).mean(1) for batch in (segments, entries)
+                # A step, as segments may have been thinned.
+                model.segment_scores(batch).flatten(1).mean(1) / batch.shape[1]
+                for batch in (segments, entries)
             )
         loss = loss + config.contrastive * contrastive_loss(
             model.embed(segments), values, model.embed(entries), entry_values

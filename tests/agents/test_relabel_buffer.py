@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 
@@ -41,6 +42,21 @@ def test_actions_reach_the_reward_as_the_environment_saw_them():
     buffer.rewards[:] = -1
     relabel(buffer, as_counting_earns, venv)
     np.testing.assert_allclose(buffer.rewards[:40], earned, rtol=1e-5)
+
+
+def test_actions_of_any_shape_do():
+    space = Counting.action_space
+    table = spaces.Box(space.low[:, None], space.high[:, None])
+    venv = stack_of(lambda: with_actions(Counting(lengths=(6, 4)), table))
+    buffer = filled_buffer(venv, 40)
+    earned = buffer.rewards[:40].copy()
+    relabel(buffer, as_counting_earns, venv)
+    np.testing.assert_allclose(buffer.rewards[:40], earned, rtol=1e-5)
+
+
+def with_actions(env: Counting, space: spaces.Box) -> Counting:
+    env.action_space = space
+    return env
 
 
 def test_only_the_filled_part_is_written():

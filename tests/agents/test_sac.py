@@ -43,6 +43,23 @@ def test_exploring_is_random_first_and_then_learns_to_find_new_states(agent):
     assert abs(actions).max() > 0.9  # Uniform on [-1, 1], as the buffer keeps them.
 
 
+def test_novelty_is_looked_for_anew_and_episodes_are_cut_whatever_the_stride(monkeypatch):
+    monkeypatch.setattr(sac, "REFERENCE_EVERY", 15)
+    settings = {**SMALL_SAC, "train_freq": 4}
+    model: Any = make_model("sac", stack(2), settings, seed=0, device="cpu")
+    agent: Any = make_agent(model, explore_episode_steps=10)
+    done: dict[str, list[int]] = {"_refresh_exploration": [], "_reset_environments": []}
+    for name, steps in done.items():
+        before = getattr(agent, name)
+        monkeypatch.setattr(
+            agent, name, lambda steps=steps, go=before: (steps.append(agent.num_steps), go())
+        )
+    agent.begin_leg(0)
+    agent.explore(64)  # eight steps at once: of 15, 30, 45 and 60 not one is met
+    assert done["_refresh_exploration"] == [0, 16, 32, 48, 64]
+    assert done["_reset_environments"] == [0, 24, 40, 64]  # 20 and 60 are passed, 40 is met
+
+
 def test_what_was_explored_is_rewarded_for_its_distance_from_all_that_was_visited(agent):
     agent.begin_leg(0)
     agent.explore(45)

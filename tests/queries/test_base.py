@@ -88,13 +88,14 @@ class TestRegistry:
             make_strategy("x")
         with pytest.raises(ConfigError, match=r"unknown selector 'kcentre'; .*mean kcenter\?$"):
             make_strategy("disagreement+kcentre")
-        for name in ("kcenter+dpp", "+", "", "disagreement+"):
-            if name == "disagreement+":
-                with pytest.raises(ConfigError, match="unknown selector ''"):
-                    make_strategy(name)
-            else:
-                with pytest.raises(ConfigError, match="unknown strategy"):
-                    make_strategy(name)
+        for name, said in {
+            "disagreement+": "unknown selector ''",
+            "kcenter+dpp": r"'kcenter\+dpp': 'kcenter' is a whole one and takes no selector",
+            "+": "unknown strategy ''",
+            "": "unknown strategy ''",
+        }.items():
+            with pytest.raises(ConfigError, match=said):
+                make_strategy(name)
 
     @pytest.mark.usefixtures("registry")
     def test_a_strategy_of_ones_own_is_found_by_name(self):
@@ -103,6 +104,8 @@ class TestRegistry:
             pass
 
         assert type(make_strategy("first-come")) is FirstCome
+        with pytest.raises(ConfigError, match="'first-come' is a whole one and takes no selector"):
+            make_strategy("first-come+greedy")
 
     @pytest.mark.usefixtures("registry")
     def test_a_function_that_makes_one_can_be_registered(self):

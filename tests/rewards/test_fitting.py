@@ -355,7 +355,7 @@ class TestLossOf:
         assert draws == []
         segments = self.answers.pairs[list(self.chosen)].flatten(0, 1)
         values, entry_values = (
-            self.model.head_rewards(batch).sum(1).mean(1) for batch in (segments, entries)
+            self.model.head_rewards(batch).mean(1).mean(1) for batch in (segments, entries)
         )
         expected = contrastive_loss(
             self.model.embed(segments), values, self.model.embed(entries), entry_values
