@@ -49,7 +49,7 @@ class RewardConfig:
             loss (Christiano et al. 2017).
         diversity: weight of the penalty on heads that agree.
         calibration: weight of the penalty on confidence that is not correctness.
-        contrastive: weight of the loss that gathers segments of like reward.
+        contrastive: weight of the loss that gathers segments of like reward; needs a bank.
         temperature: whether probabilities are rescaled on held-out answers.
         interval_coverage: share of answers that intervals around predicted score differences are
             to agree with, by conformal prediction on held-out answers; None fits none.
