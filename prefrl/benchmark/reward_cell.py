@@ -16,7 +16,7 @@ from prefrl.config import RewardConfig, TeacherConfig
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
-from prefrl.loop import MAX_QUERIES_PER_ANSWER
+from prefrl.loop import MAX_DRAWS, MAX_QUERIES_PER_ANSWER
 from prefrl.queries import Uniform, make_strategy
 from prefrl.queries.base import checked_pairs, num_pairs
 from prefrl.resolution import teacher_settings
@@ -104,18 +104,25 @@ class _Study:
         asked, everything = len(self.dataset), self.pool.candidates
         num_candidates = min(self.schedule.num_candidates, len(everything))
         seconds = 0.0
-        # Of so large a batch as the second some are new, if any pair of its candidates is.
-        for again, size in (("", num_queries), (" 1", num_queries + asked)):
-            if again:
-                size = min(size, num_pairs(num_candidates))
+        # Of so large a batch as the second some are new, if any pair of its candidates is; but not
+        # every strategy can choose so many.
+        sizes = [num_queries, num_queries + asked, *[num_queries] * (MAX_DRAWS - 2)]
+        for draw, wanted in enumerate(sizes):
+            again = f" {draw}" if draw else ""
+            size = min(wanted, num_pairs(num_candidates)) if draw else wanted
             rng = self.streams.generator(f"candidates{again}", asked)
             candidates = everything[rng.choice(len(everything), size=num_candidates, replace=False)]
             self.teacher.observe(candidates)
             rng = self.streams.generator(f"strategy{again}", asked)
             began_s = time.perf_counter()
-            pairs = strategy.select(candidates, size, self.learner, rng=rng)
-            seconds += time.perf_counter() - began_s
-            pairs = checked_pairs(pairs, len(candidates), size)
+            try:
+                pairs = strategy.select(candidates, size, self.learner, rng=rng)
+                seconds += time.perf_counter() - began_s
+                pairs = checked_pairs(pairs, len(candidates), size)
+            except Exception:  # whatever a strategy of one's own does when it runs out of segments
+                if size <= num_queries:
+                    raise
+                continue
             left, right = candidates[pairs[:, 0]], candidates[pairs[:, 1]]
             new = np.flatnonzero(self.dataset.is_new(left, right))[:num_queries]
             if len(new):

@@ -28,7 +28,8 @@ from prefrl.cli import main
 from prefrl.config import RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.queries import ACQUISITIONS
+from prefrl.queries import ACQUISITIONS, Uniform
+from prefrl.queries.base import STRATEGIES
 from prefrl.runs import run
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
@@ -188,6 +189,22 @@ class TestRewardCells:
         run_reward_cell(reward_cell(strategy, budgets=[91], pool=pool), tmp_path, keep)
         assert len(asked) == len(set(asked)) == 91  # every pair that 14 segments make
         assert all(len(pair) == 2 for pair in asked)
+
+    def test_a_strategy_that_pairs_each_segment_once_is_not_asked_for_more(
+        self, tmp_path, monkeypatch
+    ):
+        class Favourites(Uniform):
+            """The first with the last, and so on: as many pairs as half of the segments."""
+
+            def select(self, pool, num_queries, predictor, *, rng):
+                places = (pool.episode * 1_000 + pool.start).argsort()
+                return np.stack([places[:num_queries], places[::-1][:num_queries]], axis=1)
+
+        monkeypatch.setitem(STRATEGIES, "favourites", Favourites)
+        pool = {**OPTIONS, "num_candidates": 50}
+        cell = reward_cell("favourites", budgets=[10, 60], num_candidates=30, pool=pool)
+        (_, last) = run_reward_cell(cell, tmp_path, keep)
+        assert last["budget"] == 60
 
     def test_a_pool_in_which_every_pair_was_asked_about_says_so(self, tmp_path):
         pool = {**OPTIONS, "num_candidates": 14}
