@@ -6,8 +6,6 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from prefrl.errors import ConfigError
-
 
 def fixed_horizon_settings(spec: EnvSpec) -> dict[str, Any]:
     """What to hand to `gymnasium.make` so that the environment never ends early.
@@ -16,21 +14,13 @@ def fixed_horizon_settings(spec: EnvSpec) -> dict[str, Any]:
     and is then paid only while they are (Christiano et al. 2017, appendix A, also remove early
     termination, because an agent can read the reward off it).
 
-    Raises:
-        ConfigError: the environment needs something that is not installed.
-
     Returns:
         keyword arguments, empty where the environment offers no such setting.
     """
     entry = spec.entry_point
     if entry is None:
         return {}
-    try:
-        maker = load_env_creator(entry) if isinstance(entry, str) else entry
-    except Exception as error:  # whatever an environment's own module does
-        raise ConfigError(
-            f"{spec.id} could not be made: {type(error).__name__}: {' '.join(str(error).split())}"
-        ) from error
+    maker = load_env_creator(entry) if isinstance(entry, str) else entry
     if "terminate_when_unhealthy" in inspect.signature(maker).parameters:
         return {"terminate_when_unhealthy": False}
     return {}

@@ -1,9 +1,11 @@
 """Makes any Gymnasium id ready for preferences."""
 
+import contextlib
 import difflib
 import importlib
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -116,7 +118,7 @@ def make_env(
     """
     spec = find_spec(env_id)
     limit = episode_steps(spec, max_episode_steps)
-    try:
+    with making(env_id):
         if fixed_horizon:
             settings = {**fixed_horizon_settings(spec), **settings}
         # Not every environment takes a render mode, so none is handed on as one.
@@ -125,11 +127,18 @@ def make_env(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", _OUT_OF_DATE)
             env = gym.make(env_id, max_episode_steps=limit, **settings)
+    return prepared(env, env_id=env_id, max_episode_steps=limit)
+
+
+@contextlib.contextmanager
+def making(env_id: str) -> Iterator[None]:
+    """Whatever an environment's own code raises, as it lacks a package, becomes a ConfigError."""
+    try:
+        yield
     except Exception as error:  # every environment fails in its own way
         raise ConfigError(
             f"{env_id} could not be made: {type(error).__name__}: {_one_line(error)}"
         ) from error
-    return prepared(env, env_id=env_id, max_episode_steps=limit)
 
 
 def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> gym.Env[Any, Any]:

@@ -233,11 +233,11 @@ class PreferenceLoop:
             pairs = strategy.select(pool, num_queries, feedback.learner, rng=rng)
             pairs = checked_pairs(pairs, len(pool), num_queries)
             left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
-            # Where windows are few, a pool has some of them more than once.
-            is_pair = (left.episode != right.episode) | (left.start != right.start)
-            is_new = heard.is_new(left, right) & is_pair
+            is_new = heard.is_new(left, right)
             if is_new.any():
                 return left[is_new], right[is_new]
+            # Where windows are few, a pool has some of them more than once.
+            is_pair = (left.episode != right.episode) | (left.start != right.start)
             if is_pair.any():
                 old = left[is_pair], right[is_pair]
         return old or (left, right)

@@ -11,7 +11,7 @@ from gymnasium.wrappers import TimeLimit
 from prefrl.agents.presets import preset_for
 from prefrl.config import RunConfig, TeacherConfig, checked
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
-from prefrl.envs.registry import episode_steps, find_spec, make_env
+from prefrl.envs.registry import episode_steps, find_spec, make_env, making
 from prefrl.errors import ConfigError
 from prefrl.feedback.teachers import TeacherSettings
 from prefrl.feedback.teachers import preset as teacher_preset
@@ -130,8 +130,9 @@ def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
     """Whether the environment would end early by itself, and was told not to."""
     if own_env is not None or not config.fixed_horizon:
         return False
-    settings = fixed_horizon_settings(find_spec(config.env))
-    asked = config.env_kwargs
+    spec, asked = find_spec(config.env), config.env_kwargs
+    with making(config.env):
+        settings = fixed_horizon_settings(spec)
     return bool(settings) and all(
         asked.get(name, value) == value for name, value in settings.items()
     )

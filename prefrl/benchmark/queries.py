@@ -128,8 +128,7 @@ def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger, envs: Iterable[str
     known = read_json(path) if path.exists() else {}
     for env in dict.fromkeys(envs):
         settings = benchmark.pool_settings(env)
-        is_there = settings.path(ledger.inputs).exists()
-        if not is_there:
+        if not settings.path(ledger.inputs).exists():
             if settings.name not in known and any(row["env"] == env for row in ledger.rows()):
                 raise StorageError(
                     f"{ledger.out} has results of {env}, but neither the pool that its cells chose "

@@ -106,10 +106,9 @@ class _Study:
         seconds = 0.0
         # Of so large a batch as the second some are new, if any pair of its candidates is; but not
         # every strategy can choose so many.
-        sizes = [num_queries, num_queries + asked, *[num_queries] * (MAX_DRAWS - 2)]
-        for draw, wanted in enumerate(sizes):
+        large = min(num_queries + asked, num_pairs(num_candidates))
+        for draw, size in enumerate([num_queries, large, *[num_queries] * (MAX_DRAWS - 2)]):
             again = f" {draw}" if draw else ""
-            size = min(wanted, num_pairs(num_candidates)) if draw else wanted
             rng = self.streams.generator(f"candidates{again}", asked)
             candidates = everything[rng.choice(len(everything), size=num_candidates, replace=False)]
             self.teacher.observe(candidates)

@@ -36,6 +36,8 @@ SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300
 needs_pyarrow = pytest.mark.skipif(
     find_spec("pyarrow") is None, reason="pyarrow is missing (prefrl[bench])"
 )
+BENCH = ["bench", "--envs", "Pendulum-v1", "--steps", "4000", "--seeds", "1"]
+BENCH += ["--budgets", "10", "15"]
 OPTIONS = {k: v for k, v in dataclasses.asdict(SMALL).items() if k != "env"}
 
 
@@ -444,8 +446,7 @@ def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    words = ["bench", "--envs", "Pendulum-v1", "--steps", "4000", "--budgets", "10", "15"]
-    words += ["--seeds", "1", "--out", "out"]
+    words = [*BENCH, "--out", "out"]
     assert main([*words, "--strategies", "uniform"]) == 0
     assert "1 cells are finished; the report is out/report.html" in capsys.readouterr().out
     (one,) = (tmp_path / "out/cells").glob("*/result.json")
@@ -481,8 +482,7 @@ def test_a_published_benchmark_takes_more_strategies_without_running_its_own_aga
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    words = ["bench", "--envs", "Pendulum-v1", "--steps", "4000", "--budgets", "10", "15"]
-    words += ["--seeds", "1", "--strategies", "uniform"]
+    words = [*BENCH, "--strategies", "uniform"]
     assert main([*words, "--out", "theirs"]) == 0
     (tmp_path / "ours").mkdir()
     for name in ("grid.json", "results.parquet"):
