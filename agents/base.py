@@ -1,4 +1,4 @@
-"""What the on-policy and the off-policy agent share: exact steps, fresh legs, swapped rewards."""
+"""What the on-policy and the off-policy agent share: exact steps, fresh phases, swapped rewards."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from prefrl.checkpoint import write_atomically
 from prefrl.errors import ConfigError
+from prefrl.records.files import write_atomically
 from prefrl.seeding import seed_global_generators
 from prefrl.types import EpisodeReturns, RewardFunction, State
 
@@ -106,7 +106,7 @@ class SB3Agent(ABC):
         self.total_steps = total_steps
         # While exploring, environments are reset after so many steps each; None leaves them alone.
         self.explore_episode_steps: int | None = None
-        # How long episodes are, by the step of the run at which a leg begins, where environments
+        # How long episodes are, by the step of the run at which a phase begins, where environments
         # are `CutEpisodes`; None leaves them alone.
         self.episode_steps: Callable[[int], int] | None = None
         changing = changing_schedules(model)
@@ -136,10 +136,10 @@ class SB3Agent(ABC):
         """Steps are taken in multiples of this: one of every environment."""
         return self.num_envs
 
-    def begin_leg(self, seed: int) -> None:
+    def begin_phase(self, seed: int) -> None:
         """Resets environments and every generator SB3 draws from.
 
-        What a leg does then depends on the saved state and the seed alone, which is what makes a
+        What a phase does then depends on the saved state and the seed alone, which is what makes a
         resumed run end as the uninterrupted one does.
         """
         env = self.model.get_env()
@@ -250,7 +250,7 @@ class SB3Agent(ABC):
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
-        """Puts back what `state` returned; goes on with `begin_leg`."""
+        """Puts back what `state` returned; goes on with `begin_phase`."""
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
         self.model.set_parameters(state["parameters"], exact_match=True)

@@ -63,14 +63,14 @@ class OffPolicyAgent(SB3Agent):
             )
         if model.optimize_memory_usage:
             raise ConfigError(
-                "optimize_memory_usage stores no next observations, and a leg ends where an "
+                "optimize_memory_usage stores no next observations, and a phase ends where an "
                 "episode does not; leave it off"
             )
         train_freq: Any = model.train_freq
         if not isinstance(train_freq, TrainFreq) or train_freq.unit != TrainFrequencyUnit.STEP:
             raise ConfigError(
-                f"train_freq is {train_freq!r}; expected a number of steps, as legs are counted in "
-                "steps, not episodes"
+                f"train_freq is {train_freq!r}; expected a number of steps, as phases are "
+                "counted in steps, not episodes"
             )
         self._train_every = int(train_freq.frequency)
         self._has_explored_only = False

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from prefrl.errors import PrefrlError
     from prefrl.loop import PreferenceLoop
     from prefrl.rewards import EnhancedRewardModel
-    from prefrl.runs import Parts, RunResult, resume, run
+    from prefrl.runs.compose import Parts, RunResult, resume, run
 
 # Imported when first asked for: torch takes seconds, and not every part of the package needs it.
 _HOMES = {

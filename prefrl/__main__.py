@@ -2,7 +2,7 @@
 
 import sys
 
-from prefrl.cli import main
+from prefrl.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

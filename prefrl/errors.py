@@ -23,3 +23,8 @@ class StorageError(PrefrlError):
 
 class DataError(PrefrlError):
     """Segments, queries or answers have the wrong shape, range or number."""
+
+
+def one_line(text: str) -> str:
+    """Joins the lines of a text, and the blanks within them, into one line."""
+    return " ".join(text.split())

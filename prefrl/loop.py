@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from prefrl.checkpoint import Checkpoints
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.metrics import JsonLinesSink, Metrics
-from prefrl.plan import Leg
+from prefrl.feedback.protocols import Teacher
+from prefrl.plan import Phase
 from prefrl.queries.base import Uniform, checked_pairs
 from prefrl.queries.coverage import farthest_points, standardised
+from prefrl.queries.predictor import Predictor, QueryStrategy
+from prefrl.records.checkpoint import Checkpoints
+from prefrl.records.metrics import JsonLinesSink, Metrics
 from prefrl.seeding import Streams
-from prefrl.segments import EpisodeStore, SegmentBatch, places_of
-from prefrl.types import Agent, EpisodeReturns, QueryStrategy, RewardLearner, State, Teacher
+from prefrl.segments import EpisodeStore, SegmentBatch, observation_embeddings
+from prefrl.types import Agent, EpisodeReturns, RewardFunction, State
 
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
@@ -29,6 +32,26 @@ MAX_QUERIES_PER_ANSWER = 20
 MAX_DRAWS = 5
 # All pairs of the pool are candidates, so its cost grows with the square of this.
 MAX_CANDIDATES = 1_000
+
+
+class RewardLearner(Predictor, Protocol):
+    """A reward model together with the way it is fitted."""
+
+    def fit(self, comparisons: Any, *, session: int) -> dict[str, float]:
+        """Fits to every comparison so far; returns figures worth logging."""
+        ...
+
+    def reward_function(self) -> RewardFunction:
+        """The present reward, ready to be put into environments."""
+        ...
+
+    def state(self) -> State:
+        """Everything needed to restore it."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Puts back what `state` returned."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +107,7 @@ class Records:
 
     Args:
         metrics: receives figures.
-        checkpoints: receives the state at the end of every leg; None keeps none.
+        checkpoints: receives the state at the end of every phase; None keeps none.
         log: cut back to the last checkpoint on resume.
         on_checkpoint: called after each.
     """
@@ -96,14 +119,14 @@ class Records:
 
 
 class PreferenceLoop:
-    """Preference-based reinforcement learning over a plan of legs (Christiano et al. 2017).
+    """Preference-based reinforcement learning over a plan of phases (Christiano et al. 2017).
 
-    A leg begins with fresh environments and fresh random streams that depend on the seed and the
-    leg's number alone; so the state saved at its end is all that a resumed run needs to go on
+    A phase begins with fresh environments and fresh random streams that depend on the seed and the
+    phase's number alone; so the state saved at its end is all that a resumed run needs to go on
     exactly as the uninterrupted one would.
 
     Args:
-        plan: the legs of the run.
+        plan: the phases of the run.
         agent: the reinforcement learner.
         store: where the agent's episodes arrive.
         streams: the run's random streams.
@@ -117,7 +140,7 @@ class PreferenceLoop:
     def __init__(
         self,
         *,
-        plan: Sequence[Leg],
+        plan: Sequence[Phase],
         agent: Agent,
         store: EpisodeStore,
         streams: Streams,
@@ -131,50 +154,52 @@ class PreferenceLoop:
         self.streams = streams
         self.feedback = feedback
         self.records = records or Records()
-        self.next_leg = 0
+        self.next_phase = 0
         self.seconds = dict.fromkeys(TIMED, 0.0)
         self.last_figures: dict[str, float] = {}
         self._has_warned = False
 
     def run(self) -> None:
         """Works through the rest of the plan."""
-        if self.next_leg == 0:  # From its first step on a run can be resumed, with these settings.
+        if (
+            self.next_phase == 0
+        ):  # From its first step on a run can be resumed, with these settings.
             self._save()
-        while self.next_leg < len(self.plan):
-            self._run_leg(self.next_leg)
-            self.next_leg += 1
+        while self.next_phase < len(self.plan):
+            self._run_phase(self.next_phase)
+            self.next_phase += 1
             self._save()
 
-    def _run_leg(self, index: int) -> None:
-        leg = self.plan[index]
-        if self.agent.num_steps != leg.start_step:
+    def _run_phase(self, index: int) -> None:
+        phase = self.plan[index]
+        if self.agent.num_steps != phase.start_step:
             raise DataError(
-                f"leg {index} starts at step {leg.start_step}, "
+                f"phase {index} starts at step {phase.start_step}, "
                 f"the agent is at {self.agent.num_steps}"
             )
-        self._begin_leg()
-        if leg.num_queries:
+        self._begin_phase()
+        if phase.num_queries:
             self._hold_session(index)
         with self._timed("rl_s"):
-            if leg.is_exploration:
-                self.agent.explore(leg.num_steps)
+            if phase.is_exploration:
+                self.agent.explore(phase.num_steps)
             else:
-                self.agent.train(leg.num_steps)
-        figures = return_figures(self.agent.pop_finished(), is_exploration=leg.is_exploration)
+                self.agent.train(phase.num_steps)
+        figures = return_figures(self.agent.pop_finished(), is_exploration=phase.is_exploration)
         if self.feedback is not None:
             self._warn_of_early_ends(figures)
-            figures |= _answer_counts(heard_by(self.feedback.dataset, index))
+            figures |= _answer_counts(asked_up_to(self.feedback.dataset, index))
         self._write(figures)
 
-    def _begin_leg(self) -> None:
-        self.agent.begin_leg(self.streams.integer("agent", self.next_leg))
+    def _begin_phase(self) -> None:
+        self.agent.begin_phase(self.streams.integer("agent", self.next_phase))
 
     def _hold_session(self, index: int) -> None:
         feedback = self.feedback
         assert feedback is not None
         with self._timed("query_s"):
             figures = self._ask(feedback, index)
-        dataset = heard_by(feedback.dataset, index)
+        dataset = asked_up_to(feedback.dataset, index)
         if dataset.num_answers == 0:
             raise DataError(
                 f"the teacher has skipped every query so far ({dataset.num_skips}); "
@@ -192,12 +217,12 @@ class PreferenceLoop:
         """Asks until the plan's answers are there; those on disk from before a kill count."""
         dataset, settings = feedback.dataset, feedback.settings
         figures = feedback.teacher.observe(self._sample("observe", index, settings.min_candidates))
-        before = heard_by(dataset, index - 1)
+        before = asked_up_to(dataset, index - 1)
         strategy = feedback.strategy if len(before) else Uniform()
-        planned = sum(leg.num_queries for leg in self.plan[: index + 1])
+        planned = sum(phase.num_queries for phase in self.plan[: index + 1])
         patience = len(before) + MAX_QUERIES_PER_ANSWER * max(planned - before.num_answers, 0)
         while True:
-            heard = heard_by(dataset, index)
+            heard = asked_up_to(dataset, index)
             # Streams count in queries, so they go on after a kill as if nothing had happened.
             asked = len(heard)
             missing = min(planned - heard.num_answers, patience - asked)
@@ -249,7 +274,7 @@ class PreferenceLoop:
         if factor == 1:
             return pool
         rng = self.streams.generator(f"spread{again}", asked)
-        places = standardised(places_of(pool.observations))
+        places = standardised(observation_embeddings(pool.observations))
         return pool[farthest_points(places, size, rng=rng)]
 
     def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
@@ -289,20 +314,22 @@ class PreferenceLoop:
         with self._timed("checkpoint_s"):
             # Only a reset brings what unfinished episodes hold into the store: before it is saved,
             # as a run that is resumed would not have those steps to ask about.
-            self._begin_leg()
+            self._begin_phase()
             self.records.checkpoints.save(self.agent.num_steps, self.state())
         if self.records.on_checkpoint is not None:
             self.records.on_checkpoint()
 
     def state(self) -> State:
-        """Everything needed to go on at the next leg; answers have a file of their own."""
+        """Everything needed to go on at the next phase; answers have a file of their own."""
         feedback, log = self.feedback, self.records.log
         return {
-            "next_leg": self.next_leg,
+            "next_phase": self.next_phase,
             "agent": self.agent.state(),
             "store": self.store.state(),
             "learner": feedback.learner.state() if feedback else None,
-            "num_queries": len(heard_by(feedback.dataset, self.next_leg - 1)) if feedback else 0,
+            "num_queries": len(asked_up_to(feedback.dataset, self.next_phase - 1))
+            if feedback
+            else 0,
             "seconds": dict(self.seconds),
             "wall_s": self.records.metrics.wall_s,
             "last_figures": dict(self.last_figures),
@@ -316,7 +343,7 @@ class PreferenceLoop:
             DataError: answers that the checkpoint knows of are missing.
         """
         feedback = self.feedback
-        self.next_leg = int(state["next_leg"])
+        self.next_phase = int(state["next_phase"])
         self.agent.restore(state["agent"])
         self.store.restore(state["store"])
         if feedback is not None:
@@ -334,7 +361,7 @@ class PreferenceLoop:
             self.records.log.truncate(int(state["log_position"]))
 
 
-def heard_by(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
+def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
     """What had been asked when a session ended.
 
     It is all there is, unless the run was resumed from a checkpoint before its newest: the answers
@@ -348,23 +375,24 @@ def _answer_counts(dataset: PreferenceDataset) -> dict[str, float]:
     return {"num_answers": dataset.num_answers, "num_skips": dataset.num_skips}
 
 
-def _check_plan(plan: Sequence[Leg], *, has_teacher: bool) -> None:
+def _check_plan(plan: Sequence[Phase], *, has_teacher: bool) -> None:
     """Refuses a plan by which the agent would train before there is a reward to train on."""
     has_asked = False
-    for index, leg in enumerate(plan):
-        has_asked |= leg.num_queries > 0
-        if leg.num_queries and not has_teacher:
-            raise ConfigError(f"leg {index} has queries, but there is no teacher to ask")
-        if has_teacher and not has_asked and not leg.is_exploration:
+    for index, phase in enumerate(plan):
+        has_asked |= phase.num_queries > 0
+        if phase.num_queries and not has_teacher:
+            raise ConfigError(f"phase {index} has queries, but there is no teacher to ask")
+        if has_teacher and not has_asked and not phase.is_exploration:
             raise ConfigError(
-                f"leg {index} trains before the first queries; let it explore, or ask at its start"
+                f"phase {index} trains before the first queries; let it explore, or ask at "
+                "its start"
             )
 
 
 def return_figures(
     episodes: Sequence[EpisodeReturns], *, is_exploration: bool = False
 ) -> dict[str, float]:
-    """Mean returns of the episodes that ended in a leg; NaN where none did."""
+    """Mean returns of the episodes that ended in a phase; NaN where none did."""
     true = np.array([episode.true_return for episode in episodes])
     learned = np.array([episode.learned_return for episode in episodes])
     some = len(episodes) > 0

@@ -17,7 +17,7 @@ GROWING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Leg:
+class Phase:
     """A stretch of a run between two checkpoints.
 
     Args:
@@ -67,8 +67,8 @@ def plan_run(
     queries: QueryConfig,
     checkpoint_every: int,
     multiple: int,
-) -> tuple[Leg, ...]:
-    """Lays a run out as legs whose steps and queries sum to `steps` and `budget` exactly.
+) -> tuple[Phase, ...]:
+    """Lays a run out as phases whose steps and queries sum to `steps` and `budget` exactly.
 
     Args:
         steps: environment steps in all.
@@ -77,8 +77,8 @@ def plan_run(
         queries: how they are spread over the run; `num_sessions` is decided. Sessions that would
             fall on the same step are one, and none is held at the very end, so that a short run may
             have fewer.
-        checkpoint_every: no leg is longer than this, rounded down to the multiple (at least one).
-        multiple: steps that are taken at once; every leg takes a multiple of it.
+        checkpoint_every: no phase is longer than this, rounded down to the multiple (at least one).
+        multiple: steps that are taken at once; every phase takes a multiple of it.
 
     Raises:
         ConfigError: the numbers do not fit each other.
@@ -116,13 +116,13 @@ def plan_run(
         sizes = session_sizes(when.tolist(), budget, queries.schedule, queries.initial_fraction)
         marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}
     longest = max(checkpoint_every // multiple, 1) * multiple
-    legs = []
+    phases = []
     for start, end in itertools.pairwise([*sorted(marks), steps]):
         for begin in range(start, end, longest):
             num_queries = marks[start] if begin == start else 0
             size = min(longest, end - begin)
-            legs.append(Leg(begin, size, num_queries, is_exploration=begin < explore_steps))
-    return tuple(legs)
+            phases.append(Phase(begin, size, num_queries, is_exploration=begin < explore_steps))
+    return tuple(phases)
 
 
 def growing_episode(step: int, *, first: int, whole: int, total_steps: int) -> int:

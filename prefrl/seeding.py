@@ -46,7 +46,7 @@ def seed_global_generators(seed: int) -> None:
     """Seeds Python's, NumPy's and torch's global generators.
 
     Stable-Baselines3 samples actions and minibatches from them; nothing else in prefrl does. Called
-    at the start of every leg of a run.
+    at the start of every phase of a run.
     """
     random.seed(seed)
     np.random.seed(seed)

@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Episode:
-    """One rollout from reset to termination, truncation or the end of a leg.
+    """One rollout from reset to termination, truncation or the end of a phase.
 
     Args:
         observations: (L, O) float32, raw, each seen *before* the action of its row.
@@ -257,6 +257,6 @@ class EpisodeStore:
                 self.add(Episode(obs, actions, rewards, states, bool(is_complete)))
 
 
-def places_of(observations: FloatArray) -> FloatArray:
+def observation_embeddings(observations: FloatArray) -> FloatArray:
     """(S, T, O) -> (S, 2 O) where segments lie: their mean observation, and the last one."""
     return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)

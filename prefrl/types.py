@@ -10,13 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.segments import FloatArray, SegmentBatch
+from prefrl.segments import FloatArray
 
 State = dict[str, Any]
 """A tree of dicts and lists whose leaves are arrays, numbers, strings, booleans or None."""
-
-Pairs = NDArray[np.int64]
-"""(B, 2) indices into a pool of segments: left, right."""
 
 
 @dataclass(frozen=True)
@@ -51,78 +48,6 @@ class RewardFunction(Protocol):
         ...
 
 
-class Predictor(Protocol):
-    """What a query strategy may ask of a reward model."""
-
-    def score_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, K) each head's reward summed over each segment, in nats."""
-        ...
-
-    def embed_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, D) where segments lie in its feature space, at unit length."""
-        ...
-
-    def asked_embeddings(self) -> FloatArray:
-        """(M, D) where those lie that it remembers having been asked about; M may be 0."""
-        ...
-
-    def asked_places(self) -> FloatArray:
-        """(M, 2 O) mean and last observation, raw, of all segments asked about.
-
-        M may be 0, or more than those above.
-        """
-        ...
-
-
-class QueryStrategy(Protocol):
-    """Chooses which pairs of a pool are put to the teacher."""
-
-    def select(
-        self,
-        pool: SegmentBatch,
-        num_queries: int,
-        predictor: Predictor,
-        *,
-        rng: np.random.Generator,
-    ) -> Pairs:
-        """(num_queries, 2) distinct pairs, none of a segment with itself."""
-        ...
-
-
-class Teacher(Protocol):
-    """Whoever answers: a person or a simulation."""
-
-    def observe(self, pool: SegmentBatch) -> dict[str, float]:
-        """Shows the present candidates before a session; returns figures worth logging."""
-        ...
-
-    def answer(
-        self, left: SegmentBatch, right: SegmentBatch, *, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """(B,) 1 left, 0 right, 0.5 tie, NaN skipped."""
-        ...
-
-
-class RewardLearner(Predictor, Protocol):
-    """A reward model together with the way it is fitted."""
-
-    def fit(self, comparisons: Any, *, session: int) -> dict[str, float]:
-        """Fits to every comparison so far; returns figures worth logging."""
-        ...
-
-    def reward_function(self) -> RewardFunction:
-        """The present reward, ready to be put into environments."""
-        ...
-
-    def state(self) -> State:
-        """Everything needed to restore it."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Puts back what `state` returned."""
-        ...
-
-
 class Agent(Protocol):
     """A reinforcement learner behind vector environments whose reward can be replaced."""
 
@@ -131,7 +56,7 @@ class Agent(Protocol):
         """Environment steps taken so far, over all environments."""
         ...
 
-    def begin_leg(self, seed: int) -> None:
+    def begin_phase(self, seed: int) -> None:
         """Resets environments and every generator the learner draws from."""
         ...
 
@@ -156,7 +81,7 @@ class Agent(Protocol):
         ...
 
     def state(self) -> State:
-        """Everything needed to restore it at the start of a leg."""
+        """Everything needed to restore it at the start of a phase."""
         ...
 
     def restore(self, state: State) -> None:

@@ -139,7 +139,7 @@ def run_imitation(job: Job) -> dict[str, Any]:
 
     from prefrl.agents.factory import make_model
     from prefrl.envs.registry import make_env
-    from prefrl.evaluation import evaluate
+    from prefrl.runs.evaluation import evaluate
 
     stopwatch = Stopwatch()
     rng = np.random.default_rng(job.seed)
@@ -339,7 +339,7 @@ def line(title: str, pair: dict[str, Any], *arms: str) -> str:
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the figures were measured with, and on."""
-    from prefrl.summary import version_of
+    from prefrl.records.versions import version_of
 
     return {
         "env": ENV,

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.checkpoint import write_text_atomically
-from prefrl.metrics import read_metrics
-from prefrl.plots import plot_arms
+from prefrl.media.plots import plot_arms
+from prefrl.records.files import write_text_atomically
+from prefrl.records.metrics import read_metrics
 
 PAGE = Path("docs/benchmarks/learning.md")
 RESULTS = Path("docs/benchmarks/learning")

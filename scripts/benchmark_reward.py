@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from prefrl.benchmark.command_line import OneLineParser, number_above_0
-from prefrl.benchmark.recorded import Recorded, load
-from prefrl.benchmark.reward_models import (
+from lab.command_line import OneLineParser, number_above_0
+from lab.recorded import Recorded, load
+from lab.reward_models import (
     MEASURES,
     MODELS,
     Outcome,
@@ -38,11 +38,11 @@ from prefrl.benchmark.reward_models import (
     tasks_of,
     use_one_thread,
 )
-from prefrl.benchmark.variants import WITH, WITHOUT
-from prefrl.checkpoint import write_text_atomically
+from lab.variants import WITH, WITHOUT
 from prefrl.errors import PrefrlError, StorageError
-from prefrl.plots import plot_reliability
-from prefrl.rewards.calibration import reliability_bins
+from prefrl.media.plots import plot_reliability
+from prefrl.records.files import write_text_atomically
+from prefrl.rewards.calibration.probabilities import reliability_bins
 
 # Read by the numerical libraries of a worker when it starts.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

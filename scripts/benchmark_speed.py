@@ -44,7 +44,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prefrl.benchmark.command_line import OneLineParser, number_above_0
+from lab.command_line import OneLineParser, number_above_0
 
 PACKAGES = ("imitation", "prefrl", "torch", "numpy", "gymnasium", "stable-baselines3")
 
@@ -87,10 +87,10 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
     from tqdm import tqdm
 
-    from prefrl.benchmark import speed
-    from prefrl.benchmark.choosing import choosing_results, choosing_workloads
-    from prefrl.benchmark.recording import recording_overhead
-    from prefrl.benchmark.workloads import Material, our_workloads
+    from lab import speed
+    from lab.choosing import choosing_results, choosing_workloads
+    from lab.recording import recording_overhead
+    from lab.workloads import Material, our_workloads
 
     torch.set_num_threads(arguments.threads)
     sizes = speed.CHOOSING if arguments.strategies else speed.Sizes()
@@ -103,7 +103,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "imitation": [],
     }
     if arguments.against == "imitation":
-        from prefrl.benchmark.imitation_workloads import their_workloads
+        from lab.imitation_workloads import their_workloads
 
         tasks = {one.task for one in workloads["prefrl"]}
         theirs = their_workloads(material, sizes)
@@ -138,7 +138,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
-    from prefrl.summary import version_of
+    from prefrl.records.versions import version_of
 
     cpu_info = Path("/proc/cpuinfo")
     lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
@@ -154,8 +154,8 @@ def machine() -> dict[str, Any]:
 
 def shown(results: dict[str, Any]) -> list[str]:
     """The results as lines of text."""
-    from prefrl.benchmark.choosing import choosing_table
-    from prefrl.benchmark.speed import table
+    from lab.choosing import choosing_table
+    from lab.speed import table
 
     settings = results["settings"]
     threads = f"{settings['threads']} thread{'s' if settings['threads'] > 1 else ''}"
@@ -179,8 +179,8 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = arguments_of(words)
     results = measured(arguments)
 
-    from prefrl.checkpoint import write_text_atomically
     from prefrl.errors import PrefrlError
+    from prefrl.records.files import write_text_atomically
 
     print("\n".join(shown(results)))
     try:

@@ -19,7 +19,9 @@ from typing import Any
 _SERVER = multiprocessing.get_context("forkserver")
 # What a run imports on its way takes seconds, too.
 _ON_THE_WAY = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.backends.backend_agg"]
-_SERVER.set_forkserver_preload(["prefrl.runs", "prefrl.cli", "tests.own_envs", *_ON_THE_WAY])
+_SERVER.set_forkserver_preload(
+    ["prefrl.runs.compose", "prefrl.cli.main", "tests.own_envs", *_ON_THE_WAY]
+)
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 120.0
 _numbers = itertools.count()
@@ -151,7 +153,7 @@ def _command(
         os.dup2(_new_file(output.with_suffix(suffix)), stream)
     os.chdir(folder)
     os.environ.update(environ)
-    from prefrl.cli import main
+    from prefrl.cli.main import main
 
     _watch_files(folder, _new_file(output.with_suffix(".files")), kill_at_file)
     if before is not None:

@@ -3,7 +3,7 @@
 import pytest
 
 from prefrl import QueryConfig, RunConfig, TeacherConfig, run
-from prefrl.metrics import read_metrics
+from prefrl.records.metrics import read_metrics
 from tests import tiny_runs
 
 PPO_SETTINGS = {"n_steps": 64, "batch_size": 64, "gamma": 0.9, "learning_rate": 1e-3}

@@ -12,7 +12,6 @@ from stable_baselines3 import PPO
 
 from prefrl import PreferenceLoop, QueryConfig, RewardConfig
 from prefrl.agents import OnPolicyAgent
-from prefrl.checkpoint import Checkpoints
 from prefrl.envs import make_vec_env
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
@@ -22,15 +21,16 @@ from prefrl.loop import (
     Feedback,
     Records,
     SessionSettings,
-    heard_by,
+    asked_up_to,
     return_figures,
 )
-from prefrl.metrics import JsonLinesSink, Metrics, read_metrics
-from prefrl.plan import Leg, plan_run
+from prefrl.plan import Phase, plan_run
 from prefrl.queries import Uniform, make_strategy, standardised
+from prefrl.records.checkpoint import Checkpoints
+from prefrl.records.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import Streams
-from prefrl.segments import EpisodeStore, places_of
+from prefrl.segments import EpisodeStore, observation_embeddings
 from prefrl.types import EpisodeReturns
 from tests import linear_task
 from tests.own_envs import PointMass
@@ -44,7 +44,7 @@ PLAN = plan_run(
     checkpoint_every=200,
     multiple=2,
 )
-SESSIONS = [leg.num_queries for leg in PLAN if leg.num_queries]
+SESSIONS = [phase.num_queries for phase in PLAN if phase.num_queries]
 
 
 class Oracle(SyntheticTeacher):
@@ -96,7 +96,7 @@ class Workshop:
     teacher: Any = field(default_factory=Oracle)
     strategy: Any = field(default_factory=Uniform)
     make_learner: Any = RewardTrainer
-    plan: Sequence[Leg] = PLAN
+    plan: Sequence[Phase] = PLAN
     segment_length: int = 10
     spread_factor: int = 3
     log: JsonLinesSink | None = None
@@ -177,7 +177,7 @@ def test_it_takes_exactly_the_planned_steps_and_asks_for_exactly_the_budget(work
     assert workshop.agent.num_steps == STEPS
     assert workshop.feedback.dataset.num_answers == BUDGET
     assert [sum(asked) for asked in workshop.teacher.asked] == SESSIONS
-    assert loop.next_leg == len(PLAN)
+    assert loop.next_phase == len(PLAN)
 
 
 def test_running_it_again_does_nothing(workshop):
@@ -191,10 +191,10 @@ def test_running_it_again_does_nothing(workshop):
 def test_every_session_sets_the_reward_and_relabels_before_the_agent_trains(workshop):
     workshop.build().run()
     expected = []
-    for leg in PLAN:
-        if leg.num_queries:
+    for phase in PLAN:
+        if phase.num_queries:
             expected += ["set_reward", "relabel"]
-        expected.append("explore" if leg.is_exploration else "train")
+        expected.append("explore" if phase.is_exploration else "train")
     diary = workshop.agent.diary
     assert [name for name, _ in diary] == expected
     rewards = [given for name, given in diary if name in ("set_reward", "relabel")]
@@ -278,8 +278,10 @@ def test_a_query_is_not_put_a_second_time(open_workshop):
 def test_where_there_is_nothing_new_to_ask_old_queries_are_put_again(workshop):
     workshop.segment_length = 30
     workshop.plan = (
-        Leg(0, 60, is_exploration=True),  # a whole episode of each environment: one pair of windows
-        Leg(60, 60, num_queries=3),
+        Phase(
+            0, 60, is_exploration=True
+        ),  # a whole episode of each environment: one pair of windows
+        Phase(60, 60, num_queries=3),
     )
     workshop.build().run()
     asked = windows_of(workshop.feedback.dataset)
@@ -316,7 +318,7 @@ class Measuring(Uniform):
         self.gaps = []
 
     def select(self, pool, num_queries, predictor, *, rng):
-        points = standardised(places_of(pool.observations))
+        points = standardised(observation_embeddings(pool.observations))
         distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
         np.fill_diagonal(distances, np.inf)
         self.gaps.append(float(distances.min()))
@@ -496,13 +498,17 @@ def test_a_checkpoint_whose_answers_are_gone_is_refused(workshop):
 @pytest.mark.parametrize(
     ("plan", "has_feedback", "expected"),
     [
-        ([Leg(0, 100)], True, "leg 0 trains before the first queries; let it explore"),
+        ([Phase(0, 100)], True, "phase 0 trains before the first queries; let it explore"),
         (
-            [Leg(0, 100, is_exploration=True), Leg(100, 100), Leg(200, 100, num_queries=5)],
+            [Phase(0, 100, is_exploration=True), Phase(100, 100), Phase(200, 100, num_queries=5)],
             True,
-            "leg 1 trains before the first queries",
+            "phase 1 trains before the first queries",
         ),
-        ([Leg(0, 100, num_queries=5)], False, "leg 0 has queries, but there is no teacher to ask"),
+        (
+            [Phase(0, 100, num_queries=5)],
+            False,
+            "phase 0 has queries, but there is no teacher to ask",
+        ),
     ],
 )
 def test_a_plan_that_would_train_on_nothing_is_refused_at_once(
@@ -513,9 +519,9 @@ def test_a_plan_that_would_train_on_nothing_is_refused_at_once(
         workshop.build(has_feedback=has_feedback)
 
 
-def test_a_leg_that_does_not_begin_where_the_agent_is_is_refused(workshop):
-    workshop.plan = [Leg(50, 100, is_exploration=True)]
-    with pytest.raises(DataError, match="leg 0 starts at step 50, the agent is at 0"):
+def test_a_phase_that_does_not_begin_where_the_agent_is_is_refused(workshop):
+    workshop.plan = [Phase(50, 100, is_exploration=True)]
+    with pytest.raises(DataError, match="phase 0 starts at step 50, the agent is at 0"):
         workshop.build().run()
 
 
@@ -550,7 +556,7 @@ def test_episodes_that_end_at_their_time_limit_are_not_warned_of(workshop):
         workshop.build().run()
 
 
-def test_the_figures_of_a_leg_are_means_over_its_episodes():
+def test_the_figures_of_a_phase_are_means_over_its_episodes():
     episodes = [
         EpisodeReturns(true_return=2.0, learned_return=5.0, length=10, is_terminated=True),
         EpisodeReturns(true_return=4.0, learned_return=7.0, length=30, is_terminated=False),
@@ -569,7 +575,7 @@ def test_while_exploring_there_is_no_learned_return():
     assert math.isnan(return_figures([episode], is_exploration=True)["learned_return"])
 
 
-def test_a_leg_in_which_no_episode_ended_has_no_returns():
+def test_a_phase_in_which_no_episode_ended_has_no_returns():
     figures = return_figures([])
     assert math.isnan(figures["true_return"])
     assert math.isnan(figures["true_return_std"])
@@ -584,8 +590,8 @@ def test_heard_by_keeps_the_sessions_up_to_one():
         left, right = linear_task.segments(num, rng=rng), linear_task.segments(num, rng=rng)
         answers = linear_task.oracle(left, right)
         dataset.add(left, right, answers, session=session, rng=rng)
-    assert [len(heard_by(dataset, session)) for session in range(6)] == [0, 3, 3, 3, 5, 5]
-    assert heard_by(dataset, 4) is dataset
+    assert [len(asked_up_to(dataset, session)) for session in range(6)] == [0, 3, 3, 3, 5, 5]
+    assert asked_up_to(dataset, 4) is dataset
 
 
 @pytest.mark.parametrize(

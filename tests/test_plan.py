@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from prefrl.config import QueryConfig, ScheduleName
 from prefrl.errors import ConfigError
-from prefrl.plan import Leg, growing_episode, plan_run, session_sizes
+from prefrl.plan import Phase, growing_episode, plan_run, session_sizes
 
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 
-def plan(**changes: Any) -> tuple[Leg, ...]:
+def plan(**changes: Any) -> tuple[Phase, ...]:
     """1,000 steps, 100 of them exploration, 60 answers in 4 sessions; changed as told."""
     queries = QueryConfig(
         num_sessions=4, schedule="constant", session_spacing=1.0, last_session_at=0.7
@@ -26,9 +26,9 @@ def plan(**changes: Any) -> tuple[Leg, ...]:
     return plan_run(queries=queries, **{**usual, "multiple": 1, **changes})
 
 
-def sessions(legs: Sequence[Leg]) -> list[tuple[int, int]]:
+def sessions(phases: Sequence[Phase]) -> list[tuple[int, int]]:
     """(step, answers) of every session."""
-    return [(leg.start_step, leg.num_queries) for leg in legs if leg.num_queries]
+    return [(phase.start_step, phase.num_queries) for phase in phases if phase.num_queries]
 
 
 class TestSessionSizes:
@@ -82,39 +82,39 @@ class TestPlan:
     def test_a_run_is_laid_out_as_computed_by_hand(self):
         # Sessions at 100, 300, 500 and 700: a fifth of 60 at first, then 48 / 3 each.
         assert plan() == (
-            Leg(0, 100, is_exploration=True),
-            Leg(100, 200, num_queries=12),
-            Leg(300, 200, num_queries=16),
-            Leg(500, 200, num_queries=16),
-            Leg(700, 300, num_queries=16),
+            Phase(0, 100, is_exploration=True),
+            Phase(100, 200, num_queries=12),
+            Phase(300, 200, num_queries=16),
+            Phase(500, 200, num_queries=16),
+            Phase(700, 300, num_queries=16),
         )
 
-    def test_long_legs_are_cut_for_checkpoints_and_ask_once(self):
+    def test_long_phases_are_cut_for_checkpoints_and_ask_once(self):
         assert plan(checkpoint_every=120)[1:4] == (
-            Leg(100, 120, num_queries=12),
-            Leg(220, 80),
-            Leg(300, 120, num_queries=16),
+            Phase(100, 120, num_queries=12),
+            Phase(220, 80),
+            Phase(300, 120, num_queries=16),
         )
         assert plan(checkpoint_every=60)[:2] == (
-            Leg(0, 60, is_exploration=True),
-            Leg(60, 40, is_exploration=True),
+            Phase(0, 60, is_exploration=True),
+            Phase(60, 40, is_exploration=True),
         )
 
     def test_checkpoints_are_cut_at_multiples_of_the_environments(self):
-        legs = plan(multiple=8, checkpoint_every=100)
-        assert {leg.num_steps % 8 for leg in legs} == {0}
-        assert max(leg.num_steps for leg in legs) == 96
+        phases = plan(multiple=8, checkpoint_every=100)
+        assert {phase.num_steps % 8 for phase in phases} == {0}
+        assert max(phase.num_steps for phase in phases) == 96
 
     def test_checkpoints_closer_than_one_stride_come_after_every_stride(self):
-        assert {leg.num_steps for leg in plan(multiple=50, checkpoint_every=3)} == {50}
+        assert {phase.num_steps for phase in plan(multiple=50, checkpoint_every=3)} == {50}
 
     def test_without_exploration_nothing_is_asked(self):
-        assert plan(explore_steps=0, checkpoint_every=600) == (Leg(0, 600), Leg(600, 400))
+        assert plan(explore_steps=0, checkpoint_every=600) == (Phase(0, 600), Phase(600, 400))
 
     def test_exploration_is_rounded_up_to_whole_strides(self):
-        legs = plan(multiple=8, explore_steps=97)
-        assert legs[0] == Leg(0, 104, is_exploration=True)
-        assert sessions(legs)[0] == (104, 12)
+        phases = plan(multiple=8, explore_steps=97)
+        assert phases[0] == Phase(0, 104, is_exploration=True)
+        assert sessions(phases)[0] == (104, 12)
 
     def test_one_session_asks_for_everything_after_exploration(self):
         assert sessions(plan(num_sessions=1)) == [(100, 60)]
@@ -127,8 +127,8 @@ class TestPlan:
         assert [num for _, num in sessions(early)] == [num for _, num in sessions(plan())]
 
     def test_sessions_that_would_fall_on_one_step_become_one(self):
-        legs = plan(multiple=500, explore_steps=500, num_sessions=20, last_session_at=1.0)
-        assert sessions(legs) == [(500, 60)]
+        phases = plan(multiple=500, explore_steps=500, num_sessions=20, last_session_at=1.0)
+        assert sessions(phases) == [(500, 60)]
 
     def test_a_budget_of_one_is_one_answer_in_the_first_session(self):
         assert sessions(plan(budget=1, num_sessions=20)) == [(100, 1)]
@@ -163,7 +163,7 @@ class TestPlan:
     ):  # fmt: skip
         steps = strides * multiple
         explore_steps = int(explore * (steps - multiple))
-        legs = plan_run(
+        phases = plan_run(
             steps=steps,
             explore_steps=explore_steps,
             budget=budget,
@@ -176,21 +176,21 @@ class TestPlan:
             checkpoint_every=checkpoint_every,
             multiple=multiple,
         )
-        assert legs[0].start_step == 0
-        assert legs[-1].start_step + legs[-1].num_steps == steps
-        for one, following in itertools.pairwise(legs):
+        assert phases[0].start_step == 0
+        assert phases[-1].start_step + phases[-1].num_steps == steps
+        for one, following in itertools.pairwise(phases):
             assert one.start_step + one.num_steps == following.start_step
-        for leg in legs:
-            assert leg.num_steps > 0
-            assert leg.num_steps % multiple == 0
-            assert leg.num_steps <= max(checkpoint_every, multiple)
-            assert not (leg.is_exploration and leg.num_queries)
-        explored = sum(leg.num_steps for leg in legs if leg.is_exploration)
+        for phase in phases:
+            assert phase.num_steps > 0
+            assert phase.num_steps % multiple == 0
+            assert phase.num_steps <= max(checkpoint_every, multiple)
+            assert not (phase.is_exploration and phase.num_queries)
+        explored = sum(phase.num_steps for phase in phases if phase.is_exploration)
         assert explore_steps <= explored < explore_steps + multiple
-        assert [leg.is_exploration for leg in legs] == sorted(
-            (leg.is_exploration for leg in legs), reverse=True
+        assert [phase.is_exploration for phase in phases] == sorted(
+            (phase.is_exploration for phase in phases), reverse=True
         )
-        asked = sessions(legs)
+        asked = sessions(phases)
         assert sum(num for _, num in asked) == (budget if explore_steps else 0)
         assert len(asked) <= num_sessions
         if asked:

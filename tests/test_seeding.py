@@ -121,4 +121,4 @@ class TestGlobalGenerators:
     @pytest.mark.usefixtures("keep_global_generators")
     def test_seeds_that_integer_gives_are_accepted(self):
         for index in range(20):
-            seed_global_generators(Streams(0).integer("leg", index))
+            seed_global_generators(Streams(0).integer("phase", index))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.checkpoint import write_atomically
 from prefrl.errors import DataError, StorageError
+from prefrl.records.files import write_atomically
 from prefrl.segments import FloatArray, SegmentBatch
 
 # What damaged or foreign bytes make zipfile and NumPy raise, and ours where the arrays do not fit.

@@ -13,9 +13,9 @@ import numpy as np
 from prefrl.errors import ConfigError, DataError
 from prefrl.queries.acquisitions import ACQUISITIONS, Acquisition
 from prefrl.queries.candidates import Candidates
+from prefrl.queries.predictor import Pairs, Predictor, QueryStrategy
 from prefrl.queries.selectors import SELECTORS, Selector
 from prefrl.segments import SegmentBatch
-from prefrl.types import Pairs, Predictor, QueryStrategy
 
 STRATEGIES: dict[str, Callable[[], QueryStrategy]] = {}
 """Strategies that are no acquisition with a selector, by name."""

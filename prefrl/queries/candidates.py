@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.queries.coverage import standardised
-from prefrl.segments import FloatArray, SegmentBatch, places_of
-from prefrl.types import Predictor
+from prefrl.queries.predictor import Predictor
+from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
 
 
 @dataclass
@@ -52,7 +52,10 @@ class Candidates:
 
         In one unit, each dim's spread over both together.
         """
-        pool, asked = places_of(self.segments.observations), self.predictor.asked_places()
+        pool, asked = (
+            observation_embeddings(self.segments.observations),
+            self.predictor.asked_observation_embeddings(),
+        )
         points = standardised(np.concatenate([pool, asked]) if len(asked) else pool)
         return points[: len(pool)], points[len(pool) :]
 

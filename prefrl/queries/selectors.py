@@ -16,8 +16,8 @@ from scipy.spatial import ConvexHull, QhullError
 from prefrl.queries.acquisitions import Values
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.naming import into
+from prefrl.queries.predictor import Pairs
 from prefrl.segments import FloatArray
-from prefrl.types import Pairs
 
 Selector = Callable[[Values, Candidates, int], Pairs]
 

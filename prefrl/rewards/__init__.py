@@ -1,11 +1,8 @@
-"""The reward model and how it is fitted."""
+"""The reward model, how it is fitted, and how far its probabilities can be trusted."""
 
-from prefrl.rewards.building import build_model
-from prefrl.rewards.conformal import ScoreInterval, score_interval
-from prefrl.rewards.inference import ModelReward
-from prefrl.rewards.model import EnhancedRewardModel
-from prefrl.rewards.model_config import RewardModelConfig
-from prefrl.rewards.trainer import RewardTrainer
+from prefrl.rewards.calibration.conformal import ScoreInterval, score_interval
+from prefrl.rewards.fitting import RewardTrainer, build_model
+from prefrl.rewards.model import EnhancedRewardModel, ModelReward, RewardModelConfig
 
 __all__ = [
     "EnhancedRewardModel",

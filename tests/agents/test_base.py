@@ -42,9 +42,9 @@ def test_every_step_of_the_environments_is_told(algorithm):
     settings = SMALL_PPO if algorithm == "ppo" else SMALL_SAC
     model = make_model(algorithm, stack(2), settings, seed=0, device="cpu")
     agent = make_agent(model, on_step=told.append)
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(20)
-    agent.begin_leg(1)
+    agent.begin_phase(1)
     agent.train(20)
     assert told == list(range(2, 41, 2))
 
@@ -59,7 +59,7 @@ def test_steps_that_cannot_be_taken_exactly_are_refused_before_the_first(
     algorithm, settings, stride, method, num_steps
 ):
     agent = make_agent(make_model(algorithm, stack(2), settings, seed=0, device="cpu"))
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     with pytest.raises(ConfigError, match=f"^{num_steps} steps .* multiple of {stride} "):
         getattr(agent, method)(num_steps)
     assert agent.num_steps == 0
@@ -73,7 +73,7 @@ def test_a_schedule_runs_once_over_the_whole_run():
         total_steps=200,
     )
     for seed in range(2):
-        agent.begin_leg(seed)
+        agent.begin_phase(seed)
         for _ in range(2):
             agent.train(40)
             rates.append(agent.model.policy.optimizer.param_groups[0]["lr"])
@@ -87,7 +87,7 @@ def test_a_schedule_whose_end_nobody_said_is_refused_by_name():
 
 def test_an_agent_leaves_nothing_of_itself_on_the_model_it_saves(tmp_path):
     agent = make_agent(ppo(stack(1)), on_step=lambda step: None, total_steps=100)
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.train(20)
     agent.save_policy(tmp_path / "policy.zip")
     loaded = PPO.load(tmp_path / "policy.zip", device="cpu")
@@ -97,7 +97,7 @@ def test_an_agent_leaves_nothing_of_itself_on_the_model_it_saves(tmp_path):
 
 def test_an_environment_that_goes_wrong_leaves_the_model_whole(tmp_path):
     agent = make_agent(ppo(stack_of(lambda: Failing("raises"))))
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     with pytest.raises(EnvironmentFault, match="Failing failed in a step"):
         agent.train(20)
     agent.save_policy(tmp_path / "policy.zip")
@@ -116,7 +116,7 @@ def test_a_policy_that_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_
 def test_a_silent_model_leaves_no_folders_behind(tmp_path, monkeypatch):
     monkeypatch.setenv("SB3_LOGDIR", str(tmp_path / "logs"))
     agent = make_agent(ppo(stack(1)))
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.train(100)
     assert not (tmp_path / "logs").exists()
 
@@ -128,19 +128,19 @@ def test_a_logger_of_ones_own_stays():
     assert make_agent(model).model.logger is own
 
 
-def test_a_fresh_leg_starts_fresh_episodes():
+def test_a_fresh_phase_starts_fresh_episodes():
     agent = make_agent(ppo(stack(1)))
     for seed in (0, 1):
-        agent.begin_leg(seed)
+        agent.begin_phase(seed)
         agent.train(20)
-    assert agent.pop_finished() == []  # Each leg cut its episode of 25 steps short.
+    assert agent.pop_finished() == []  # Each phase cut its episode of 25 steps short.
     agent.train(10)
     assert [episode.length for episode in agent.pop_finished()] == [25]
 
 
 def test_a_new_reward_holds_from_the_next_step_on_in_both_returns():
     agent = make_agent(make_model("sac", stack(1), SMALL_SAC, seed=0, device="cpu"))
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.set_reward(constant(1.0))
     agent.train(10)
     agent.set_reward(constant(2.0))

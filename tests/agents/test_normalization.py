@@ -29,14 +29,14 @@ def trained(store: EpisodeStore, **policy_kwargs: Any) -> tuple[SB3Agent, np.nda
         "policy_kwargs": {**SMALL, **policy_kwargs},
     }
     agent = make_agent(make_model("ppo", stack(3, store=store), settings, seed=0, device="cpu"))
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(99)
     seen = np.asarray(agent.model._last_obs)
     for seed in (1, 2):
-        agent.begin_leg(seed)
+        agent.begin_phase(seed)
         agent.set_reward(constant(1.0))
         agent.train(150)
-    agent.begin_leg(3)  # Hands over unfinished episodes.
+    agent.begin_phase(3)  # Hands over unfinished episodes.
     return agent, np.concatenate([*(e.observations for e in store.episodes), seen])
 
 
@@ -123,11 +123,11 @@ def test_a_reward_function_never_sees_what_the_policy_is_given():
 
     store = EpisodeStore()
     agent, _ = trained(store)
-    agent.begin_leg(7)
+    agent.begin_phase(7)
     before = len(store)
     agent.set_reward(remember)
     agent.train(60)
-    agent.begin_leg(8)
+    agent.begin_phase(8)
     recorded = np.concatenate([e.observations for e in list(store.episodes)[before:]])
     seen = np.concatenate(rows)
     np.testing.assert_array_equal(np.sort(seen, axis=0), np.sort(recorded, axis=0))

@@ -33,7 +33,7 @@ def test_a_stretch_is_cut_into_equal_rollouts_none_too_long(monkeypatch, num_ste
         return collect(env, callback, buffer, n_rollout_steps)
 
     monkeypatch.setattr(agent.model, "collect_rollouts", counting)
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.train(num_steps)
     assert collected == sizes
     assert agent.model.n_steps == agent.model.rollout_buffer.buffer_size == 32
@@ -41,7 +41,7 @@ def test_a_stretch_is_cut_into_equal_rollouts_none_too_long(monkeypatch, num_ste
 
 def test_the_rollout_buffer_keeps_the_models_discounts():
     agent = agent_of(gamma=0.8, gae_lambda=0.7)
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.train(2 * 45)
     buffer = agent.model.rollout_buffer
     assert (buffer.gamma, buffer.gae_lambda) == (0.8, 0.7)
@@ -51,9 +51,9 @@ def test_exploring_acts_at_random_and_learns_no_policy():
     store = EpisodeStore()
     agent = agent_of(store)
     before = {k: v.clone() for k, v in agent.model.policy.state_dict().items()}
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(400)
-    agent.begin_leg(1)
+    agent.begin_phase(1)
     actions = np.concatenate([episode.actions for episode in store.episodes])
     assert len(actions) == 400
     # Uniform on [-2, 2].
@@ -65,7 +65,7 @@ def test_exploring_acts_at_random_and_learns_no_policy():
 
 def test_training_goes_on_where_exploring_stopped():
     agent = agent_of()
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(20)
     agent.train(30)
     assert [episode.length for episode in agent.pop_finished()] == [25, 25]
@@ -73,7 +73,7 @@ def test_training_goes_on_where_exploring_stopped():
 
 def test_exploring_tells_the_scaling_of_rewards_nothing():
     agent = agent_of(normalize_reward=True)
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(100)
     scaling = agent.model.get_vec_normalize_env()
     assert scaling is not None
@@ -88,7 +88,7 @@ def test_relabelling_has_nothing_to_do():
         raise AssertionError("nothing is stored")
 
     agent = agent_of()
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.train(64)
     agent.relabel(never)
 

@@ -34,7 +34,7 @@ def copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def test_exploring_is_random_first_and_then_learns_to_find_new_states(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(20)
     assert agent.model._n_updates == 0
     agent.explore(20)
@@ -54,14 +54,14 @@ def test_novelty_is_looked_for_anew_and_episodes_are_cut_whatever_the_stride(mon
         monkeypatch.setattr(
             agent, name, lambda steps=steps, go=before: (steps.append(agent.num_steps), go())
         )
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(64)  # eight steps at once: of 15, 30, 45 and 60 not one is met
     assert done["_refresh_exploration"] == [0, 16, 32, 48, 64]
     assert done["_reset_environments"] == [0, 24, 40, 64]  # 20 and 60 are passed, 40 is met
 
 
 def test_what_was_explored_is_rewarded_for_its_distance_from_all_that_was_visited(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(45)
     buffer = buffer_of(agent)
     visited = buffer.observations[:45, 0]
@@ -73,16 +73,16 @@ def test_what_was_explored_is_rewarded_for_its_distance_from_all_that_was_visite
 
 
 def test_no_true_reward_is_learned_from_while_exploring(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(45)
     assert (buffer_of(agent).rewards[:45] >= 0).all()  # Pendulum's own are below 0.
 
 
 def test_after_a_new_reward_no_stale_one_is_left(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(40)
     for seed, value in enumerate((3.0, 5.0, 7.0), start=1):
-        agent.begin_leg(seed)
+        agent.begin_phase(seed)
         agent.set_reward(constant(value))
         agent.relabel(constant(value))
         assert (buffer_of(agent).rewards[: buffer_of(agent).size()] == value).all()
@@ -92,7 +92,7 @@ def test_after_a_new_reward_no_stale_one_is_left(agent):
 
 
 def test_the_critic_that_learned_to_explore_is_replaced_and_the_actor_kept(agent, monkeypatch):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(40)
     model: Any = agent.model
     monkeypatch.setattr(model, "train", lambda **_: None)  # It would catch up at once.
@@ -107,7 +107,7 @@ def test_the_critic_that_learned_to_explore_is_replaced_and_the_actor_kept(agent
 
 
 def test_the_critic_is_replaced_once_and_catches_up(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(40)
     updates = agent.model._n_updates
     agent.relabel(constant(1.0))
@@ -120,7 +120,7 @@ def test_the_critic_is_replaced_once_and_catches_up(agent):
 
 
 def test_the_critic_is_kept_where_nothing_was_explored(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.set_reward(constant(1.0))
     agent.train(30)
     critic = copied(agent.model.critic)
@@ -130,9 +130,9 @@ def test_the_critic_is_kept_where_nothing_was_explored(agent):
 
 
 def test_once_there_is_a_reward_every_step_is_learned_from(agent):
-    agent.begin_leg(0)
+    agent.begin_phase(0)
     agent.explore(10)  # Shorter than the random part.
-    agent.begin_leg(1)
+    agent.begin_phase(1)
     agent.set_reward(constant(1.0))
     agent.relabel(constant(1.0))
     updates = agent.model._n_updates

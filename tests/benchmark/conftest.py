@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefrl.benchmark.grid import Ledger
+from prefrl.benchmark.grid.ledger import Ledger
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from prefrl.benchmark.cell_process import inputs_folder
-from prefrl.benchmark.cells import Cell
+from prefrl.benchmark.grid.cell_process import inputs_folder
+from prefrl.benchmark.grid.cells import Cell
 
 
 def cell_that(does: str, diary: Path | None = None, *, seed: int = 0, **settings: object) -> Cell:

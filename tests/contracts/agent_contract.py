@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from prefrl.checkpoint import load_state, save_state
+from prefrl.records.checkpoint import load_state, save_state
 from prefrl.types import Agent
 
 MakeAgent = Callable[[int], Agent]
@@ -59,15 +59,15 @@ class AgentContract:
         raise NotImplementedError
 
     def explore(self, agent: Agent, *, seed: int = 1, strides: int = 40) -> None:
-        """A leg before any reward is known."""
-        agent.begin_leg(seed)
+        """A phase before any reward is known."""
+        agent.begin_phase(seed)
         agent.explore(strides * self.stride)
 
     def train(
         self, agent: Agent, *, seed: int = 2, strides: int = 40, reward: Any = first_coordinate
     ) -> None:
-        """A leg after a session."""
-        agent.begin_leg(seed)
+        """A phase after a session."""
+        agent.begin_phase(seed)
         agent.set_reward(reward)
         agent.relabel(reward)
         agent.train(strides * self.stride)
@@ -75,7 +75,7 @@ class AgentContract:
     def test_steps_are_taken_exactly(self, make_agent):
         agent = make_agent(0)
         assert agent.num_steps == 0
-        agent.begin_leg(0)
+        agent.begin_phase(0)
         assert agent.num_steps == 0
         expected = 0
         for strides in (1, 40):
@@ -90,7 +90,7 @@ class AgentContract:
     def test_no_steps_are_taken_where_none_are_asked_for(self, make_agent):
         agent = make_agent(0)
         self.explore(agent)
-        agent.begin_leg(0)
+        agent.begin_phase(0)
         agent.explore(0)
         agent.train(0)
         assert agent.num_steps == 40 * self.stride
@@ -114,7 +114,7 @@ class AgentContract:
             self.train(agent)
         assert_same_state(agents[0].state(), agents[1].state())
 
-    def test_what_a_leg_does_follows_from_its_seed(self, make_agent):
+    def test_what_a_phase_does_follows_from_its_seed(self, make_agent):
         episodes = []
         for seed in (2, 2, 3):
             agent = make_agent(0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from prefrl.errors import DataError
-from prefrl.segments import FloatArray, SegmentBatch, places_of
-from prefrl.types import Pairs, QueryStrategy
+from prefrl.queries.predictor import Pairs, QueryStrategy
+from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
 from tests import linear_task
 from tests.contracts.teacher_contract import global_generator_key
 
@@ -32,8 +32,8 @@ class LinearPredictor:
     def asked_embeddings(self) -> FloatArray:
         return self._unit(self._asked().inputs().mean(1))
 
-    def asked_places(self) -> FloatArray:
-        return places_of(self._asked().observations)
+    def asked_observation_embeddings(self) -> FloatArray:
+        return observation_embeddings(self._asked().observations)
 
     def _asked(self) -> SegmentBatch:
         return linear_task.segments(30, rng=np.random.default_rng(9))[: self.num_asked]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
+from prefrl.feedback.protocols import Teacher
 from prefrl.segments import SegmentBatch
-from prefrl.types import Teacher
 
 
 def segments_earning(true_rewards: ArrayLike) -> SegmentBatch:

@@ -19,7 +19,7 @@ def short_exploration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestPPO(AgentContract):
-    """As it is by default: both normalisations, rollouts shorter than a leg."""
+    """As it is by default: both normalisations, rollouts shorter than a phase."""
 
     stride = 3
 

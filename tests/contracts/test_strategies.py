@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from prefrl.queries import ACQUISITIONS, ALIASES, SELECTORS, STRATEGIES, make_strategy
-from prefrl.types import QueryStrategy
+from prefrl.queries.predictor import QueryStrategy
 from tests.contracts.strategy_contract import StrategyContract
 
 NAMES = sorted(

@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
+from prefrl.feedback.protocols import Teacher
 from prefrl.feedback.teachers import TEACHER_PRESETS, SyntheticTeacher, TeacherSettings, preset
-from prefrl.types import Teacher
 from tests.contracts.teacher_contract import TeacherContract
 
 

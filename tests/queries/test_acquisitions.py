@@ -44,7 +44,7 @@ class Given:
     def asked_embeddings(self):
         raise AssertionError
 
-    def asked_places(self):
+    def asked_observation_embeddings(self):
         raise AssertionError
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 from prefrl.queries import farthest_points, standardised
-from prefrl.segments import places_of
+from prefrl.segments import observation_embeddings
 from tests import linear_task
 
 
@@ -52,7 +52,7 @@ def test_a_rare_place_is_chosen_early():
 def test_a_segment_lies_at_its_mean_and_its_last_observation():
     # Two segments of two steps; means 1 and 3, ends 2 and 2: only the means tell them apart.
     observations = np.array([[[0.0], [2.0]], [[4.0], [2.0]]], dtype=np.float32)
-    points = standardised(places_of(observations))
+    points = standardised(observation_embeddings(observations))
     np.testing.assert_allclose(points, [[-1.0, 0.0], [1.0, 0.0]])
 
 
@@ -60,12 +60,16 @@ def test_units_do_not_matter():
     observations = linear_task.segments(40, rng=rng(4)).observations
     scaled = (observations * np.array([1e3, 1e-2, 1.0, 7.0]) + 5.0).astype(np.float32)
     np.testing.assert_allclose(
-        standardised(places_of(observations)), standardised(places_of(scaled)), atol=2e-2
+        standardised(observation_embeddings(observations)),
+        standardised(observation_embeddings(scaled)),
+        atol=2e-2,
     )
 
 
 def test_a_single_segment_lies_at_the_origin():
-    assert not standardised(places_of(np.array([[[3.0, 4.0]]], dtype=np.float32))).any()
+    assert not standardised(
+        observation_embeddings(np.array([[[3.0, 4.0]]], dtype=np.float32))
+    ).any()
 
 
 @pytest.mark.parametrize("num_chosen", [1, 5])

@@ -17,7 +17,7 @@ from prefrl.queries.selectors import (
     shortlist,
     squared_distances,
 )
-from prefrl.segments import places_of
+from prefrl.segments import observation_embeddings
 from tests import linear_task
 from tests.contracts.strategy_contract import LinearPredictor, as_sets
 
@@ -65,7 +65,7 @@ class Placed:
     def asked_embeddings(self):
         return self.asked
 
-    def asked_places(self):
+    def asked_observation_embeddings(self):
         raise AssertionError
 
 
@@ -88,7 +88,7 @@ class Remembering:
     def asked_embeddings(self):
         raise AssertionError
 
-    def asked_places(self):
+    def asked_observation_embeddings(self):
         return self.asked
 
 
@@ -100,7 +100,9 @@ def observed_at(points, asked=(), seed=0):
 
     pool = linear_task.segments(len(points), rng=rng(), length=3)
     pool = dataclasses.replace(pool, observations=still(points))
-    return Candidates(pool, Remembering(places_of(still(asked)) if len(asked) else []), rng(seed))
+    return Candidates(
+        pool, Remembering(observation_embeddings(still(asked)) if len(asked) else []), rng(seed)
+    )
 
 
 def chosen(name, values, candidates, num):

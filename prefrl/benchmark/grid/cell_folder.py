@@ -1,0 +1,188 @@
+"""A cell's folder: what is asked for, how far it is, and what came of it.
+
+| file | what it is |
+| --- | --- |
+| `cell.json` | the cell |
+| `result.json` | its rows; it is there if, and only if, the cell is finished |
+| `failure.txt` | why the last attempt failed: one line, then the traceback |
+| `log.txt` | what the last attempt's process printed |
+| `work/` | scratch, for the cell's own checkpoints; removed once it is finished |
+| `kept.zip` | a work folder that came from elsewhere, or is on its way; newer than `work/` |
+"""
+
+import contextlib
+import json
+import shutil
+import traceback
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefrl.benchmark.grid.cells import Cell, Row, digest, plain_rows
+from prefrl.errors import ConfigError, StorageError
+from prefrl.records.files import reason, remove_leftovers, write_atomically, write_text_atomically
+
+# What damaged bytes make zipfile raise.
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class CellFolder:
+    """The folder of one cell; no more than one attempt at a time works in it.
+
+    Every method raises StorageError where a file cannot be read or written, or is damaged.
+    """
+
+    path: Path
+
+    @property
+    def work(self) -> Path:
+        """Where the cell may write."""
+        return self.path / "work"
+
+    @property
+    def log(self) -> Path:
+        """Where its process prints."""
+        return self.path / "log.txt"
+
+    @property
+    def kept(self) -> Path:
+        """A packed work folder."""
+        return self.path / "kept.zip"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a result."""
+        return (self.path / "result.json").exists()
+
+    def begin(self, cell: Cell) -> None:
+        """Makes the folder ready for another attempt."""
+        with _storage(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.path)
+            (self.path / "failure.txt").unlink(missing_ok=True)
+        if not (self.path / "cell.json").exists():
+            write_json(self.path / "cell.json", cell.fields())
+
+    def cell(self) -> Cell:
+        """Whose folder it is."""
+        path = self.path / "cell.json"
+        try:
+            cell = Cell(**read_json(path))
+        except (TypeError, ConfigError) as error:
+            raise StorageError(f"{path} is damaged: {error}") from None
+        if cell.id != self.path.name:
+            raise StorageError(f"{path} is damaged, or of another cell: {cell.id}")
+        return cell
+
+    def finish(self, rows: Any) -> None:
+        """Writes the result; the work folder is of no more use.
+
+        Raises:
+            DataError: the rows are not what a cell may return.
+        """
+        found = plain_rows(rows)
+        write_json(self.path / "result.json", {"rows": found, "digest": digest(found)})
+        shutil.rmtree(self.work, ignore_errors=True)
+        with _storage(self.path):
+            self.kept.unlink(missing_ok=True)
+
+    def rows(self) -> list[Row]:
+        """The result of a finished cell."""
+        path = self.path / "result.json"
+        again = "remove it, and the cell is run again"
+        try:
+            stored = read_json(path)
+        except StorageError as error:
+            raise StorageError(f"{error}; {again}") from None
+        try:
+            rows: list[Row] = stored["rows"]
+            is_whole = stored["digest"] == digest(rows)
+        except (TypeError, KeyError, ValueError):
+            is_whole = False
+        if not is_whole:
+            raise StorageError(f"{path} is damaged: it has changed since it was written; {again}")
+        return rows
+
+    def fail(self, why: Exception | str) -> None:
+        """Writes why an attempt failed: the exception being handled, or a line and what follows."""
+        if isinstance(why, Exception):
+            lines = str(why).strip().splitlines() or [""]
+            what = f"{type(why).__name__}: {lines[0]}".removesuffix(": ")
+            if isinstance(why, MemoryError):
+                what = f"it ran out of memory ({what})"
+            why = f"{what}\n\n{''.join(traceback.format_exception(why))}"
+        write_text_atomically(self.path / "failure.txt", why.rstrip() + "\n")
+
+    def failure(self) -> str | None:
+        """Why the last attempt failed, the first line for people in a hurry; None if it did not."""
+        path = self.path / "failure.txt"
+        if self.is_finished or not path.exists():
+            return None
+        with _storage(path):
+            return path.read_text("utf-8", errors="replace")
+
+    def pack(self) -> None:
+        """Puts what the work folder holds into `kept.zip`."""
+
+        def write(file: Any) -> None:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+                for path in sorted(self.work.rglob("*")):
+                    archive.write(path, path.relative_to(self.work))
+
+        write_atomically(self.kept, write)
+
+    def unpack(self) -> None:
+        """Makes the work folder; what `kept.zip` holds takes the place of what is in it."""
+        with _storage(self.path):
+            if self.kept.exists():
+                shutil.rmtree(self.work, ignore_errors=True)
+                self.work.mkdir()
+                try:
+                    with zipfile.ZipFile(self.kept) as archive:
+                        archive.extractall(self.work)
+                except _DAMAGED_ZIP as error:
+                    raise StorageError(f"{self.kept} is damaged: {error}") from None
+                # Last: a kill before this line only means that the same is unpacked again.
+                self.kept.unlink()
+            self.work.mkdir(exist_ok=True)
+
+    def packed(self) -> bytes | None:
+        """What an attempt elsewhere can go on from; None if there is nothing yet."""
+        with _storage(self.path):
+            if not self.kept.exists() and self.work.is_dir() and any(self.work.iterdir()):
+                self.pack()
+            return self.kept.read_bytes() if self.kept.exists() else None
+
+
+@contextlib.contextmanager
+def _storage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"could not use {error.filename or path}: {reason(error)}") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON atomically."""
+    write_text_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        StorageError: it cannot be read, or is not a JSON object.
+    """
+    with _storage(path):
+        text = path.read_bytes()
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise StorageError(f"{path} is damaged: expected a JSON object")
+    return content

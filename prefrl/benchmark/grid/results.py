@@ -1,0 +1,193 @@
+"""A benchmark's measurements on disk: `results.parquet`, and `results.csv` for people.
+
+One row is one measurement of one cell: what a strategy had reached with so many answers.
+"""
+
+import hashlib
+import importlib
+import json
+import math
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.records.files import reason, write_atomically
+
+Row = Mapping[str, Any]
+
+FILE = "results.parquet"
+MODES = ("reward", "rl")
+TEXTS = ("cell", "mode", "env", "strategy", "teacher")
+COUNTS = ("seed", "budget")
+OPTIONAL_COUNTS = ("step",)
+MEASURES = (
+    *("accuracy", "nll", "ece", "correlation", "true_return", "learned_return"),
+    *("select_s", "fit_s"),
+)
+"""Those that reports know; rows may hold further ones, all of them numbers."""
+
+_DIGEST = b"prefrl_sha256"
+
+
+def write_results(rows: Sequence[Row], folder: str | os.PathLike[str]) -> Path:
+    """Writes measurements to `results.parquet` and `results.csv`, each atomically.
+
+    Args:
+        rows: each with `cell`, `mode` ("reward" or "rl"), `env`, `strategy`, `teacher`, `seed`,
+            `budget` (answers so far), in mode rl `step` too, and its measures: None, NaN or no key
+            where one is not known.
+        folder: made where it does not exist.
+
+    Returns:
+        The Parquet file.
+
+    Raises:
+        DataError: a row lacks something or holds something of the wrong kind.
+        StorageError: a file could not be written.
+        ConfigError: pyarrow is not installed.
+    """
+    import_pyarrow()
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    folder = Path(folder)
+    further = sorted({name for row in rows for name in row} - _known_columns())
+    columns: dict[str, list[Any]] = {}
+    for name in (*TEXTS, *COUNTS, *OPTIONAL_COUNTS, *MEASURES, *further):
+        columns[name] = [_checked(row, name, index) for index, row in enumerate(rows)]
+    fields = [(name, _arrow_type(name)) for name in columns]
+    table = pa.table(columns, schema=pa.schema(fields))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot use {folder}: {reason(error)}") from error
+    path = folder / FILE
+    # Parquet would read flipped bits as figures; its own checksums leave the headers of pages out.
+    table = table.replace_schema_metadata({_DIGEST: _digest(table)})
+    write_atomically(path, lambda file: parquet.write_table(table, file))
+    write_atomically(path.with_suffix(".csv"), lambda file: csv.write_csv(table, file))
+    return path
+
+
+def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads what `write_results` wrote; `results.csv` is not looked at.
+
+    Returns:
+        One mapping a row, every one with the same keys: NaN for a measure and None for a step that
+        is not known.
+
+    Raises:
+        StorageError: the file is missing, damaged or no results of a benchmark; one that pandas
+            filtered and wrote again is as good as ours.
+        ConfigError: pyarrow is not installed.
+    """
+    import_pyarrow()
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = Path(folder) / FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from error
+    try:
+        table = parquet.read_table(pa.BufferReader(content))
+        names, digest = table.column_names, (table.schema.metadata or {}).get(_DIGEST)
+        is_changed = digest is not None and digest != _digest(table)
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:
+        why = str(error).split("\n")[0]
+        raise StorageError(f"{path} is damaged, or no Parquet file: {why}") from error
+    if is_changed:
+        raise StorageError(
+            f"{path} is damaged: its figures are not those that prefrl wrote (were they changed on "
+            f"purpose, drop {_DIGEST.decode()} from the file's metadata)"
+        )
+    missing = [name for name in (*TEXTS, *COUNTS) if name not in names]
+    if missing:
+        raise StorageError(
+            f"{path} holds no results of a benchmark: it has no column {', '.join(missing)}"
+        )
+    try:
+        return [
+            {name: _known(_checked(row, name, index), name) for name in names}
+            for index, row in enumerate(rows)
+        ]
+    except DataError as error:
+        raise StorageError(f"{path} holds no results of a benchmark: {error}") from error
+
+
+def _digest(table: Any) -> bytes:
+    """SHA-256 of the columns; a file that another program wrote anew, as pandas does, has none."""
+    return hashlib.sha256(json.dumps(table.to_pydict(), default=repr).encode()).hexdigest().encode()
+
+
+def import_pyarrow() -> None:
+    """Makes sure that pyarrow is there.
+
+    Raises:
+        ConfigError: it is not installed, or does not go with what is.
+    """
+    try:
+        importlib.import_module("pyarrow")
+    except ModuleNotFoundError as error:
+        raise ConfigError("pyarrow is not installed; pip install 'prefrl[bench]'") from error
+    except ImportError as error:  # A recent one beside a NumPy of before 2.
+        raise ConfigError(f"pyarrow cannot be used: {error}") from error
+
+
+def _known_columns() -> set[str]:
+    return {*TEXTS, *COUNTS, *OPTIONAL_COUNTS, *MEASURES}
+
+
+def _arrow_type(name: str) -> Any:
+    import pyarrow as pa
+
+    if name in TEXTS:
+        return pa.string()
+    return pa.int64() if name in (*COUNTS, *OPTIONAL_COUNTS) else pa.float64()
+
+
+def _checked(row: Row, name: str, index: int) -> Any:
+    """A row's value for a column, None where it is not known."""
+    value = row.get(name)
+    is_unknown = value is None or (isinstance(value, float) and math.isnan(value))
+    if name in TEXTS:
+        if not isinstance(value, str):
+            raise DataError(f"row {index} has {name} {value!r}; it must be text")
+        if name == "mode" and value not in MODES:
+            raise DataError(f"row {index} has mode {value!r}; it must be {' or '.join(MODES)}")
+        return value
+    if name in COUNTS or (name in OPTIONAL_COUNTS and not is_unknown):
+        return _whole_number(value, f"row {index} has {name} {value!r}")
+    if value is None or is_unknown:
+        return None
+    try:
+        if isinstance(value, (str, bool)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"row {index} has {name} {value!r}; it must be a number") from error
+    return None if math.isnan(number) else number
+
+
+def _whole_number(value: Any, what: str) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        # A column with gaps comes back from other tools as floats.
+        is_whole_float = isinstance(value, float) and value.is_integer()
+        number = int(value) if is_whole_float else operator.index(value)
+    except TypeError as error:
+        raise DataError(f"{what}; it must be a whole number, 0 or more") from error
+    if not 0 <= number < 2**63:
+        raise DataError(f"{what}; it must be a whole number, from 0 to 2^63 - 1")
+    return number
+
+
+def _known(value: Any, name: str) -> Any:
+    is_measure = name not in (*TEXTS, *COUNTS, *OPTIONAL_COUNTS)
+    return math.nan if value is None and is_measure else value

@@ -1,0 +1,1 @@
+"""The benchmark of query strategies: what a cell does."""

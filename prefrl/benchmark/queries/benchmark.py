@@ -1,0 +1,180 @@
+"""The query benchmark: which cells it has, what they are given, and how they are run."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from prefrl.benchmark.grid.cell_folder import read_json, write_json
+from prefrl.benchmark.grid.cells import TRUE_REWARD, Cell
+from prefrl.benchmark.grid.executors import Executor, LocalExecutor, run_grid
+from prefrl.benchmark.grid.ledger import Failure, Ledger
+from prefrl.benchmark.queries.pool import PoolSettings, cached
+from prefrl.benchmark.queries.reward_cell import Schedule, canonical_teacher, run_reward_cell
+from prefrl.benchmark.queries.rl_cell import run_rl_cell
+from prefrl.config import RewardConfig
+from prefrl.envs.registry import find_spec
+from prefrl.errors import ConfigError, PrefrlError, StorageError
+from prefrl.queries import make_strategy
+from prefrl.queries.base import canonical_name, num_pairs
+from prefrl.records.versions import version_of
+
+Mode = Literal["reward", "rl"]
+
+
+@dataclass(frozen=True)
+class QueryBenchmark:
+    """What is compared.
+
+    Args:
+        envs: environments.
+        strategies: query strategies; each is given its one name.
+        teachers: who answers: a teacher's name, or name:number as in mistake:0.2; each is given its
+            one name.
+        seeds: how many, counted from 0.
+        budgets: answers at which models are measured; in mode rl each is that of a run by itself.
+        mode: reward fits models to a fixed pool of segments; rl makes whole runs, beside the same
+            agent on the true reward.
+        steps: of an agent: the one whose training the pool is drawn from, or each run's.
+        candidates: segments drawn from the pool for each session, in mode reward.
+        segment_length: steps of a segment; None: 50 in mode reward, the environment's own in rl.
+    """
+
+    envs: tuple[str, ...] = ("HalfCheetah-v4",)
+    strategies: tuple[str, ...] = ("uniform", "disagreement")
+    teachers: tuple[str, ...] = ("oracle",)
+    seeds: int = 5
+    budgets: tuple[int, ...] = (100, 300, 700)
+    mode: Mode = "reward"
+    steps: int = 300_000
+    candidates: int = 1_000
+    segment_length: int | None = None
+
+    def __post_init__(self) -> None:
+        for strategy in self.strategies:
+            make_strategy(strategy)
+        for name in ("envs", "strategies", "teachers"):
+            given = getattr(self, name)
+            if not given:
+                raise ConfigError(f"{name} is empty; expected at least one")
+            if len(set(given)) < len(given):
+                raise ConfigError(f"{name} names one twice: {', '.join(given)}")
+        # One is one whatever it is called, and `uniform` is what others are compared with.
+        for name, called in (("strategies", canonical_name), ("teachers", canonical_teacher)):
+            given = getattr(self, name)
+            found = tuple(map(called, given))
+            if len(set(found)) < len(found):
+                raise ConfigError(
+                    f"{name} names one twice: {', '.join(given)} are {', '.join(found)}"
+                )
+            object.__setattr__(self, name, found)
+        for name in ("seeds", "steps", "candidates", "segment_length"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; expected 1 or more")
+        for env in self.envs:
+            find_spec(env)
+        totals = self.schedule.totals()
+        largest = max(later - sooner for sooner, later in zip([0, *totals], totals, strict=False))
+        if num_pairs(self.candidates) < largest:
+            raise ConfigError(
+                f"candidates is {self.candidates}, which makes {num_pairs(self.candidates)} pairs, "
+                f"but a session asks for {largest} answers"
+            )
+
+    @property
+    def schedule(self) -> Schedule:
+        """When strategies ask, in mode reward."""
+        return Schedule(self.budgets, num_candidates=self.candidates)
+
+    def pool_settings(self, env: str) -> PoolSettings:
+        """The pool that strategies choose from."""
+        settings = PoolSettings(env, steps=self.steps)
+        if self.segment_length is None:
+            return settings
+        return replace(settings, segment_length=self.segment_length)
+
+    def settings(self) -> dict[str, Any]:
+        """What all cells have in common, as JSON values."""
+        if self.mode == "rl":
+            length = {} if self.segment_length is None else {"segment_length": self.segment_length}
+            return {"steps": self.steps, **length}
+        pool = asdict(self.pool_settings(self.envs[0]))
+        del pool["env"]
+        schedule = {**asdict(self.schedule), "budgets": list(self.budgets)}
+        return {**schedule, "pool": pool}
+
+    def cells(self) -> Iterator[Cell]:
+        """Seed by seed, so that an interrupted benchmark is still balanced."""
+        for seed in range(self.seeds):
+            for env in self.envs:
+                own: list[dict[str, Any]] = [{}]
+                if self.mode == "rl":  # No teacher is asked, but one has to be named.
+                    yield Cell("rl", env, TRUE_REWARD, "oracle", seed, self.settings())
+                    own = [{"budget": budget} for budget in self.budgets]
+                for teacher, strategy, more in product(self.teachers, self.strategies, own):
+                    settings = {**self.settings(), **more}
+                    yield Cell(self.mode, env, strategy, teacher, seed, settings)
+
+
+def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger, envs: Iterable[str]) -> None:
+    """Makes sure that pools are there, and are those that finished cells chose from.
+
+    An agent that is trained again on another kind of machine does other things, and figures of two
+    pools must not stand in one table.
+    """
+    path = ledger.out / "pools.json"
+    known = read_json(path) if path.exists() else {}
+    for env in dict.fromkeys(envs):
+        settings = benchmark.pool_settings(env)
+        if not settings.path(ledger.inputs).exists():
+            if settings.name not in known and any(row["env"] == env for row in ledger.rows()):
+                raise StorageError(
+                    f"{ledger.out} has results of {env}, but neither the pool that its cells chose "
+                    "from nor, in pools.json, its hash: choose another folder, or copy its inputs/"
+                )
+            print(f"collecting the pool of {env}, {settings.steps:,} steps", file=sys.stderr)
+        digest = cached(settings, ledger.inputs).digest
+        if known.setdefault(settings.name, digest) != digest:
+            raise StorageError(
+                f"the pool of {env} is not the one that cells of {ledger.out} chose from: it was "
+                "collected again, by other versions or on another kind of machine; choose another "
+                "folder, or copy its inputs/"
+            )
+        write_json(path, known)
+
+
+def run_benchmark(
+    benchmark: QueryBenchmark, out: Path, *, executor: Executor | None = None
+) -> tuple[Ledger, list[Failure]]:
+    """Runs what is not finished, and leaves the results in `out`.
+
+    Args:
+        benchmark: what is compared; more environments, strategies, teachers and seeds may be added
+            to what `out` holds.
+        out: the benchmark's folder.
+        executor: where cells run; None: on this machine.
+
+    Returns:
+        the ledger with all results, and the cells that failed.
+
+    Raises:
+        PrefrlError: it cannot begin, or `out` is of another benchmark or damaged.
+    """
+    executor = executor or LocalExecutor()
+    # What is not told by a cell, and yet its figures depend on.
+    defaults = {"prefrl": version_of("prefrl"), "reward_model": asdict(RewardConfig().decided())}
+    ledger = Ledger(out, {"mode": benchmark.mode, **benchmark.settings(), **defaults})
+    cells = list(benchmark.cells())
+    if pending := ledger.pending(cells):
+        try:
+            executor.check()
+            if benchmark.mode == "reward":
+                with ledger.claimed():
+                    _collect_pools(benchmark, ledger, (cell.env for cell in pending))
+        except PrefrlError:
+            ledger.withdraw()
+            raise
+    function = run_reward_cell if benchmark.mode == "reward" else run_rl_cell
+    return ledger, run_grid(cells, function, ledger=ledger, executor=executor)

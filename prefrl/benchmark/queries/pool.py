@@ -1,0 +1,164 @@
+"""A fixed pool of segments, from random play to the best that an agent learned.
+
+Strategies are compared on the same material, without reinforcement learning in the loop: the pool
+holds segments of every stage of one agent's training on the true reward.
+
+Axes: S segments, T steps, O observation dims, A action dims.
+"""
+
+import dataclasses
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from prefrl.config import RunConfig, from_yaml
+from prefrl.errors import DataError, StorageError
+from prefrl.records.checkpoint import Checkpoints, load_state, save_state
+from prefrl.records.files import claimed, reason, remove_leftovers
+from prefrl.runs.compose import resume, run
+from prefrl.segments import EpisodeStore, SegmentBatch
+
+# One episode in so many is kept for testing; no test segment overlaps one that is asked about.
+TEST_EVERY = 4
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """How a pool is made.
+
+    Args:
+        env: the environment.
+        steps: of the agent's training, all of which the pool is drawn from.
+        segment_length: T.
+        num_candidates: segments to ask about.
+        num_test: segments to test on.
+        seed: of the agent, and of what is drawn.
+    """
+
+    env: str
+    steps: int = 300_000
+    segment_length: int = 50
+    num_candidates: int = 4_000
+    num_test: int = 2_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "segment_length", "num_candidates", "num_test"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} is {getattr(self, name)}; expected 1 or more")
+
+    @property
+    def name(self) -> str:
+        """Names the pool's file and says what it is of."""
+        env = self.env.replace("/", "_").replace(":", "_")
+        sizes = (self.steps, self.segment_length, self.num_candidates, self.num_test, self.seed)
+        return "-".join([env, *map(str, sizes)])
+
+    def path(self, folder: Path) -> Path:
+        """Where the pool is kept."""
+        return folder / f"{self.name}.npz"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Segments without simulator states: nobody looks at them.
+
+    Args:
+        env: the environment.
+        candidates: what may be asked about.
+        test: of other episodes.
+    """
+
+    env: str
+    candidates: SegmentBatch
+    test: SegmentBatch
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all its arrays."""
+        found = hashlib.sha256()
+        for part in _PARTS:
+            for name, array in vars(getattr(self, part)).items():
+                found.update(f"{part} {name} {array.dtype.str} {array.shape} ".encode())
+                found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
+
+def collect(settings: PoolSettings, folder: Path) -> Pool:
+    """Trains an agent on the true reward and draws from all it did.
+
+    Args:
+        settings: of the pool.
+        folder: of the agent's run; one that was killed there is gone on with.
+
+    Raises:
+        PrefrlError: there is no such environment, or it cannot be learned from.
+    """
+    config = RunConfig(
+        env=settings.env,
+        steps=settings.steps,
+        segment_length=settings.segment_length,
+        reward="true",
+        seed=settings.seed,
+        eval_episodes=1,
+        store_transitions=settings.steps,
+    )
+    try:
+        if (folder / "config.yaml").exists():
+            resume(folder, show_progress=False)
+        else:
+            run(config, out=folder, show_progress=False)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on with the pool") from None
+    resolved = from_yaml(folder / "config.yaml")
+    found = Checkpoints(folder / "checkpoints", resolved.fingerprint()).latest()
+    assert found is not None
+    store = EpisodeStore(settings.steps)
+    store.restore(found[1]["store"])
+    rng = np.random.default_rng(settings.seed)
+    parts = {"candidates": EpisodeStore(settings.steps), "test": EpisodeStore(settings.steps)}
+    for number, episode in enumerate(store.episodes):
+        parts["candidates" if (number + 1) % TEST_EVERY else "test"].add(episode)
+    sizes = {"candidates": settings.num_candidates, "test": settings.num_test}
+    drawn = {
+        name: _kept(part.sample(sizes[name], settings.segment_length, rng=rng))
+        for name, part in parts.items()
+    }
+    return Pool(settings.env, **drawn)
+
+
+def _kept(drawn: SegmentBatch) -> SegmentBatch:
+    """Each window once, as a short run has fewer than are drawn; without simulator states."""
+    windows = np.stack([drawn.episode, drawn.start], axis=1)
+    _, first = np.unique(windows, axis=0, return_index=True)
+    batch = drawn[np.sort(first)]
+    return dataclasses.replace(batch, sim_states=np.zeros((*batch.true_rewards.shape, 0)))
+
+
+def cached(settings: PoolSettings, folder: Path) -> Pool:
+    """The pool, from its file in `folder` if it is there; collected and kept there otherwise.
+
+    Raises:
+        StorageError: the file is damaged, or the disk refused.
+    """
+    path, scratch = settings.path(folder), folder / f".{settings.name}"
+    if not path.exists():
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"could not make {scratch}: {reason(error)}") from None
+        with claimed(scratch):
+            remove_leftovers(scratch)
+            pool = collect(settings, scratch / "run")
+            state = {part: vars(getattr(pool, part)) for part in _PARTS}
+            save_state(path, state, fingerprint=settings.name)
+    if scratch.exists():  # a kill may have come just here
+        shutil.rmtree(scratch, ignore_errors=True)
+    state = load_state(path, fingerprint=settings.name)
+    return Pool(settings.env, **{part: SegmentBatch(**state[part]) for part in _PARTS})
+
+
+_PARTS = ("candidates", "test")

@@ -1,0 +1,98 @@
+"""`prefrl run`: learn a task from preferences, or go on with a run."""
+
+import dataclasses
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from prefrl.cli.parsing import parse
+from prefrl.config import RunConfig, TeacherConfig, from_yaml
+from prefrl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """Learn a task from preferences, or go on with an interrupted run.
+
+    Args:
+        settings: the run's settings; None means the environment's preset decides.
+        out: the run folder, new or empty; runs/... by default.
+        resume: go on with the run in this folder; its own settings hold.
+        config: start from the settings in this file (a run's config.yaml reruns it exactly).
+        wandb: log to this Weights & Biases project, too.
+    """
+
+    settings: Annotated[RunConfig, tyro.conf.arg(name="")]
+    out: Path | None = None
+    resume: Path | None = None
+    config: Path | None = None
+    wandb: str | None = None
+
+
+def run_command(words: list[str]) -> None:
+    """Runs `prefrl run`."""
+    command, start = _parsed(words)
+    if command.resume is not None and (
+        command.settings != start or command.config is not None or command.out is not None
+    ):
+        raise ConfigError("--resume goes on with the run's own settings; give it alone")
+    from prefrl.runs.compose import resume, run  # torch and its friends take seconds to import
+
+    if command.resume is not None:
+        result = resume(command.resume, wandb_project=command.wandb)
+    else:
+        result = run(command.settings, out=command.out, wandb_project=command.wandb)
+    summary = result.summary
+    print(
+        f"true return {summary['final_true_return_mean']:.0f} "
+        f"(std {summary['final_true_return_std']:.0f}) over {summary['eval_episodes']} episodes, "
+        f"{summary['num_answers']} answers, {summary['wall_s']:.0f} s; "
+        f"policy, curve and summary are in {result.folder}"
+    )
+
+
+def _parsed(words: list[str]) -> tuple[RunCommand, RunConfig]:
+    """Returns the command, and the settings that its options have changed."""
+    path = parse(_ConfigOnly, _config_words(words), prog="prefrl run").config
+    start = from_yaml(path) if path is not None else RunConfig()
+    command = parse(
+        RunCommand,
+        words,
+        prog="prefrl run",
+        default=RunCommand(settings=start),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    return dataclasses.replace(command, settings=_consistent(command.settings, start)), start
+
+
+@dataclass(frozen=True)
+class _ConfigOnly:
+    """The one option that must be known before the others, whose defaults it holds."""
+
+    config: Path | None = None
+
+
+def _config_words(words: list[str]) -> list[str]:
+    for index, word in enumerate(words):
+        if word == "--config":
+            return words[index : index + 2]
+        if word.startswith("--config="):
+            return [word]
+    return []
+
+
+def _consistent(settings: RunConfig, start: RunConfig) -> RunConfig:
+    """Another teacher or agent than the file's comes with its own parameters, not the file's."""
+    teacher = settings.teacher
+    if teacher.name != start.teacher.name:
+        own = {
+            name: value
+            for name, value in asdict(teacher).items()
+            if value != getattr(start.teacher, name)
+        }
+        settings = dataclasses.replace(settings, teacher=TeacherConfig(**own))
+    if settings.agent != start.agent and settings.agent_settings == start.agent_settings:
+        settings = dataclasses.replace(settings, agent_settings={})
+    return settings

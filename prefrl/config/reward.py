@@ -1,0 +1,142 @@
+"""The settings of the reward model and of its fitting, and the recipes that decide them."""
+
+import dataclasses
+from typing import Any, Literal
+
+from prefrl.config.ranges import (
+    STRICT,
+    CountInt,
+    NonNegativeFloat,
+    OpenShare,
+    PositiveFloat,
+    PositiveInt,
+    PositiveOrInf,
+    Probability,
+    Share,
+)
+
+Recipe = Literal["plain", "robust"]
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardConfig:
+    """The reward model and how it is fitted.
+
+    Args:
+        hidden_dim: width of trunk and heads.
+        num_layers: hidden layers of the trunk.
+        num_reward_heads: K.
+        shared_trunk: False fits K fully independent members.
+        head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
+        linear_part: a linear reward beside the network's, as far as that helps models to predict
+            answers that they have not seen. None is True where single rows of features are
+            compared, and False for robots' segments.
+        dropout: drop probability after each hidden layer while fitting.
+        recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
+            robust: a prior, and an error rate estimated from the answers, for few answers and for
+            wrong ones.
+        bootstrap: each head sees a bootstrap sample of the answers instead of all of them.
+        error_rate: share of answers taken for random ones; auto estimates it each session from
+            predictions by models that have not seen the answer.
+        contradictions: answers that contradict such predictions are kept, dropped, or the clearest
+            of them flipped (RIME).
+        l2: how strongly weights are held to their prior, in answers: its variance is 1 / l2. Where
+            error_rate is auto, that is for 30% of random answers and more; fewer call for less,
+            down to a third of it.
+        anchored: draw them to random anchors instead, each head to its own, so that heads disagree
+            where answers say nothing.
+        adapt_l2: raise and lower it to keep the held-out loss at 1.1 to 1.5 times the training
+            loss (Christiano et al. 2017).
+        diversity: weight of the penalty on heads that agree.
+        calibration: weight of the penalty on confidence that is not correctness.
+        contrastive: weight of the loss that gathers segments of like reward; needs a bank.
+        temperature: whether probabilities are rescaled on held-out answers.
+        interval_coverage: share of answers that intervals around predicted score differences are
+            to agree with, by conformal prediction on held-out answers; None fits none.
+        bank_size: segments in the feature bank; 0 does without.
+        bank_policy: which stay when it is full: fifo, reservoir or importance.
+        bank_neighbours: how many of its segments adjust a reward.
+        bank_alpha: how far they draw it; auto chooses on held-out answers, 0 leaves rewards alone.
+        scale_by_segment: rewards a step start out so small that whole segments differ by about
+            one nat, whatever the length and the robot.
+        learning_rate: AdamW's, after warm-up.
+        cooldown: share of the gradient steps, the last ones, over which it falls to 0.
+        weight_decay: AdamW's, of all parameters alike.
+        batch_size: comparisons a gradient step sees,
+        step_stride: and every how many-th step of their segments, from a random first one; 1 for
+            all of them. At least 12 are seen, and every step of a pooled sequence.
+        max_updates: gradient steps per session, at most,
+        min_epochs: or as many as it takes to see every answer so often, if that is more.
+        warmup_updates: gradient steps over which the learning rate rises linearly.
+        max_grad_norm: the gradient's norm is clipped here; inf never clips.
+        patience: checks of the held-out loss without a new best before fitting stops.
+        restart: False goes on from the last session's weights, True fits anew every session.
+    """
+
+    hidden_dim: PositiveInt = 64
+    num_layers: PositiveInt = 1
+    num_reward_heads: PositiveInt = 3
+    shared_trunk: bool = True
+    head_layer_norm: bool = False
+    linear_part: bool | None = None
+    dropout: Share = 0.0
+    recipe: Recipe = "robust"
+    bootstrap: bool | None = None
+    error_rate: Share | Literal["auto"] | None = None
+    contradictions: Literal["keep", "drop", "flip"] = "keep"
+    l2: NonNegativeFloat | None = None
+    anchored: bool = True
+    adapt_l2: bool = False
+    diversity: NonNegativeFloat = 0.0
+    calibration: NonNegativeFloat = 0.0
+    contrastive: NonNegativeFloat = 0.0
+    temperature: bool = True
+    interval_coverage: OpenShare | None = None
+    bank_size: CountInt | None = None
+    bank_policy: Literal["fifo", "reservoir", "importance"] = "reservoir"
+    bank_neighbours: PositiveInt = 10
+    bank_alpha: Probability | Literal["auto"] = 0.0
+    scale_by_segment: bool | None = None
+    learning_rate: PositiveFloat | None = None
+    cooldown: Probability | None = None
+    weight_decay: NonNegativeFloat = 1e-2
+    batch_size: PositiveInt = 32
+    step_stride: PositiveInt = 2
+    max_updates: PositiveInt = 200
+    min_epochs: NonNegativeFloat = 1.0
+    warmup_updates: CountInt = 10
+    max_grad_norm: PositiveOrInf = 1.0
+    patience: PositiveInt | None = None
+    restart: bool = False
+
+    __pydantic_config__ = STRICT
+
+    def decided(self) -> "RewardConfig":
+        """The settings with nothing left open that a recipe decides."""
+        chosen = {k: v for k, v in RECIPES[self.recipe].items() if getattr(self, k) is None}
+        return dataclasses.replace(self, **chosen)
+
+
+RECIPES: dict[Recipe, dict[str, Any]] = {
+    "plain": {
+        "bootstrap": True,
+        "error_rate": 0.0,
+        "l2": 0.0,
+        "bank_size": 0,
+        "scale_by_segment": False,
+        "learning_rate": 1e-3,
+        "cooldown": 0.0,
+        "patience": 5,
+    },
+    "robust": {
+        "bootstrap": False,
+        "error_rate": "auto",
+        "l2": 15.0,
+        "bank_size": 2_048,
+        "scale_by_segment": True,
+        "learning_rate": 3e-3,
+        "cooldown": 0.3,
+        "patience": 1_000,
+    },
+}
+"""What a recipe decides. Measured in docs/benchmarks."""

@@ -1,0 +1,245 @@
+"""Where figures go. Write-only: nothing in a run ever reads a figure back from here.
+
+`Metrics` hands one call to every sink: JSON lines, a logger (Stable-Baselines3's writes
+TensorBoard), Weights & Biases, a progress bar.
+"""
+
+import contextlib
+import importlib
+import json
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefrl.errors import ConfigError, StorageError
+from prefrl.records.files import reason
+
+
+class Sink(Protocol):
+    """One place that figures go to."""
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Takes the figures of a step; one that is NaN is not known."""
+        ...
+
+    def close(self) -> None:
+        """Ends it; no write follows."""
+        ...
+
+
+class Metrics:
+    """Hands figures to every sink, with the run's wall time beside them.
+
+    Args:
+        sinks: where figures go.
+        wall_offset_s: what the run had already taken before it was resumed.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], *, wall_offset_s: float = 0.0) -> None:
+        self._sinks = tuple(sinks)
+        self._began_s = time.monotonic() - wall_offset_s
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds the run has taken, time before a resume included, time between not."""
+        return time.monotonic() - self._began_s
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Hands figures to every sink.
+
+        Args:
+            step: environment steps taken so far.
+            figures: by name; NaN where one is not known. `step` and `wall_s` are added here.
+        """
+        if taken := {"step", "wall_s"} & figures.keys():
+            raise ValueError(f"figures hold {sorted(taken)}, which Metrics writes itself")
+        timed = {"wall_s": round(self.wall_s, 3), **figures}
+        for sink in self._sinks:
+            sink.write(step, timed)
+
+    def close(self) -> None:
+        """Closes every sink, also where closing one fails."""
+        with contextlib.ExitStack() as stack:
+            for sink in self._sinks:
+                stack.callback(sink.close)
+
+
+class JsonLinesSink:
+    """One JSON object a line, appended: `step`, then the figures; null for one that is not finite.
+
+    Args:
+        path: the file; continued where it exists.
+
+    Raises:
+        StorageError: here and in every method, where the disk refuses.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        try:
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Appends a line; a kill of the process right after loses nothing."""
+        line = {"step": step, **{name: _json_value(value) for name, value in figures.items()}}
+        rest = memoryview(json.dumps(line, allow_nan=False).encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise self._error(error) from error
+
+    def position(self) -> int:
+        """Bytes written so far, for a checkpoint; they are safe from a power failure now."""
+        try:
+            os.fsync(self._file.fileno())
+            return os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            raise self._error(error) from error
+
+    def truncate(self, position: int) -> None:
+        """Cuts off what was written after a checkpoint that is being resumed from.
+
+        Args:
+            position: what `position` returned when the checkpoint was made.
+
+        Raises:
+            StorageError: the file is shorter than that, so that lines are missing.
+        """
+        if (size := self.position()) < position:
+            raise StorageError(
+                f"{self._path} has {size} bytes, but had {position} when the checkpoint was made; "
+                "put the lost lines back, or start a new run"
+            )
+        try:
+            self._file.truncate(position)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _error(self, error: OSError) -> StorageError:
+        return StorageError(f"could not write {self._path}: {reason(error)}")
+
+
+def _json_value(value: float) -> float | None:
+    if isinstance(value, int):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """Reads what `JsonLinesSink` wrote, for plots and reports.
+
+    Returns:
+        One mapping a line; NaN for null. A last line that a kill cut short is left out.
+
+    Raises:
+        StorageError: the file cannot be read, or a line before the last is not a JSON object.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from error
+    rows = []
+    whole = lines[:-1]  # What follows the last newline is empty or cut short.
+    for number, line in enumerate(whole, start=1):
+        try:
+            rows.append({k: math.nan if v is None else v for k, v in json.loads(line).items()})
+        except (ValueError, AttributeError) as error:
+            raise StorageError(f"{path} is damaged: line {number} is not a JSON object") from error
+    return rows
+
+
+class FigureLogger(Protocol):
+    """The part of a logger that figures need; Stable-Baselines3's `Logger` has it."""
+
+    def record(self, key: str, value: Any) -> None:
+        """Keeps a figure until `dump`."""
+        ...
+
+    def dump(self, step: int) -> None:
+        """Writes out what was recorded."""
+        ...
+
+
+class LoggerSink:
+    """Hands figures to a logger, which stays its owner's to close.
+
+    Args:
+        logger: where they go.
+        prefix: goes before each name, to keep them apart from the agent's own.
+    """
+
+    def __init__(self, logger: FigureLogger, *, prefix: str = "prefrl/") -> None:
+        self._logger = logger
+        self._prefix = prefix
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Records and dumps the figures that are known."""
+        for name, value in figures.items():
+            if not math.isnan(value):
+                self._logger.record(self._prefix + name, value)
+        self._logger.dump(step)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class WandbSink:
+    """Hands figures to Weights & Biases.
+
+    Args:
+        project: the project there.
+        run_id: names the run there, and continues it where it exists: unique within the project.
+        config: the run's settings, shown beside its figures.
+        folder: where wandb keeps its own files.
+
+    Raises:
+        ConfigError: wandb is not installed.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        run_id: str,
+        config: Mapping[str, object],
+        folder: str | os.PathLike[str],
+    ) -> None:
+        self._run: Any = import_wandb().init(
+            project=project,
+            id=run_id,
+            resume="allow",
+            config=dict(config),
+            dir=os.fspath(folder),
+        )
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Logs the figures that are known."""
+        known = {name: value for name, value in figures.items() if not math.isnan(value)}
+        self._run.log(known, step=step)
+
+    def close(self) -> None:
+        """Uploads the rest and ends the run there."""
+        self._run.finish()
+
+
+def import_wandb() -> Any:
+    """The wandb package.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module("wandb")
+    except ModuleNotFoundError as error:
+        raise ConfigError("wandb is not installed; pip install 'prefrl[wandb]'") from error

@@ -1,0 +1,113 @@
+"""How far a run is, for whoever watches it."""
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+
+class ProgressBar:
+    """How far the run is, on a terminal as a bar, elsewhere as a plain line now and then.
+
+    Args:
+        total_steps: environment steps of the whole run.
+        budget: answers of the whole run; None where no teacher is asked.
+        first_step: steps already taken before a resume.
+        plain_interval_s: plain lines come no more often than this; the last one always comes.
+        stream: where it is shown; None is stderr.
+    """
+
+    _REDRAW_S = 0.25
+
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        budget: int | None = None,
+        first_step: int = 0,
+        plain_interval_s: float = 30.0,
+        stream: TextIO | None = None,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._total_steps = total_steps
+        self._budget = budget
+        self._first_step = self._step = first_step
+        self._figures: dict[str, float] = {}
+        self._began_s = time.monotonic()
+        self._next_s = 0.0
+        self._shown_step = -1
+        self._bar = self._open_bar() if self._stream.isatty() else None
+        self._interval_s = plain_interval_s if self._bar is None else self._REDRAW_S
+
+    def advance(self, step: int) -> None:
+        """Takes note of the steps so far; shown a few times a second, so it may be called often."""
+        self._step = step
+        if time.monotonic() >= self._next_s:
+            self._show()
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Takes note of the figures that it shows; a NaN leaves the last known one standing."""
+        self._figures.update((k, v) for k, v in figures.items() if not math.isnan(v))
+        self.advance(step)
+
+    def close(self) -> None:
+        """Shows where the run ended."""
+        if self._shown_step != self._step:
+            self._show()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self) -> None:
+        now_s = time.monotonic()
+        self._next_s = now_s + self._interval_s
+        self._shown_step = self._step
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join(self._shown_figures()), refresh=False)
+            self._bar.n = self._step
+            self._bar.refresh()
+            return
+        done = self._step - self._first_step
+        parts = [f"{self._step:,}/{self._total_steps:,} steps", *self._shown_figures()]
+        if done > 0 and self._step < self._total_steps:
+            left_s = (now_s - self._began_s) / done * (self._total_steps - self._step)
+            parts.append(f"{_duration(left_s)} left")
+        print(", ".join(parts), file=self._stream, flush=True)
+
+    def _shown_figures(self) -> list[str]:
+        shown = []
+        if self._budget is not None:
+            shown.append(f"{self._figures.get('num_answers', 0):.0f}/{self._budget} answers")
+        for name in ("true_return", "learned_return"):
+            if name in self._figures:
+                shown.append(f"{name.replace('_', ' ')} {short_number(self._figures[name])}")
+        return shown
+
+    def _open_bar(self) -> Any:
+        from tqdm import tqdm
+
+        class Bar(tqdm):  # type: ignore[type-arg]
+            monitor_interval = 0  # No watching thread: environments may fork after this.
+
+        return Bar(
+            total=self._total_steps,
+            initial=self._first_step,
+            file=self._stream,
+            unit=" steps",
+            unit_scale=True,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, "
+            "{remaining} left{postfix}",
+        )
+
+
+def short_number(value: float) -> str:
+    """A figure for people: three digits, or every one before the point where those are more."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _duration(duration_s: float) -> str:
+    if duration_s < 60:
+        return f"{duration_s:.0f} s"
+    minutes = round(duration_s / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,1 @@
+"""Judges probabilities and uncertainties by answers that were held out."""

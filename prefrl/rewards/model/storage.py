@@ -1,0 +1,99 @@
+"""A reward model's folder: `config.json` and `model.safetensors`; nothing in it is ever run."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from prefrl.errors import StorageError
+from prefrl.records.files import reason, write_bytes_atomically, write_text_atomically
+
+FORMAT_VERSION = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+
+def write_model(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Writes both files, each atomically.
+
+    The weights carry the settings they belong to and a checksum, which safetensors lacks: a kill
+    between the two files, or a file from another folder, does not pass for a whole model.
+
+    Raises:
+        StorageError: the disk refused; no file is half-written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make {folder}: {reason(error)}") from error
+    tree = {"format_version": FORMAT_VERSION, **settings}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(plain, metadata={"crc32": _checksum(plain), "config": json.dumps(tree)})
+    write_bytes_atomically(folder / WEIGHTS, content)
+    write_text_atomically(folder / CONFIG, json.dumps(tree, indent=2) + "\n")
+
+
+def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The settings and the tensors that `write_model` was given.
+
+    Weights that carry no settings and no checksum, as other programs write them, are taken too.
+
+    Raises:
+        StorageError: a file is missing, damaged, of another version, or belongs to another model;
+            it is named.
+    """
+    for path in (folder / CONFIG, folder / WEIGHTS):
+        if not path.exists():
+            raise StorageError(f"{folder} holds no reward model: there is no {path}")
+    tree = _read_config(folder / CONFIG)
+    tensors, metadata = _read_weights(folder / WEIGHTS)
+    if "config" in metadata and metadata["config"] != json.dumps(tree):
+        raise StorageError(
+            f"{folder / WEIGHTS} is of another model than {folder / CONFIG} describes"
+        )
+    del tree["format_version"]
+    return tree, tensors
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from None
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    version = tree.get("format_version") if isinstance(tree, dict) else None
+    if version != FORMAT_VERSION:
+        raise StorageError(
+            f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
+        )
+    settings: dict[str, Any] = tree
+    return settings
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from None
+    except SafetensorError as error:
+        raise StorageError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+    if "crc32" in metadata and metadata["crc32"] != _checksum(tensors):
+        raise StorageError(f"{path} is damaged: it has changed since it was written")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise StorageError(f"{path} is damaged: it holds numbers that are not finite")
+    return tensors, metadata
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].numpy().tobytes(), zlib.crc32(name.encode(), total))
+    return f"{total:08x}"

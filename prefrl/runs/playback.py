@@ -1,0 +1,78 @@
+"""Plays a finished run's policy: on the true reward, and before a camera."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefrl.agents.factory import load_policy
+from prefrl.config import RunConfig, from_yaml
+from prefrl.envs.cameras import render_settings
+from prefrl.errors import StorageError
+from prefrl.rewards import EnhancedRewardModel
+from prefrl.runs.evaluation import Evaluation, evaluate
+from prefrl.runs.resolve import make_configured_env
+from prefrl.runs.video import film
+
+
+def evaluate_run(folder: Path | str, *, num_episodes: int, seed: int) -> Evaluation:
+    """Plays a finished run's policy on the true reward, beside what its reward model says of it.
+
+    Args:
+        folder: the run folder; its policy.zip is unpickled, so it must be one you trust.
+        num_episodes: how many to play.
+        seed: of the episodes.
+
+    Raises:
+        PrefrlError: a file of the run is missing or damaged; it is named.
+    """
+    folder = Path(folder)
+    config, predict = _finished(folder)
+    is_learned = config.reward == "learned"
+    model = EnhancedRewardModel.load(folder / "reward_model") if is_learned else None
+    return evaluate(
+        predict,
+        lambda: make_configured_env(config),
+        num_episodes=num_episodes,
+        seed=seed,
+        reward_function=model.reward_function() if model else None,
+    )
+
+
+def film_run(folder: Path | str, path: Path, *, seed: int, max_seconds: float, size: int) -> int:
+    """Films a finished run's policy into an MP4 file; returns the number of frames.
+
+    Args:
+        folder: the run folder; its policy.zip is unpickled, so it must be one you trust.
+        path: the clip.
+        seed: of the episode.
+        max_seconds: longest clip, in seconds of simulated time.
+        size: width and height, in pixels, where the environment lets them be chosen.
+
+    Raises:
+        PrefrlError: a file is missing or damaged, or nothing can be rendered here.
+    """
+    config, predict = _finished(Path(folder))
+    plain = make_configured_env(config)
+    settings = {**render_settings(plain, size), **config.env_kwargs}
+    plain.close()
+    config = dataclasses.replace(config, env_kwargs=settings)
+    return film(
+        predict,
+        lambda: make_configured_env(config, render_mode="rgb_array"),
+        path,
+        max_seconds=max_seconds,
+        seed=seed,
+    )
+
+
+def _finished(folder: Path) -> tuple[RunConfig, Callable[[Any], Any]]:
+    if not (folder / "config.yaml").exists():
+        raise StorageError(f"{folder} holds no run: there is no config.yaml in it")
+    config = from_yaml(folder / "config.yaml")
+    try:
+        agent = json.loads((folder / "summary.json").read_bytes())["agent"]
+    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
+        agent = config.agent or "ppo"
+    return config, load_policy(agent, folder / "policy.zip")

@@ -1,0 +1,48 @@
+"""The content of a run's summary.json."""
+
+import math
+import platform
+from typing import Any
+
+from prefrl.config import RunConfig
+from prefrl.loop import PreferenceLoop
+from prefrl.records.versions import version_of
+from prefrl.runs.evaluation import Evaluation
+
+PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
+
+
+def summarise(config: RunConfig, loop: PreferenceLoop, result: Evaluation) -> dict[str, Any]:
+    """The content of summary.json; what does not apply is null."""
+
+    def known(value: float | None) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    dataset = loop.feedback.dataset if loop.feedback else None
+    return {
+        "env": config.env,
+        "agent": config.agent,
+        "reward": config.reward,
+        "strategy": config.strategy if dataset else None,
+        "teacher": config.teacher.name if dataset else None,
+        "seed": config.seed,
+        "steps": loop.agent.num_steps,
+        "budget": config.budget if dataset else 0,
+        "num_answers": dataset.num_answers if dataset else 0,
+        "num_skips": dataset.num_skips if dataset else 0,
+        "final_true_return_mean": result.true_return_mean,
+        "final_true_return_std": result.true_return_std,
+        "final_learned_return_mean": known(result.learned_return_mean),
+        "eval_episodes": result.num_episodes,
+        "train_episode_steps": config.train_episode_steps,
+        "last_training_true_return": known(loop.last_figures.get("true_return")),
+        "reward_holdout_accuracy": known(loop.last_figures.get("reward_holdout_accuracy")),
+        "reward_true_correlation": known(result.reward_true_correlation),
+        "wall_s": round(loop.records.metrics.wall_s, 3),
+        "wall_breakdown": {name: round(value, 3) for name, value in loop.seconds.items()},
+        "threads": config.threads,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version_of(name) for name in PACKAGES},
+        },
+    }

@@ -1,0 +1,272 @@
+import io
+import json
+import math
+import subprocess
+import sys
+import time
+
+import pytest
+from stable_baselines3.common import logger as sb3_logger
+
+from prefrl.errors import ConfigError, StorageError
+from prefrl.records.metrics import JsonLinesSink, LoggerSink, Metrics, WandbSink, read_metrics
+from prefrl.records.progress import ProgressBar, short_number
+
+
+class Recorder:
+    def __init__(self):
+        self.lines = []
+        self.is_closed = False
+
+    def write(self, step, figures):
+        self.lines.append((step, dict(figures)))
+
+    def close(self):
+        self.is_closed = True
+
+
+class Broken(Recorder):
+    def close(self):
+        raise OSError("gone")
+
+
+# Metrics
+
+
+def test_every_sink_gets_the_same_figures_with_the_wall_time_first():
+    sinks = [Recorder(), Recorder()]
+    Metrics(sinks).write(5, {"true_return": 1.5})
+    assert sinks[0].lines == sinks[1].lines
+    ((step, figures),) = sinks[0].lines
+    assert step == 5
+    assert list(figures) == ["wall_s", "true_return"]
+
+
+def test_wall_time_goes_on_across_a_resume():
+    sink = Recorder()
+    metrics = Metrics([sink], wall_offset_s=1000.0)
+    metrics.write(0, {})
+    assert 1000 <= sink.lines[0][1]["wall_s"] <= metrics.wall_s < 1060
+
+
+def test_a_figure_cannot_take_the_place_of_the_step():
+    with pytest.raises(ValueError, match=r"figures hold \['step'\]"):
+        Metrics([]).write(0, {"step": 1.0})
+
+
+def test_every_sink_is_closed_also_where_one_fails():
+    first, last = Recorder(), Recorder()
+    with pytest.raises(OSError, match="gone"):
+        Metrics([first, Broken(), last]).close()
+    assert first.is_closed
+    assert last.is_closed
+
+
+# JSON lines
+
+
+def test_lines_are_json_in_order_and_on_the_disk_at_once(tmp_path):
+    sink = JsonLinesSink(tmp_path / "metrics.jsonl")
+    sink.write(10, {"wall_s": 0.5, "true_return": math.nan, "num_answers": 3, "loss": math.inf})
+    line = (tmp_path / "metrics.jsonl").read_text()
+    expected = '{"step": 10, "wall_s": 0.5, "true_return": null, "num_answers": 3, "loss": null}\n'
+    assert line == expected
+    sink.close()
+
+
+def test_what_was_written_comes_back_with_nan_for_null(tmp_path):
+    sink = JsonLinesSink(tmp_path / "m")
+    sink.write(1, {"a": 0.1})
+    sink.write(2, {"a": math.nan})
+    sink.close()
+    first, second = read_metrics(tmp_path / "m")
+    assert first == {"step": 1, "a": 0.1}
+    assert math.isnan(second["a"])
+
+
+def test_lines_after_the_checkpoint_are_cut_off_on_resume_and_not_doubled(tmp_path):
+    path = tmp_path / "m"
+    sink = JsonLinesSink(path)
+    sink.write(1, {})
+    position = sink.position()
+    sink.write(2, {})
+    sink.close()
+    with path.open("ab") as file:
+        file.write(b'{"step": 3, "a')  # The kill came here.
+
+    resumed = JsonLinesSink(path)
+    resumed.truncate(position)
+    resumed.write(2, {})
+    resumed.write(3, {})
+    resumed.close()
+    assert [row["step"] for row in read_metrics(path)] == [1, 2, 3]
+
+
+def test_a_file_shorter_than_at_the_checkpoint_is_refused(tmp_path):
+    sink = JsonLinesSink(tmp_path / "m")
+    with pytest.raises(StorageError, match=r"m has 0 bytes, but had 5"):
+        sink.truncate(5)
+    sink.close()
+
+
+def test_a_last_line_cut_short_is_left_out(tmp_path):
+    (tmp_path / "m").write_text('{"step": 1}\n{"step": 2, "tr')
+    assert read_metrics(tmp_path / "m") == [{"step": 1}]
+
+
+@pytest.mark.parametrize("line", ["{", "3", "[]"])
+def test_a_damaged_line_is_refused_by_number(tmp_path, line):
+    (tmp_path / "m").write_text(f'{{"step": 1}}\n{line}\n{{"step": 2}}\n')
+    with pytest.raises(StorageError, match=r"m is damaged: line 2 is not a JSON object"):
+        read_metrics(tmp_path / "m")
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(StorageError, match=r"could not write .*gone/m: No such file"):
+        JsonLinesSink(tmp_path / "gone" / "m")
+    with pytest.raises(StorageError, match=r"could not read .*m: No such file"):
+        read_metrics(tmp_path / "m")
+
+
+FULL_DISK = """
+import resource, sys
+from prefrl.errors import StorageError
+from prefrl.records.metrics import JsonLinesSink
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (90, 90))
+sink = JsonLinesSink(sys.argv[1])
+try:
+    for step in range(100):
+        sink.write(step, {"true_return": 1.0})
+except StorageError as error:
+    print(error)
+sink.close()
+"""
+
+
+def test_a_full_disk_is_named_and_the_lines_before_stay_readable(tmp_path):
+    path = tmp_path / "m"
+    command = [sys.executable, "-W", "error", "-c", FULL_DISK, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"could not write {path}: File too large\n"
+    assert [row["step"] for row in read_metrics(path)] == [0, 1]
+
+
+# Loggers
+
+
+def test_stable_baselines_logger_takes_the_figures_that_are_known(tmp_path):
+    logger = sb3_logger.configure(str(tmp_path), ["json"])
+    sink = LoggerSink(logger)
+    sink.write(100, {"true_return": 1.5, "learned_return": math.nan})
+    sink.close()
+    logger.record("still", "open")
+    logger.dump(200)
+    logger.close()
+    first, second = (tmp_path / "progress.json").read_text().splitlines()
+    assert json.loads(first) == {"prefrl/true_return": 1.5}
+    assert json.loads(second) == {"still": "open"}
+
+
+def test_wandb_that_is_not_installed_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # Makes the import fail, installed or not.
+    expected = r"^wandb is not installed; pip install 'prefrl\[wandb\]'$"
+    with pytest.raises(ConfigError, match=expected):
+        WandbSink("project", run_id="a", config={}, folder=tmp_path)
+
+
+def test_wandb_continues_its_run_and_gets_the_figures_that_are_known(tmp_path, monkeypatch):
+    calls: list[object] = []
+
+    class StandIn:
+        def init(self, **settings):
+            calls.append(settings)
+            return self
+
+        def log(self, figures, step):
+            calls.append((step, figures))
+
+        def finish(self):
+            calls.append("finished")
+
+    monkeypatch.setitem(sys.modules, "wandb", StandIn())
+    sink = WandbSink("project", run_id="a", config={"seed": 0}, folder=tmp_path)
+    sink.write(5, {"true_return": 1.0, "learned_return": math.nan})
+    sink.close()
+    settings = {"project": "project", "id": "a", "resume": "allow", "config": {"seed": 0}}
+    assert calls == [settings | {"dir": str(tmp_path)}, (5, {"true_return": 1.0}), "finished"]
+
+
+# Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_where_there_is_no_terminal_progress_is_plain_lines():
+    stream = io.StringIO()
+    progress = ProgressBar(1_000_000, budget=500, plain_interval_s=0.0, stream=stream)
+    progress.advance(0)
+    progress.write(250_000, {"true_return": 1234.5, "learned_return": 12.34, "num_answers": 120})
+    progress.write(1_000_000, {"true_return": math.nan, "num_answers": 500})
+    progress.close()
+    first, second, third = stream.getvalue().splitlines()
+    assert first == "0/1,000,000 steps, 0/500 answers"
+    shown = "250,000/1,000,000 steps, 120/500 answers, true return 1,234, learned return 12.3, "
+    assert second == shown + "0 s left"
+    shown = "1,000,000/1,000,000 steps, 500/500 answers, true return 1,234, learned return 12.3"
+    assert third == shown
+    assert stream.getvalue().replace("\n", "").isprintable()
+
+
+def test_plain_lines_keep_their_distance_but_the_last_one_comes():
+    stream = io.StringIO()
+    progress = ProgressBar(100, plain_interval_s=3600.0, stream=stream)
+    for step in range(1, 101):
+        progress.advance(step)
+        progress.write(step, {"true_return": float(step)})
+    progress.close()
+    first, last = stream.getvalue().splitlines()
+    assert first.startswith("1/100 steps")
+    assert last == "100/100 steps, true return 100"
+
+
+def test_time_left_counts_from_the_resume_and_not_from_step_0():
+    stream = io.StringIO()
+    progress = ProgressBar(1_000, first_step=900, plain_interval_s=0.0, stream=stream)
+    time.sleep(0.05)
+    progress.advance(901)  # 50 ms a step: 99 to go take 5 s; counted from 0 it would be 0 s.
+    left_s = int(stream.getvalue().split(", ")[-1].removesuffix(" s left\n"))
+    assert 5 <= left_s < 60
+
+
+def test_on_a_terminal_progress_is_one_bar():
+    stream = Terminal()
+    progress = ProgressBar(1_000, budget=50, first_step=500, stream=stream)
+    progress.advance(501)
+    progress.write(1_000, {"true_return": 7.0, "num_answers": 50})
+    progress.close()
+    assert stream.getvalue().count("\n") == 1
+    last = stream.getvalue().rsplit("\r", 1)[-1]
+    assert "100%" in last
+    assert "1.00k/1.00k steps" in last
+    assert "50/50 answers, true return 7" in last
+
+
+def test_advancing_is_cheap_enough_for_every_step():
+    progress = ProgressBar(1_000_000, stream=Terminal())
+    began_s = time.perf_counter()
+    for step in range(100_000):
+        progress.advance(step)
+    assert time.perf_counter() - began_s < 1.0  # 10 us each; about 0.1 us is usual.
+    progress.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (-1234.5, "-1,234"), (12345.6, "12,346"), (12.345, "12.3"), (0.01234, "0.0123")],
+)
+def test_figures_for_people_are_short(value, text):
+    assert short_number(value) == text

@@ -1,0 +1,428 @@
+"""Runs from Python: what they leave behind, that they repeat, and parts of one's own."""
+
+import json
+import math
+from dataclasses import replace
+
+import gymnasium as gym
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import A2C, PPO, SAC
+from stable_baselines3.common.evaluation import evaluate_policy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from prefrl import EnhancedRewardModel, Parts, QueryConfig, RewardWrapper, RunConfig, resume, run
+from prefrl.config import from_yaml
+from prefrl.errors import ConfigError, StorageError
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.queries import Uniform
+from prefrl.records.metrics import read_metrics
+from prefrl.runs.playback import evaluate_run
+from prefrl.runs.resolve import resolve
+from prefrl.seeding import Streams, seed_global_generators
+from tests import tiny_runs
+from tests.own_envs import Kitchen, PointMass
+
+SUMMARY_KEYS = {
+    *("env", "agent", "seed", "steps", "budget", "num_answers", "num_skips"),
+    *("final_true_return_mean", "final_true_return_std", "final_learned_return_mean"),
+    *("reward_holdout_accuracy", "reward_true_correlation", "wall_s", "wall_breakdown", "versions"),
+}
+WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s"}
+FILES = {
+    *("config.yaml", "metrics.jsonl", "comparisons.npz", "policy.zip", "summary.json"),
+    *("reward_model", "checkpoints", "tensorboard", "learning_curve.png"),
+}
+CONFIGS = {"ppo": tiny_runs.ppo(), "sac": tiny_runs.sac()}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def finished(request, tmp_path_factory):
+    """A run of each agent, in a folder that did not exist before."""
+    out = tmp_path_factory.mktemp("runs") / "deep" / request.param
+    return run(CONFIGS[request.param], out=out, show_progress=False)
+
+
+def figures(summary):
+    """What must be the same whenever the same run is made."""
+    timed = ("wall_s", "wall_breakdown", "versions")
+    return {name: value for name, value in summary.items() if name not in timed}
+
+
+def rows(folder):
+    return [{**row, "wall_s": 0.0} for row in read_metrics(folder / "metrics.jsonl")]
+
+
+def episodes(result):
+    """What is left of them when the run has ended."""
+    return result.agent.venv.venv.store.episodes
+
+
+def parameters(result):
+    return result.agent.model.policy.state_dict()
+
+
+def assert_same_run(one, other):
+    assert figures(one.summary) == figures(other.summary)
+    for row, twin in zip(rows(one.folder), rows(other.folder), strict=True):
+        assert row == pytest.approx(twin, rel=0, abs=0, nan_ok=True)
+    mine, theirs = parameters(one), parameters(other)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    comparisons = [(result.folder / "comparisons.npz").read_bytes() for result in (one, other)]
+    assert comparisons[0] == comparisons[1]
+
+
+def test_the_folder_holds_every_file_and_nothing_else(finished):
+    assert {path.name for path in finished.folder.iterdir()} == FILES
+    left_over = [p for p in finished.folder.rglob("*") if "tmp" in p.name]
+    assert left_over == []
+
+
+def test_the_summary_says_what_was_reached(finished):
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    assert summary == finished.summary
+    assert summary.keys() >= SUMMARY_KEYS
+    config = from_yaml(finished.folder / "config.yaml")
+    assert summary["env"] == tiny_runs.POINT_MASS
+    assert summary["agent"] == config.agent
+    assert summary["seed"] == 0
+    assert summary["steps"] == config.steps
+    assert summary["budget"] == summary["num_answers"] == 23
+    assert summary["num_skips"] == 0
+    assert summary["final_true_return_mean"] < 0
+    assert summary["final_true_return_std"] > 0
+    assert math.isfinite(summary["final_learned_return_mean"])
+    assert 0 <= summary["reward_holdout_accuracy"] <= 1
+    assert -1 <= summary["reward_true_correlation"] <= 1
+    assert summary["versions"]["stable-baselines3"].startswith("2.")
+
+
+def test_the_wall_time_is_broken_down(finished):
+    summary = finished.summary
+    assert summary["wall_breakdown"].keys() == WALL_KEYS
+    assert all(seconds >= 0 for seconds in summary["wall_breakdown"].values())
+    assert summary["wall_breakdown"]["rl_s"] > 0
+    assert 0 < sum(summary["wall_breakdown"].values()) <= summary["wall_s"]
+
+
+def test_the_files_it_leaves_reach_the_figures_of_its_summary(finished):
+    seed = Streams(0).integer("evaluation")
+    again = evaluate_run(finished.folder, num_episodes=2, seed=seed)
+    assert again.true_return_mean == finished.summary["final_true_return_mean"]
+    assert again.true_return_std == finished.summary["final_true_return_std"]
+    assert again.learned_return_mean == finished.summary["final_learned_return_mean"]
+    assert again.reward_true_correlation == finished.summary["reward_true_correlation"]
+
+
+def test_metrics_go_forward_and_count_the_answers(finished):
+    lines = read_metrics(finished.folder / "metrics.jsonl")
+    for name in ("step", "wall_s", "num_answers"):
+        values = [line[name] for line in lines]
+        assert values == sorted(values), name
+    assert lines[-1]["step"] == finished.summary["steps"]
+    assert lines[-1]["num_answers"] == 23
+    assert {"true_return", "learned_return"} <= lines[-1].keys()
+    assert math.isnan(lines[0]["learned_return"]), "nothing was learned while exploring"
+    assert sum("reward_holdout_accuracy" in line for line in lines) == 3
+
+
+def test_comparisons_are_in_the_interchange_layout(finished):
+    with np.load(finished.folder / "comparisons.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    length, num = int(arrays["segment_length"]), len(arrays["p_left"])
+    assert length == 10
+    assert np.isfinite(arrays["p_left"]).sum() == 23
+    assert set(arrays["split"].tolist()) == {"train", "test"}
+    num_rows = len(arrays["observations"])
+    assert arrays["observations"].shape == arrays["actions"].shape == (num_rows, 2)
+    assert arrays["true_reward"].shape == arrays["episode"].shape == (num_rows,)
+    for side in ("left_start", "right_start"):
+        assert arrays[side].shape == (num,)
+        assert (arrays[side] + length <= num_rows).all()
+    for left, right, p_left in zip(
+        arrays["left_start"], arrays["right_start"], arrays["p_left"], strict=True
+    ):
+        returns = [arrays["true_reward"][s : s + length].sum() for s in (left, right)]
+        assert p_left == (1.0 if returns[0] > returns[1] else 0.0), "an oracle answered"
+        for start in (left, right):
+            assert len(set(arrays["episode"][start : start + length])) == 1
+    assert np.abs(arrays["actions"]).max() <= 1.0, "as the environment was given them"
+
+
+def test_the_policy_is_one_that_plain_sb3_loads(finished):
+    kind: type[PPO | SAC] = PPO if finished.summary["agent"] == "ppo" else SAC
+    env = gym.make(tiny_runs.POINT_MASS)
+    model = kind.load(finished.folder / "policy.zip", env=env)
+    for name, value in parameters(finished).items():
+        assert torch.equal(model.policy.state_dict()[name], value)
+    venv = model.get_env()
+    assert venv is not None
+    mean, _ = evaluate_policy(model, venv, n_eval_episodes=20)
+    assert abs(mean - finished.summary["final_true_return_mean"]) < 60
+
+
+def test_the_reward_model_wraps_an_environment_of_ones_own(finished):
+    model = EnhancedRewardModel.load(finished.folder / "reward_model")
+    env = RewardWrapper(gym.make(tiny_runs.POINT_MASS), model)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(np.zeros(2, np.float32))
+    assert reward != info["true_reward"]
+    assert info["reward_uncertainty"] >= 0
+
+
+def test_the_learning_curve_is_a_picture_of_something(finished):
+    picture = imageio.imread(finished.folder / "learning_curve.png")
+    assert picture.shape[:2] == (500, 1200)
+    assert 2 < picture.std() < 120, "neither blank nor noise"
+
+
+def test_tensorboard_shows_the_figures_and_the_agents_own(finished):
+    events = EventAccumulator(str(finished.folder / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    assert {"prefrl/true_return", "prefrl/learned_return", "prefrl/num_answers"} <= set(tags)
+    assert any(tag.startswith("train/") for tag in tags)
+    assert events.Scalars("prefrl/num_answers")[-1].value == 23
+
+
+def test_two_checkpoints_are_kept(finished):
+    kept = sorted(path.name for path in (finished.folder / "checkpoints").iterdir())
+    assert len(kept) == 2
+    assert kept[1] == f"step_{finished.summary['steps']:09d}.npz"
+
+
+def test_its_config_file_reruns_it_exactly(finished, tmp_path):
+    config = from_yaml(finished.folder / "config.yaml")
+    assert resolve(config) == config, "nothing is left to be decided"
+    assert_same_run(run(config, out=tmp_path / "again", show_progress=False), finished)
+
+
+def test_the_same_settings_make_the_same_run_whatever_was_drawn_before(finished, tmp_path):
+    seed_global_generators(1_234)
+    config = CONFIGS[finished.summary["agent"]]
+    assert_same_run(run(config, out=tmp_path / "again", show_progress=False), finished)
+
+
+def test_zero_is_a_seed_and_another_seed_makes_another_run(tmp_path):
+    config = tiny_runs.ppo(steps=300, budget=4, queries=QueryConfig(num_sessions=1))
+    results = [
+        run(replace(config, seed=seed), out=tmp_path / str(i), show_progress=False)
+        for i, seed in enumerate((0, 0, 1))
+    ]
+    assert [result.summary["seed"] for result in results] == [0, 0, 1]
+    assert_same_run(results[0], results[1])
+    returns = [result.summary["final_true_return_mean"] for result in results]
+    assert returns[0] != returns[2]
+    weights = [parameters(result)["action_net.weight"] for result in results]
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        tiny_runs.ppo(num_envs=1, steps=607, budget=1, checkpoint_every=100),
+        tiny_runs.ppo(num_envs=3, steps=609, budget=37, checkpoint_every=50),
+        tiny_runs.sac(
+            steps=607,
+            explore_steps=101,
+            budget=37,
+            checkpoint_every=83,
+            agent_settings={**tiny_runs.SAC_SETTINGS, "train_freq": 1},
+        ),
+        tiny_runs.sac(steps=606, explore_steps=100, num_envs=3, budget=7),
+    ],
+    ids=["ppo-1-env", "ppo-3-envs", "sac-1-env", "sac-3-envs"],
+)
+def test_odd_numbers_of_steps_and_answers_are_honoured_exactly(config, tmp_path):
+    result = run(config, out=tmp_path / "run", show_progress=False)
+    assert result.summary["steps"] == config.steps == result.agent.model.num_timesteps
+    assert result.summary["num_answers"] == config.budget
+    assert PreferenceDataset.load(tmp_path / "run/comparisons.npz").num_answers == config.budget
+
+
+@pytest.mark.parametrize("make", [tiny_runs.ppo, tiny_runs.sac])
+def test_on_the_true_reward_nobody_is_asked_and_nothing_explores(make, tmp_path):
+    result = run(make(reward="true", steps=400), out=tmp_path / "run", show_progress=False)
+    assert {p.name for p in result.folder.iterdir()} == FILES - {"comparisons.npz", "reward_model"}
+    summary = result.summary
+    assert summary["steps"] == 400
+    assert summary["budget"] == summary["num_answers"] == summary["num_skips"] == 0
+    for name in ("final_learned_return_mean", "reward_holdout_accuracy", "reward_true_correlation"):
+        assert summary[name] is None
+    assert result.reward_model is None
+    lines = read_metrics(result.folder / "metrics.jsonl")
+    assert all(line["true_return"] == pytest.approx(line["learned_return"]) for line in lines)
+
+
+def test_a_run_without_a_folder_makes_one_under_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(tiny_runs.ppo(reward="true", steps=130), show_progress=False)
+    assert result.folder.parts[0] == "runs"
+    assert result.folder.name.startswith("tests.own_envs_PointMass-v0-ppo-true-seed0-")
+    assert (tmp_path / result.folder / "summary.json").exists()
+
+
+def test_a_short_run_of_the_defaults_explores_a_segment_in_every_environment():
+    config = resolve(RunConfig(env="HalfCheetah-v4", steps=2_000))
+    assert config.explore_steps == 8 * 50
+
+
+def test_a_long_run_of_the_defaults_explores_as_long_as_its_preset_says():
+    assert resolve(RunConfig(env="HalfCheetah-v4")).explore_steps == 16_000
+    assert resolve(RunConfig(env="HalfCheetah-v4", agent="sac")).explore_steps == 5_000
+
+
+def test_resuming_a_finished_run_changes_no_figure(tmp_path):
+    config = tiny_runs.ppo(steps=300, budget=4, queries=QueryConfig(num_sessions=1))
+    first = run(config, out=tmp_path / "run", show_progress=False)
+    before = {p.name: p.read_bytes() for p in first.folder.glob("*.*")}
+    again = resume(first.folder, show_progress=False)
+    assert_same_run(again, first)
+    for name in ("config.yaml", "metrics.jsonl", "comparisons.npz"):
+        assert (first.folder / name).read_bytes() == before[name]
+    assert again.summary["wall_s"] > 0
+
+
+class Loud(Uniform):
+    """A strategy that keeps count."""
+
+    def __init__(self):
+        self.num_asked = 0
+
+    def select(self, pool, num_queries, predictor, *, rng):
+        self.num_asked += num_queries
+        return super().select(pool, num_queries, predictor, rng=rng)
+
+
+class LikesTheRight:
+    """A teacher who prefers whatever ends further to the right."""
+
+    def observe(self, pool):
+        return {"furthest": float(pool.observations[..., 0].max())}
+
+    def answer(self, left, right, *, rng):
+        return (left.observations[:, -1, 0] > right.observations[:, -1, 0]).astype(float)
+
+
+def test_every_part_can_be_ones_own(tmp_path):
+    strategy = Loud()
+    made = []
+
+    def make_env():
+        made.append(gym.wrappers.TimeLimit(PointMass(), 40))
+        return made[-1]
+
+    parts = Parts(
+        make_env=make_env,
+        teacher=LikesTheRight(),
+        strategy=strategy,
+        make_model=lambda venv: A2C("MlpPolicy", venv, n_steps=20),
+    )
+    config = tiny_runs.ppo(env="MyRobot", steps=400, budget=15)
+    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
+    assert isinstance(result.agent.model, A2C)
+    assert result.summary["env"] == "MyRobot"
+    assert result.summary["steps"] == 400
+    assert strategy.num_asked == 15 - 3, "the first session is uniform"
+    assert from_yaml(tmp_path / "run/config.yaml").max_episode_steps == 40
+    assert "furthest" in set().union(*read_metrics(tmp_path / "run/metrics.jsonl"))
+    assert all(len(episode) <= 40 for episode in episodes(result))
+    dataset = PreferenceDataset.load(tmp_path / "run/comparisons.npz")
+    left, right = dataset.left[0].observations, dataset.right[0].observations
+    assert np.array_equal(dataset.p_left == 1, left[:, -1, 0] > right[:, -1, 0])
+    names = {"agent": "a2c", "teacher": "LikesTheRight", "strategy": "Loud"}
+    assert names.items() <= result.summary.items()
+    with pytest.raises(ConfigError, match=r"policy\.zip is of a a2c model that its run brought"):
+        evaluate_run(tmp_path / "run", num_episodes=1, seed=0)
+    again = run(config, out=tmp_path / "again", parts=parts, show_progress=False)
+    assert_same_run(result, again)  # though its model was given no seed
+
+
+class PaysOneAStep(PointMass):
+    def step(self, action):
+        observation, _, terminated, truncated, info = super().step(action)
+        return observation, 1.0, terminated, truncated, info
+
+
+@pytest.mark.parametrize("reward", ["learned", "true"])
+def test_training_episodes_grow_and_evaluation_plays_whole_ones(tmp_path, reward):
+    parts = Parts(make_env=lambda: gym.wrappers.TimeLimit(PaysOneAStep(), 40))
+    settings = {"steps": 800, "budget": 6, "train_episode_steps": 20, "checkpoint_every": 200}
+    config = tiny_runs.ppo(env="MyRobot", reward=reward, **settings)
+    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
+    rows = [r for r in read_metrics(tmp_path / "run/metrics.jsonl") if r.get("num_episodes")]
+    returns = [row["true_return"] for row in rows]
+    assert 20 <= returns[0] < 40
+    assert returns == sorted(returns)
+    assert returns[-1] == 40
+    assert all(row["terminated_share"] == 0 for row in rows)
+    assert result.summary["final_true_return_mean"] == 40.0
+    assert result.summary["train_episode_steps"] == 20
+
+
+def test_an_environment_of_ones_own_is_flattened_like_any_other(tmp_path):
+    parts = Parts(make_env=Kitchen)
+    config = tiny_runs.ppo(env="Kitchen", steps=300, budget=6, max_episode_steps=30)
+    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
+    assert result.reward_model is not None
+    assert result.reward_model.config.input_dim == 2 + 3 + 2 + 5
+    assert max(map(len, episodes(result))) == 30
+
+
+def test_an_environment_of_ones_own_without_a_time_limit_is_refused(tmp_path):
+    expected = "MyRobot has no time limit; choose one with max_episode_steps"
+    with pytest.raises(ConfigError, match=expected):
+        run(tiny_runs.ppo(env="MyRobot"), out=tmp_path / "run", parts=Parts(make_env=PointMass))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_parts_of_ones_own_is_resumed_with_the_same_parts(tmp_path):
+    class Stop(Exception):
+        pass
+
+    class Impatient(LikesTheRight):
+        num_sessions = 0
+
+        def observe(self, pool):
+            self.num_sessions += 1
+            if self.num_sessions == 3:
+                raise Stop
+            return super().observe(pool)
+
+    config = tiny_runs.ppo(env="MyRobot", max_episode_steps=40)
+    whole = run(
+        config,
+        out=tmp_path / "whole",
+        parts=Parts(make_env=PointMass, teacher=LikesTheRight()),
+        show_progress=False,
+    )
+    with pytest.raises(Stop):
+        run(
+            config,
+            out=tmp_path / "cut",
+            parts=Parts(make_env=PointMass, teacher=Impatient()),
+            show_progress=False,
+        )
+    parts = Parts(make_env=PointMass, teacher=LikesTheRight())
+    assert_same_run(resume(tmp_path / "cut", parts=parts, show_progress=False), whole)
+
+
+def test_a_folder_in_use_stays_as_it_is(tmp_path):
+    (tmp_path / "thesis.tex").write_text("all my work")
+    with pytest.raises(StorageError, match="is in use, or choose another --out"):
+        run(tiny_runs.ppo(), out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_device_may_be_left_to_torch(tmp_path):
+    result = run(tiny_runs.ppo(steps=300, device="auto"), out=tmp_path, show_progress=False)
+    assert result.reward_model is not None
+    assert result.reward_model.input_mean.device == result.agent.model.device
+
+
+def test_an_empty_folder_is_as_good_as_none(tmp_path):
+    result = run(tiny_runs.ppo(reward="true", steps=130), out=tmp_path, show_progress=False)
+    assert result.folder == tmp_path

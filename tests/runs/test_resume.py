@@ -1,0 +1,339 @@
+"""`kill -9` at any moment, then `--resume`: the same run as if nothing had happened."""
+
+import io
+import json
+import random
+import re
+import shutil
+import time
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from prefrl.config import from_yaml, to_yaml
+from prefrl.records.checkpoint import load_state
+from prefrl.records.metrics import read_metrics
+from tests import tiny_runs
+from tests.command_line import Outcome, prefrl, start
+from tests.records.test_checkpoint import same
+
+DEADLY = "tests.own_envs:Deadly-v0"
+# Exploration in short episodes, and over more than one phase.
+CONFIGS = {
+    "ppo": tiny_runs.ppo(
+        env=DEADLY, explore_steps=360, explore_episode_steps=25, train_episode_steps=20
+    ),
+    "sac": tiny_runs.sac(env=DEADLY, explore_episode_steps=30),
+}
+
+
+class Home:
+    """A folder in which one run is made, whole or in pieces."""
+
+    def __init__(self, path, agent):
+        self.path, self.run = path, path / "run"
+        self.files: list[str] = []
+        self.outcome: Outcome | None = None
+        path.mkdir(parents=True)
+        (path / "settings.yaml").write_text(to_yaml(CONFIGS[agent]))
+        self.begin = ["run", "--config", "settings.yaml", "--out", "run"]
+        self.go_on = ["run", "--resume", "run"]
+
+    def policy(self):
+        with zipfile.ZipFile(self.run / "policy.zip") as archive:
+            return torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
+
+    def comparisons(self):
+        with np.load(self.run / "comparisons.npz") as file:
+            return dict(file)
+
+    def rows(self):
+        return [{**row, "wall_s": 0.0} for row in read_metrics(self.run / "metrics.jsonl")]
+
+    def figures(self):
+        summary = json.loads((self.run / "summary.json").read_text())
+        return {name: summary[name] for name in summary.keys() - {"wall_s", "wall_breakdown"}}
+
+    def checkpoints(self):
+        return sorted((self.run / "checkpoints").glob("step_*.npz"))
+
+    def last_state(self):
+        fingerprint = from_yaml(self.run / "config.yaml").fingerprint()
+        state = load_state(self.checkpoints()[-1], fingerprint=fingerprint)["state"]
+        return {name: state[name] for name in ("next_phase", "agent", "store", "learner")}
+
+
+@pytest.fixture(scope="module")
+def make_whole(tmp_path_factory):
+    made = {}
+
+    def make(agent):
+        if agent not in made:
+            home = made[agent] = Home(tmp_path_factory.mktemp("whole") / agent, agent)
+            outcome = prefrl(home.path, *home.begin)
+            assert outcome.status == 0, outcome.err
+            home.files = outcome.files
+        return made[agent]
+
+    return make
+
+
+@pytest.fixture(params=CONFIGS)
+def agent(request):
+    return request.param
+
+
+@pytest.fixture
+def whole(agent, make_whole):
+    """The uninterrupted run; others only read it."""
+    return make_whole(agent)
+
+
+def assert_same(home, whole):
+    assert home.figures() == whole.figures()
+    assert same(home.policy(), whole.policy())
+    assert same(home.comparisons(), whole.comparisons())
+    assert same(home.rows(), whole.rows())
+    assert same(home.last_state(), whole.last_state())
+    left_over = [path for path in home.run.rglob("*") if "tmp" in path.name]
+    assert left_over == []
+
+
+def at_step(number):
+    """When one of the environments has taken so many steps."""
+    return lambda files: {"environ": {"PREFRL_KILL_AT": str(number)}}
+
+
+def at_file(pattern, number, *, offset=0):
+    """Right before a file operation of the whole run: the `number`-th that matches the pattern."""
+
+    def options(files):
+        found = [i for i, entry in enumerate(files) if re.search(pattern, entry)]
+        return {"kill_at_file": found[number] + offset}
+
+    return options
+
+
+MOMENTS = {
+    "while exploring": at_step(40),
+    "in the middle of a rollout": at_step(470),
+    "near the end": at_step(600),
+    "before the first checkpoint": at_file(r"open run/checkpoints/", 0),
+    "before the first answers are written": at_file(r"open .*comparisons", 0),
+    "before the second answers are in place": at_file(r"rename .*comparisons", 1),
+    "after the last answers were written": at_file(r"rename .*comparisons", -1, offset=1),
+    "while a checkpoint is written": at_file(r"open run/checkpoints/", 3, offset=1),
+    "before a checkpoint is in place": at_file(r"rename run/checkpoints/", 3),
+    "before an old checkpoint is removed": at_file(r"remove run/checkpoints/step", 1),
+    "before the last checkpoint is in place": at_file(r"rename run/checkpoints/", -1),
+    "before the policy is in place": at_file(r"rename .*policy", -1),
+    "between the reward model's files": at_file(r"rename run/reward_model/", -1),
+    "before the summary is written": at_file(r"open .*summary", -1),
+}
+
+
+# For SAC only those that bear on what PPO does not have: exploration that learns, a replay buffer.
+MOMENTS_OF_SAC = {
+    "while exploring": at_step(1_070),
+    "in the middle of training": at_step(1_300),
+    "before the second answers are in place": MOMENTS["before the second answers are in place"],
+    "while a checkpoint is written": MOMENTS["while a checkpoint is written"],
+}
+CASES = [("ppo", moment) for moment in MOMENTS] + [("sac", moment) for moment in MOMENTS_OF_SAC]
+
+
+@pytest.mark.parametrize(("agent", "moment"), CASES, indirect=["agent"])
+def test_a_killed_run_ends_as_if_nothing_had_happened(agent, whole, moment, tmp_path):
+    home = Home(tmp_path / "home", agent)
+    options = (MOMENTS if agent == "ppo" else MOMENTS_OF_SAC)[moment](whole.files)
+    assert prefrl(home.path, *home.begin, **options).status == -9
+    assert not (home.run / "summary.json").exists()
+    outcome = prefrl(home.path, *home.go_on)
+    assert outcome.status == 0, outcome.err
+    assert_same(home, whole)
+
+
+def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(agent, whole, tmp_path):
+    home = Home(tmp_path / "home", agent)
+    # Not seeded: whatever the moments, the end is the same.
+    patience_s, num_kills, words = random.uniform(0.1, 0.4), 0, home.begin
+    while True:
+        process = start(home.path, *words)
+        began_s = time.monotonic()
+        while process.is_alive and time.monotonic() - began_s < patience_s:
+            time.sleep(0.005)
+        process.kill()
+        outcome = process.wait()
+        if outcome.status == 0:
+            break
+        assert outcome.status == -9, outcome.err
+        num_kills += 1
+        patience_s *= random.uniform(1.2, 1.5)
+        if (home.run / "config.yaml").exists():
+            words = home.go_on
+        else:
+            shutil.rmtree(home.run, ignore_errors=True)
+    assert num_kills >= 2
+    assert_same(home, whole)
+
+
+def test_a_finished_run_is_only_summed_up_again(agent, whole, tmp_path):
+    home = Home(tmp_path / "home", agent)
+    shutil.copytree(whole.run, home.run)
+    before = (home.run / "metrics.jsonl").read_bytes()
+    assert prefrl(home.path, *home.go_on).status == 0
+    assert (home.run / "metrics.jsonl").read_bytes() == before
+    assert_same(home, whole)
+
+
+def test_wall_time_goes_on_from_the_checkpoint(agent, whole, tmp_path):
+    home = Home(tmp_path / "home", agent)
+    shutil.copytree(whole.run, home.run)
+    spent_s = json.loads((whole.run / "summary.json").read_text())["wall_breakdown"]["rl_s"]
+    assert prefrl(home.path, *home.go_on).status == 0
+    summary = json.loads((home.run / "summary.json").read_text())
+    assert summary["wall_breakdown"]["rl_s"] == spent_s
+    assert summary["wall_s"] > spent_s
+
+
+def test_the_checkpoint_before_the_newest_leads_to_the_same_end(agent, whole, tmp_path):
+    home = Home(tmp_path / "home", agent)
+    shutil.copytree(whole.run, home.run)
+    home.checkpoints()[-1].unlink()
+    outcome = prefrl(home.path, *home.go_on)
+    assert outcome.status == 0, outcome.err
+    assert_same(home, whole)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A PPO run that was killed in its last phase but one, with every kind of file in place."""
+    home = Home(tmp_path_factory.mktemp("killed") / "ppo", "ppo")
+    outcome = prefrl(home.path, *home.begin, environ={"PREFRL_KILL_AT": "500"})
+    assert outcome.status == -9, outcome.err
+    home.files = outcome.files
+    return home
+
+
+@pytest.fixture
+def copy(killed, tmp_path):
+    home = Home(tmp_path / "copy", "ppo")
+    shutil.copytree(killed.run, home.run)
+    return home
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def refusal(home):
+    """Why the run is not gone on with; nothing in its folder may have changed."""
+    before = contents(home.run)
+    outcome = prefrl(home.path, *home.go_on)
+    assert outcome.status == 2, outcome.err
+    assert contents(home.run) == before
+    assert outcome.err == f"{outcome.complaint}\n", "one line"
+    return outcome.complaint
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_whole_one_before_it_is_named(copy):
+    older, newest = copy.checkpoints()
+    damaged = bytearray(newest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    newest.write_bytes(damaged)
+    said = refusal(copy)
+    assert f"run/checkpoints/{newest.name} is damaged" in said
+    assert f"{older.name} beside it is whole: remove the newer to go on from step" in said
+
+
+def test_a_checkpoint_cut_short_is_refused(copy):
+    newest = copy.checkpoints()[-1]
+    newest.write_bytes(newest.read_bytes()[:1_000])
+    assert f"run/checkpoints/{newest.name} is damaged" in refusal(copy)
+
+
+def test_the_checkpoint_of_another_run_is_refused(copy, tmp_path_factory):
+    other = Home(tmp_path_factory.mktemp("other") / "run", "ppo")
+    (other.path / "settings.yaml").write_text(to_yaml(tiny_runs.ppo(env=DEADLY, seed=1)))
+    environ = {"PREFRL_KILL_AT": "520"}
+    assert prefrl(other.path, *other.begin, environ=environ).status == -9
+    newest = other.checkpoints()[-1]
+    shutil.copy(newest, copy.run / "checkpoints")
+    assert f"run/checkpoints/{newest.name} belongs to another run" in refusal(copy)
+
+
+@pytest.mark.parametrize("change", ["seed: 1", "steps: 2000", "steps: null", "eval_episodes: 3"])
+def test_settings_changed_by_hand_are_refused(copy, change):
+    path = copy.run / "config.yaml"
+    name = change.split(":")[0]
+    path.write_text(re.sub(rf"(?m)^{name}: .*$", change, path.read_text()))
+    said = refusal(copy)
+    assert "belongs to another run" in said
+    assert "were they changed since it began?" in said
+
+
+def test_an_unknown_setting_written_in_by_hand_is_named(copy):
+    path = copy.run / "config.yaml"
+    path.write_text(path.read_text() + "bugdet: 3\n")
+    assert "run/config.yaml: unknown setting 'bugdet'; did you mean budget?" in refusal(copy)
+
+
+def test_before_the_first_checkpoint_the_settings_may_still_be_changed(killed, tmp_path):
+    home = Home(tmp_path / "home", "ppo")
+    moment = at_file(r"open run/checkpoints/", 0)(killed.files)
+    assert prefrl(home.path, *home.begin, **moment).status == -9
+    path = home.run / "config.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 7"))
+    assert prefrl(home.path, *home.go_on).status == 0
+    assert home.figures()["seed"] == 7
+
+
+def test_answers_that_are_gone_are_missed(copy):
+    (copy.run / "comparisons.npz").unlink()
+    said = refusal(copy)
+    assert "comparisons.npz holds 0 queries, the checkpoint knows of" in said
+
+
+def test_damaged_answers_are_refused(copy):
+    path = copy.run / "comparisons.npz"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    assert "run/comparisons.npz is damaged" in refusal(copy)
+
+
+def test_lost_lines_of_the_figures_are_missed(copy):
+    path = copy.run / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:100])
+    assert "run/metrics.jsonl has 100 bytes, but had" in refusal(copy)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("run", "nowhere"):
+        outcome = prefrl(tmp_path, "run", "--resume", name)
+        assert outcome.status == 2
+        assert outcome.complaint.startswith(f"prefrl: {name} holds no run to resume")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_two_processes_cannot_work_on_one_run(copy):
+    first = start(copy.path, *copy.go_on)
+    try:
+        # What it opens first is the run's folder, to claim it; whatever comes next, it holds it.
+        while first.is_alive and len(first.files) < 2:
+            time.sleep(0.01)
+        second = prefrl(copy.path, *copy.go_on)
+    finally:
+        outcome = first.wait()
+    assert outcome.status == 0, outcome.err
+    assert second.status == 2
+    assert second.complaint == "prefrl: another process is at work in run"
+
+
+def test_a_start_is_not_confused_with_a_resume(copy):
+    outcome = prefrl(copy.path, *copy.begin)
+    assert outcome.status == 2
+    assert "the output folder run is in use; go on with it by --resume run" in outcome.complaint
