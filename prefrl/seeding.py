@@ -7,9 +7,12 @@ session 3), so a resumed run finds the very same numbers without any generator s
 import random
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,10 @@ class Streams:
         """A seed in [0, 2**31) for a library that takes whole numbers."""
         return int(self._sequence(name, index).generate_state(1)[0] >> 1)
 
-    def torch_generator(self, name: str, index: int = 0) -> torch.Generator:
+    def torch_generator(self, name: str, index: int = 0) -> "torch.Generator":
         """A CPU torch generator that depends on (seed, name, index) alone."""
+        import torch  # here, so that what asks and labels does without it
+
         return torch.Generator().manual_seed(self.integer(name, index))
 
 
@@ -48,6 +53,8 @@ def seed_global_generators(seed: int) -> None:
     Stable-Baselines3 samples actions and minibatches from them; nothing else in prefrl does. Called
     at the start of every phase of a run.
     """
+    import torch
+
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
