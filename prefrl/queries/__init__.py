@@ -1,18 +1,19 @@
 """Query strategies: which pairs of segments are worth asking about."""
 
-from prefrl.queries.acquisitions import ACQUISITIONS, acquisition, preference_disagreement
-from prefrl.queries.base import (
-    ALIASES,
-    STRATEGIES,
-    Combined,
-    Uniform,
-    make_strategy,
-    register,
-    strategy_names,
-)
+from prefrl.queries.acquisitions import preference_disagreement
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import farthest_points, standardised
-from prefrl.queries.selectors import SELECTORS, selector
+from prefrl.queries.registry import (
+    ACQUISITIONS,
+    ALIASES,
+    SELECTORS,
+    STRATEGIES,
+    acquisition,
+    register,
+    selector,
+)
+from prefrl.queries.selectors import best_distinct_pairs
+from prefrl.queries.strategies import Combined, Uniform, make_strategy, strategy_names
 
 __all__ = [
     "ACQUISITIONS",
@@ -23,6 +24,7 @@ __all__ = [
     "Combined",
     "Uniform",
     "acquisition",
+    "best_distinct_pairs",
     "farthest_points",
     "make_strategy",
     "preference_disagreement",

@@ -6,26 +6,16 @@ are scored once, so that a pair costs a subtraction a head.
 Axes: S segments, K heads. p_k(i, j) = sigmoid(s_k(i) - s_k(j)) is head k's probability of "i".
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prefrl.queries.candidates import Candidates
-from prefrl.queries.naming import into
+from prefrl.queries.registry import Values, acquisition
 from prefrl.segments import FloatArray
-
-Values = NDArray[np.floating]
-Acquisition = Callable[[Candidates], Values]
-
-ACQUISITIONS: dict[str, Acquisition] = {}
 
 # QPA (Hu et al. 2024) asks about the newest ten episodes.
 NEWEST_EPISODES = 10
-
-
-acquisition = into(ACQUISITIONS, "an acquisition")
-"""Makes an acquisition available by name, to be combined with any selector."""
 
 
 @acquisition("uniform")

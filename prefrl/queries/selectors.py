@@ -6,22 +6,15 @@ same question many times. Selectors differ in how they keep a batch from that.
 Axes: S segments, F features, M segments asked about before, C pairs to choose among.
 """
 
-from collections.abc import Callable
-
 import kmedoids
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from prefrl.queries.acquisitions import Values
 from prefrl.queries.candidates import Candidates
-from prefrl.queries.naming import into
 from prefrl.queries.predictor import Pairs
+from prefrl.queries.registry import Values, selector
 from prefrl.segments import FloatArray
-
-Selector = Callable[[Values, Candidates, int], Pairs]
-
-SELECTORS: dict[str, Selector] = {}
 
 # Diversity is sought among so many times the pairs asked for, those of highest value. B-Pref and
 # DUO draw ten times as many, too.
@@ -32,10 +25,6 @@ TOURNAMENT_SIZE = 10
 HULL_DIMS = 4
 
 _Array = NDArray[np.float64]
-
-
-selector = into(SELECTORS, "a selector")
-"""Makes a selector available by name, to be combined with any acquisition."""
 
 
 def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Generator) -> Pairs:

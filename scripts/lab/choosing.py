@@ -12,7 +12,7 @@ import numpy as np
 from lab.speed import Sizes, Workload
 from lab.workloads import Material, config_of, dataset_of, model_of
 from prefrl.queries import ACQUISITIONS, SELECTORS, make_strategy
-from prefrl.queries.base import num_pairs
+from prefrl.queries.pairs import num_pairs
 from prefrl.rewards import RewardTrainer
 from prefrl.seeding import Streams
 

@@ -31,7 +31,7 @@ from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.envs.vec_env import SameProcessVecEnv
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import make_strategy
-from prefrl.queries.base import num_pairs
+from prefrl.queries.pairs import num_pairs
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.rewards.fitting.descent import Answers, Objective, descend
 from prefrl.rewards.fitting.trainer import bootstrap_counts

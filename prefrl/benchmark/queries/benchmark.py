@@ -18,7 +18,8 @@ from prefrl.config import RewardConfig
 from prefrl.envs.registry import find_spec
 from prefrl.errors import ConfigError, PrefrlError, StorageError
 from prefrl.queries import make_strategy
-from prefrl.queries.base import canonical_name, num_pairs
+from prefrl.queries.pairs import num_pairs
+from prefrl.queries.strategies import canonical_name
 from prefrl.records.versions import version_of
 
 Mode = Literal["reward", "rl"]

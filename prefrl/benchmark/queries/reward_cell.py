@@ -18,7 +18,7 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.loop import MAX_DRAWS, MAX_QUERIES_PER_ANSWER
 from prefrl.queries import Uniform, make_strategy
-from prefrl.queries.base import checked_pairs, num_pairs
+from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import QueryStrategy
 from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration.probabilities import report

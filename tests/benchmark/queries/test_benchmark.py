@@ -28,8 +28,7 @@ from prefrl.cli.main import main
 from prefrl.config import RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.queries import ACQUISITIONS, Uniform
-from prefrl.queries.base import STRATEGIES
+from prefrl.queries import ACQUISITIONS, STRATEGIES, Uniform
 from prefrl.runs.compose import run
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)

@@ -14,7 +14,8 @@ from prefrl.queries import (
     make_strategy,
     register,
 )
-from prefrl.queries.base import canonical_name, check_pool, num_pairs
+from prefrl.queries.pairs import check_pool, num_pairs
+from prefrl.queries.strategies import canonical_name
 from tests import linear_task
 from tests.contracts.strategy_contract import LinearPredictor
 

@@ -1,0 +1,60 @@
+"""Pairs of a pool's segments: their number, their check and the side each segment stands on."""
+
+import numpy as np
+
+from prefrl.errors import DataError
+from prefrl.queries.predictor import Pairs
+from prefrl.segments import SegmentBatch
+
+
+def num_pairs(num_segments: int) -> int:
+    """How many different pairs a pool of segments offers."""
+    return num_segments * (num_segments - 1) // 2
+
+
+def check_pool(pool: SegmentBatch, num_queries: int) -> None:
+    """Refuses a pool that cannot fill the batch.
+
+    Raises:
+        DataError: fewer different pairs than queries, or no queries at all.
+    """
+    if not 1 <= num_queries <= num_pairs(len(pool)):
+        raise DataError(
+            f"a pool of {len(pool)} segments offers {num_pairs(len(pool))} pairs; "
+            f"{num_queries} queries were asked for"
+        )
+
+
+def checked_pairs(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
+    """What a strategy chose, which may be a user's own.
+
+    Raises:
+        DataError: it is not as many distinct pairs of different segments as were asked for.
+    """
+    pairs = np.asarray(pairs)
+    if pairs.shape != (num_queries, 2) or not np.issubdtype(pairs.dtype, np.integer):
+        raise DataError(
+            f"the query strategy chose an array of shape {pairs.shape} and type {pairs.dtype}; "
+            f"expected ({num_queries}, 2) whole numbers"
+        )
+    if pairs.min() < 0 or pairs.max() >= num_segments:
+        raise DataError(
+            f"the query strategy chose segments {pairs.min()} to {pairs.max()}; the pool has 0 to "
+            f"{num_segments - 1}"
+        )
+    if (pairs[:, 0] == pairs[:, 1]).any():
+        raise DataError("the query strategy paired a segment with itself")
+    if len(np.unique(np.sort(pairs, axis=1), axis=0)) < num_queries:
+        raise DataError("the query strategy chose a pair twice")
+    return pairs
+
+
+def sides_drawn(pairs: Pairs, *, rng: np.random.Generator) -> Pairs:
+    """The pairs, each turned round half of the time.
+
+    Which side a segment stands on must carry no information.
+    """
+    pairs = pairs.astype(np.int64)
+    swap = rng.random(len(pairs)) < 0.5
+    pairs[swap] = pairs[swap][:, ::-1]
+    return pairs

@@ -1,0 +1,186 @@
+"""Query strategies by name: an acquisition with a selector, or one of your own."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefrl.errors import ConfigError
+from prefrl.queries.candidates import Candidates
+from prefrl.queries.pairs import check_pool, sides_drawn
+from prefrl.queries.predictor import Pairs, Predictor, QueryStrategy
+from prefrl.queries.registry import (
+    ACQUISITIONS,
+    ALIASES,
+    GREEDY,
+    SELECTORS,
+    STRATEGIES,
+    Acquisition,
+    Selector,
+)
+from prefrl.segments import SegmentBatch
+
+
+def strategy_names() -> list[str]:
+    """What can be asked for by a name alone."""
+    return sorted({*STRATEGIES, *ACQUISITIONS, *ALIASES})
+
+
+def make_strategy(name: str) -> QueryStrategy:
+    """The strategy of that name.
+
+    Args:
+        name: an acquisition, `acquisition+selector`, another project's name for one, a registered
+            name, or `module:name` of a class or function of your own.
+
+    Raises:
+        ConfigError: there is none; the valid names are listed.
+    """
+    if ":" in name:
+        return _imported(name)
+    if name in STRATEGIES:
+        return STRATEGIES[name]()
+    first, plus, _ = name.partition("+")
+    is_whole = first in STRATEGIES or ("+" in ALIASES.get(first, "") and first not in ACQUISITIONS)
+    if plus and is_whole:
+        raise ConfigError(f"strategy {name!r}: {first!r} is a whole one and takes no selector")
+    head, tail = _parts(name)
+    if head not in ACQUISITIONS:
+        raise ConfigError(_unknown("strategy", head, strategy_names()))
+    if tail not in SELECTORS:
+        raise ConfigError(_unknown("selector", tail, sorted(SELECTORS)))
+    if (head, tail) == ("uniform", GREEDY):
+        return Uniform()
+    return Combined(ACQUISITIONS[head], SELECTORS[tail])
+
+
+def canonical_name(name: str) -> str:
+    """The one name of a strategy that has several: `uniform` of `uniform+greedy` and of `random`.
+
+    Args:
+        name: one that `make_strategy` takes; registered names and `module:name` stay as they are.
+    """
+    if ":" in name or name in STRATEGIES:
+        return name
+    head, tail = _parts(name)
+    is_usual = tail == GREEDY and ALIASES.get(head, head) == head
+    return head if is_usual else f"{head}+{tail}"
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Acquisition and selector."""
+    head, plus, tail = ALIASES.get(name, name).partition("+")
+    head = head if head in ACQUISITIONS else ALIASES.get(head, head)
+    return head, tail if plus else GREEDY
+
+
+def _unknown(what: str, name: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(name, valid, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"unknown {what} {name!r}; choose from {', '.join(valid)}{hint}"
+
+
+def _imported(path: str) -> QueryStrategy:
+    """`module:name`, looked for in the working directory as well."""
+    module_name, _, name = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = getattr(importlib.import_module(module_name), name)
+    except Exception as error:  # whatever a user's own module does
+        raise ConfigError(f"strategy {path!r} cannot be imported: {_said_by(error)}") from error
+    if isinstance(found, type):
+        try:
+            found = found()
+        except Exception as error:
+            raise ConfigError(
+                f"strategy {path!r} cannot be made without arguments: {_said_by(error)}"
+            ) from error
+    if callable(getattr(found, "select", None)):
+        strategy: QueryStrategy = found
+        return strategy
+    if callable(found):
+        return Function(found)
+    raise ConfigError(
+        f"strategy {path!r} is a {type(found).__name__}; expected a class with a method `select`, "
+        "or a function that selects"
+    )
+
+
+def _said_by(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+@dataclass(frozen=True)
+class Combined:
+    """An acquisition gives every pair of the pool a value, a selector picks a batch.
+
+    Args:
+        values_of: the acquisition.
+        choose: the selector.
+    """
+
+    values_of: Acquisition
+    choose: Selector
+
+    def select(
+        self,
+        pool: SegmentBatch,
+        num_queries: int,
+        predictor: Predictor,
+        *,
+        rng: np.random.Generator,
+    ) -> Pairs:
+        """(num_queries, 2) distinct pairs."""
+        check_pool(pool, num_queries)
+        candidates = Candidates(pool, predictor, rng)
+        values = self.values_of(candidates)
+        return sides_drawn(self.choose(values, candidates, num_queries), rng=rng)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as a strategy.
+
+    Args:
+        choose: takes what `QueryStrategy.select` takes, and returns what it returns.
+    """
+
+    choose: Callable[..., Pairs]
+
+    def select(
+        self,
+        pool: SegmentBatch,
+        num_queries: int,
+        predictor: Predictor,
+        *,
+        rng: np.random.Generator,
+    ) -> Pairs:
+        """(num_queries, 2) the function's choice."""
+        return self.choose(pool, num_queries, predictor, rng=rng)
+
+
+class Uniform:
+    """Pairs drawn uniformly, each segment used once as long as there are enough."""
+
+    def select(
+        self,
+        pool: SegmentBatch,
+        num_queries: int,
+        predictor: Predictor,
+        *,
+        rng: np.random.Generator,
+    ) -> Pairs:
+        """(num_queries, 2) distinct pairs; the predictor is not asked."""
+        check_pool(pool, num_queries)
+        if 2 * num_queries <= len(pool):
+            return rng.permutation(len(pool))[: 2 * num_queries].reshape(-1, 2).astype(np.int64)
+        left, right = np.triu_indices(len(pool), k=1)
+        chosen = rng.choice(len(left), size=num_queries, replace=False)
+        return sides_drawn(np.stack([left[chosen], right[chosen]], axis=1), rng=rng)
