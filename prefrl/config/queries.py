@@ -1,0 +1,44 @@
+"""The settings of queries: when the teacher is asked, and about what."""
+
+import dataclasses
+from typing import Literal
+
+from prefrl.config.ranges import STRICT, PositiveFloat, PositiveInt, Probability, Share
+
+ScheduleName = Literal["constant", "decreasing", "increasing"]
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryConfig:
+    """When and about what the teacher is asked.
+
+    Args:
+        schedule: how the size of sessions changes over the run: constant, decreasing in proportion
+            to 2e6 / (T + 2e6) at step T (Christiano et al. 2017), or increasing (its inverse).
+        initial_fraction: share of the budget asked in the first session, before any training.
+        num_sessions: rounds of queries in all; None lets the preset decide.
+        session_spacing: session i of n is held after (i / (n - 1)) to this power of the steps from
+            the first to the last one: 1 spaces them evenly, more holds the early ones closer
+            together, while the policy still changes fast.
+        last_session_at: share of the run's steps after which nothing is asked any more.
+        candidate_factor: size of the candidate pool, in segments per query.
+        min_candidates: smallest candidate pool, in segments.
+        spread_factor: so many times the pool is drawn, and the segments that lie farthest apart (by
+            their observations) are kept; 1 keeps a plain draw.
+        newest_steps: candidates come from the newest episodes that together hold this many steps;
+            None lets the preset decide.
+        validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
+    """
+
+    schedule: ScheduleName = "decreasing"
+    initial_fraction: Probability = 0.2
+    num_sessions: PositiveInt | None = None
+    session_spacing: PositiveFloat = 2.0
+    last_session_at: Probability = 0.9
+    candidate_factor: PositiveInt = 10
+    min_candidates: PositiveInt = 200
+    spread_factor: PositiveInt = 3
+    newest_steps: PositiveInt | None = None
+    validation_fraction: Share = 0.15
+
+    __pydantic_config__ = STRICT
