@@ -1,7 +1,8 @@
 """One seed becomes independent, named random streams.
 
-Streams are addressed by name and index (`streams.generator("teacher", 3)`: the teacher's draws in
-session 3), so a resumed run finds the very same numbers without any generator state on disk.
+Streams are addressed by name and index (`streams.generator(TEACHER, 3)`: the teacher's draws from
+the fourth query on), so a resumed run finds the very same numbers without any generator state on
+disk. The names below are those of prefrl's own streams; any other text names one of your own.
 """
 
 import random
@@ -13,6 +14,33 @@ import numpy as np
 
 if TYPE_CHECKING:
     import torch
+
+
+# What a name says is part of every published run's numbers: it never changes.
+# Runs: by the phase's number, but for the first and the last one.
+POLICY_WEIGHTS = "policy-weights"
+AGENT = "agent"
+EVALUATION = "evaluation"
+# Sessions: by the number of queries put before; OBSERVE by the session's number.
+OBSERVE = "observe"
+CANDIDATES = "candidates"
+SPREAD = "spread"
+STRATEGY = "strategy"
+TEACHER = "teacher"
+SPLIT = "split"
+# The reward model and its fitting: by the session's number, but for BOOTSTRAP, which has one.
+REWARD_WEIGHTS = "reward-weights"
+MINIBATCH = "minibatch"
+DROPOUT = "dropout"
+BANK = "bank"
+BOOTSTRAP = "bootstrap"
+FOLDS = "folds"
+FOLD_WEIGHTS = "fold-weights"
+
+
+def redrawn(name: str, draw: int) -> str:
+    """Names the stream of a further draw for the same purpose; draw 0 is the stream itself."""
+    return f"{name} {draw}" if draw else name
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from prefrl.queries import Uniform, make_strategy, standardised
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
-from prefrl.seeding import Streams
+from prefrl.seeding import REWARD_WEIGHTS, Streams
 from prefrl.segments import EpisodeStore, observation_embeddings
 from prefrl.types import EpisodeReturns
 from tests import linear_task
@@ -108,7 +108,7 @@ class Workshop:
         dims = gym.spaces.flatdim(venv.observation_space)
         model = EnhancedRewardModel(
             dims + gym.spaces.flatdim(venv.action_space),
-            generator=streams.torch_generator("reward-weights"),
+            generator=streams.torch_generator(REWARD_WEIGHTS),
             hidden_dim=16,
             observation_dim=dims,
         )

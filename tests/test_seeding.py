@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefrl.seeding import Streams, seed_global_generators
+from prefrl import seeding
+from prefrl.seeding import TEACHER, Streams, redrawn, seed_global_generators
 
 ADDRESSES = [
     (seed, name, index)
@@ -59,8 +60,42 @@ class TestGenerator:
 
     def test_the_numbers_of_a_published_run_never_change(self):
         # A resumed run draws anew what it drew before: across versions and machines too.
-        bits = Streams(0).generator("teacher", 3).bit_generator.random_raw(2)
+        bits = Streams(0).generator(TEACHER, 3).bit_generator.random_raw(2)
         assert bits.tolist() == [2542176988283896911, 11833571767750585680]
+
+
+class TestNames:
+    def test_those_of_published_runs_are_never_lost(self):
+        published = {
+            "POLICY_WEIGHTS": "policy-weights",
+            "AGENT": "agent",
+            "EVALUATION": "evaluation",
+            "OBSERVE": "observe",
+            "CANDIDATES": "candidates",
+            "SPREAD": "spread",
+            "STRATEGY": "strategy",
+            "TEACHER": "teacher",
+            "SPLIT": "split",
+            "REWARD_WEIGHTS": "reward-weights",
+            "MINIBATCH": "minibatch",
+            "DROPOUT": "dropout",
+            "BANK": "bank",
+            "BOOTSTRAP": "bootstrap",
+            "FOLDS": "folds",
+            "FOLD_WEIGHTS": "fold-weights",
+        }
+        assert published.items() <= vars(seeding).items()
+
+    def test_no_two_of_them_are_one_stream(self):
+        values = [value for name, value in vars(seeding).items() if name.isupper()]
+        assert len(set(values)) == len(values)
+
+    def test_a_further_draw_has_a_stream_of_its_own(self):
+        assert [redrawn(TEACHER, draw) for draw in range(3)] == [
+            "teacher",
+            "teacher 1",
+            "teacher 2",
+        ]
 
 
 class TestOtherKinds:

@@ -46,7 +46,13 @@ from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.runs.evaluation import evaluate
 from prefrl.runs.resolve import MakeEnv, make_configured_env, plan, resolve, teacher_settings
 from prefrl.runs.summary import summarise
-from prefrl.seeding import Streams, seed_global_generators
+from prefrl.seeding import (
+    EVALUATION,
+    POLICY_WEIGHTS,
+    REWARD_WEIGHTS,
+    Streams,
+    seed_global_generators,
+)
 from prefrl.segments import EpisodeStore
 from prefrl.types import State
 
@@ -228,12 +234,12 @@ class _Run:
                 config.agent or "ppo",
                 venv,
                 config.agent_settings,
-                seed=self.streams.integer("policy-weights"),
+                seed=self.streams.integer(POLICY_WEIGHTS),
                 device=config.device,
             )
         )
         # A model of one's own may come without a seed.
-        seed_global_generators(self.streams.integer("policy-weights"))
+        seed_global_generators(self.streams.integer(POLICY_WEIGHTS))
         self.agent = make_agent(
             make(self.venv),
             on_step=self._advance,
@@ -263,7 +269,7 @@ class _Run:
             observations + action_dim(self.venv.action_space),
             settings,
             segment_length=config.segment_length,
-            generator=self.streams.torch_generator("reward-weights"),
+            generator=self.streams.torch_generator(REWARD_WEIGHTS),
             observation_dim=observations,
             env_id=self.venv.env_id,
         )
@@ -378,7 +384,7 @@ class _Run:
             self.agent.predict,
             self.make_env,
             num_episodes=config.eval_episodes,
-            seed=self.streams.integer("evaluation"),
+            seed=self.streams.integer(EVALUATION),
             reward_function=learner.reward_function() if learner else None,
         )
         self.agent.save_policy(folder / "policy.zip")

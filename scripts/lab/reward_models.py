@@ -29,7 +29,7 @@ from prefrl.rewards.calibration.probabilities import (
 )
 from prefrl.rewards.fitting.linear import cross_fitted_linear
 from prefrl.rewards.model.statistics import RESOLUTION
-from prefrl.seeding import Streams
+from prefrl.seeding import REWARD_WEIGHTS, SPLIT, Streams
 
 Probabilities = NDArray[np.float64]
 
@@ -282,12 +282,12 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0
     data, streams = task.data, Streams(task.seed)
     dataset = PreferenceDataset(validation_fraction)
     left, right = data.segments(task.train, 0), data.segments(task.train, 1)
-    dataset.add(left, right, task.p_left, session=0, rng=streams.generator("split"))
+    dataset.add(left, right, task.p_left, session=0, rng=streams.generator(SPLIT))
     model = build_model(
         data.observations.shape[1] + data.actions.shape[1],
         config,
         segment_length=data.segment_length,
-        generator=streams.torch_generator("reward-weights"),
+        generator=streams.torch_generator(REWARD_WEIGHTS),
     )
     with warnings.catch_warnings():
         # Collapsed heads are told by the figures here.

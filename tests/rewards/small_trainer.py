@@ -2,7 +2,7 @@ from typing import Any
 
 from prefrl.config import RewardConfig
 from prefrl.rewards import RewardTrainer, build_model
-from prefrl.seeding import Streams
+from prefrl.seeding import REWARD_WEIGHTS, Streams
 from tests import linear_task
 
 
@@ -16,7 +16,7 @@ def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
         linear_task.INPUT_DIM,
         config,
         segment_length=1,
-        generator=streams.torch_generator("reward-weights"),
+        generator=streams.torch_generator(REWARD_WEIGHTS),
         observation_dim=linear_task.OBSERVATION_DIM,
     )
     return RewardTrainer(model, config, streams=streams)

@@ -21,7 +21,7 @@ from prefrl.queries import Uniform
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.playback import evaluate_run
 from prefrl.runs.resolve import resolve
-from prefrl.seeding import Streams, seed_global_generators
+from prefrl.seeding import EVALUATION, Streams, seed_global_generators
 from tests import tiny_runs
 from tests.own_envs import Kitchen, PointMass
 
@@ -109,7 +109,7 @@ def test_the_wall_time_is_broken_down(finished):
 
 
 def test_the_files_it_leaves_reach_the_figures_of_its_summary(finished):
-    seed = Streams(0).integer("evaluation")
+    seed = Streams(0).integer(EVALUATION)
     again = evaluate_run(finished.folder, num_episodes=2, seed=seed)
     assert again.true_return_mean == finished.summary["final_true_return_mean"]
     assert again.true_return_std == finished.summary["final_true_return_std"]

@@ -34,7 +34,16 @@ from prefrl.rewards.fitting.linear import LinearPart, linear_part
 from prefrl.rewards.fitting.noise import corrected_answers, estimate_error_rate, prior_share
 from prefrl.rewards.model.ensemble import EnhancedRewardModel
 from prefrl.rewards.model.frozen import ModelReward
-from prefrl.seeding import Streams
+from prefrl.seeding import (
+    BANK,
+    BOOTSTRAP,
+    DROPOUT,
+    FOLD_WEIGHTS,
+    FOLDS,
+    MINIBATCH,
+    REWARD_WEIGHTS,
+    Streams,
+)
 from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
 from prefrl.types import State
 
@@ -145,7 +154,7 @@ class RewardTrainer:
         self._check(train_set, held_set)
         device = self.model.input_mean.device
         if self.config.restart:
-            self.model.reset(self._streams.torch_generator("reward-weights", session))
+            self.model.reset(self._streams.torch_generator(REWARD_WEIGHTS, session))
         held = Answers.of(held_set, self._ones(held_set), device)
         train = Answers.of(train_set, self._head_weights(train_set), device)
         segments = train.pairs.flatten(0, 1)
@@ -165,10 +174,10 @@ class RewardTrainer:
             contrast=self._contrast(train, train_set),
             anchors=self._anchors(session),
         )
-        noise = torch.Generator(device).manual_seed(self._streams.integer("dropout", session))
+        noise = torch.Generator(device).manual_seed(self._streams.integer(DROPOUT, session))
         self.model.set_dropout_generator(noise)
         try:
-            rng = self._streams.generator("minibatch", session)
+            rng = self._streams.generator(MINIBATCH, session)
             num_updates = descend(self.model, train, objective, rng=rng, held=held)
         finally:  # Whatever ends fitting, Ctrl-C too: nobody scores with dropout on.
             self.model.set_dropout_generator(None)
@@ -184,7 +193,7 @@ class RewardTrainer:
             comparisons,
             first=self._num_banked,
             session=session,
-            generator=self._streams.torch_generator("bank", session),
+            generator=self._streams.torch_generator(BANK, session),
         )
         set_bank_alpha(self.model, held, self.config.bank_alpha)
         asked = (*comparisons.left, *comparisons.right)
@@ -220,7 +229,7 @@ class RewardTrainer:
         return bootstrap_counts(
             len(train_set),
             self.model.config.num_reward_heads,
-            rng=self._streams.generator("bootstrap"),
+            rng=self._streams.generator(BOOTSTRAP),
         )
 
     def _prior_strength(self, segments: NDArray[np.int64], error_rate: float) -> float:
@@ -246,7 +255,7 @@ class RewardTrainer:
         if not (self.config.anchored and self.config.l2):
             return ()
         like = copy.deepcopy(self.model)
-        like.reset(self._streams.torch_generator("reward-weights", session * self.config.restart))
+        like.reset(self._streams.torch_generator(REWARD_WEIGHTS, session * self.config.restart))
         return tuple(weight.detach() for weight in regularised(like))
 
     def _without_noise(
@@ -267,8 +276,8 @@ class RewardTrainer:
             train,
             compared,
             Objective(self.config, assumed, self._prior_strength(compared, assumed)),
-            rng=self._streams.generator("folds", session),
-            generator=self._streams.torch_generator("fold-weights", session),
+            rng=self._streams.generator(FOLDS, session),
+            generator=self._streams.torch_generator(FOLD_WEIGHTS, session),
         )
         answers = p_left = train_set.p_left.astype(np.float64)
         kept, logits, linear = np.ones_like(p_left), fitted.logits, None
