@@ -20,7 +20,7 @@ help:
 	@echo "make check      lint, types and test"
 	@echo "make test       the test suite (ARGS=... goes to pytest)"
 	@echo "make test-slow  the tests that take minutes"
-	@echo "make lint       ruff's rules and formatting"
+	@echo "make lint       ruff's rules and formatting, and the import layers"
 	@echo "make types      mypy"
 	@echo "make format     apply ruff's formatting and safe fixes"
 	@echo "make clean      remove caches and builds (not $(VENV), not runs/)"
@@ -56,6 +56,7 @@ test-slow: install-dev
 lint: install-dev
 	$(python) -m ruff check
 	$(python) -m ruff format --check
+	$(python) -c 'import sys; sys.exit(sys.version_info >= (3, 11))' || $(VENV)/bin/lint-imports --no-cache
 
 types: install-dev
 	$(python) -m mypy
@@ -67,5 +68,5 @@ format: install-dev
 	$(python) -m ruff format
 
 clean:
-	rm -rf build dist *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .coverage htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find prefrl envs agents scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -64,7 +64,8 @@ def _reservoir(offer: _Offer, generator: torch.Generator) -> Tensor:
     slots = offer.num_seen + torch.arange(offer.num_new)  # t, counted from 0
     is_late = slots >= offer.capacity
     # The remainder of 63 random bits: its bias is below t / 2**63.
-    bits = torch.randint(2**63 - 1, (int(is_late.sum()),), generator=generator)
+    num_late = int(is_late.sum())
+    bits = torch.randint(2**63 - 1, (num_late,), generator=generator)  # noqa: TID251 - a stream
     slots[is_late] = bits % (slots[is_late] + 1)
     new = (slots < offer.capacity).nonzero()[:, 0]
     # Writing to one index twice in one go is undefined in torch: only the last to draw it writes.
