@@ -61,6 +61,7 @@ class Recorder(VecEnvWrapper):
         }
         self._row = 0
         self._start = np.zeros(venv.num_envs, dtype=np.int64)
+        self._obs: FloatArray  # (N, O) what was seen last; there from the first reset on
 
     def _block(self, dims: int, dtype: Any) -> NDArray[Any]:
         return np.empty((_BLOCK_STEPS, self.venv.num_envs, dims), dtype=dtype)
@@ -80,7 +81,9 @@ class Recorder(VecEnvWrapper):
     def reset(self) -> VecEnvObs:
         """Resets all environments; what their unfinished episodes hold is kept for queries."""
         for i in range(self.num_envs):
-            self._close_episode(i, self._row, is_complete=False)
+            if self._row > self._start[i]:
+                # Cut by whoever asked for the reset: a truncation, though not the environment's.
+                self._close_episode(i, self._obs[i], terminated=False, is_complete=False)
         self._row = 0
         self._start[:] = 0
         try:
@@ -118,8 +121,9 @@ class Recorder(VecEnvWrapper):
         if np.count_nonzero(dones):  # a quarter of the time of any(), in every step
             for i in np.flatnonzero(dones).tolist():
                 last = infos[i]["terminal_observation"]
-                self._checked(batch_of_one(self.venv.observation_space, last))
-                self._close_episode(i, self._row, is_complete=True)
+                reached = self._checked(batch_of_one(self.venv.observation_space, last))[0]
+                terminated = not infos[i].get("TimeLimit.truncated", False)
+                self._close_episode(i, reached, terminated=terminated, is_complete=True)
         return observations, rewards, dones, infos
 
     def _checked(self, observations: Any) -> FloatArray:
@@ -128,12 +132,17 @@ class Recorder(VecEnvWrapper):
             raise EnvironmentFault(f"{self.env_id} returned an observation that is not finite")
         return flat
 
-    def _close_episode(self, env: int, end: int, *, is_complete: bool) -> None:
-        start = int(self._start[env])
-        self._start[env] = end
-        if end > start:
-            cut = {name: block[start:end, env].copy() for name, block in self._columns.items()}
-            self.store.add(Episode(**cut, is_complete=is_complete))
+    def _close_episode(
+        self, env: int, reached: FloatArray, *, terminated: bool, is_complete: bool
+    ) -> None:
+        """Cuts an episode out of the blocks; `reached` (O,) is what its last action led to."""
+        rows = slice(int(self._start[env]), self._row)
+        self._start[env] = self._row
+        cut = {name: block[rows, env].copy() for name, block in self._columns.items()}
+        cut["observations"] = np.concatenate([cut["observations"], reached[None]])
+        self.store.add(
+            Episode(**cut, is_complete=is_complete, terminated=terminated, truncated=not terminated)
+        )
 
 
 def _is_finite(numbers: NDArray[Any]) -> bool:

@@ -18,6 +18,7 @@ from prefrl.plan import Phase
 from prefrl.queries.base import Uniform, checked_pairs
 from prefrl.queries.coverage import farthest_points, standardised
 from prefrl.queries.predictor import Predictor, QueryStrategy
+from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.metrics import JsonLinesSink, Metrics
 from prefrl.seeding import Streams
@@ -349,8 +350,9 @@ class PreferenceLoop:
         if feedback is not None:
             if len(feedback.dataset) < state["num_queries"]:
                 raise DataError(
-                    f"comparisons.npz holds {len(feedback.dataset)} queries, the checkpoint knows "
-                    f"of {state['num_queries']}: it is not the file the checkpoint was made with"
+                    f"{run_folder.COMPARISONS} holds {len(feedback.dataset)} queries, the "
+                    f"checkpoint knows of {state['num_queries']}: it is not the file the "
+                    "checkpoint was made with"
                 )
             feedback.learner.restore(state["learner"])
             if state["num_queries"]:

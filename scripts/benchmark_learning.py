@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.media.plots import plot_arms
+from prefrl.records import run_folder
 from prefrl.records.files import write_text_atomically
 from prefrl.records.metrics import read_metrics
 
@@ -118,8 +119,8 @@ def run_cell(cell: Cell, runs: Path) -> tuple[bool, str]:
     out, kept = runs / cell.name, RESULTS / f"{cell.name}.json"
     if kept.exists() and not out.exists():
         return True, f"{cell.name}: kept from before, in {kept}"
-    if not (out / "summary.json").exists():
-        resuming = (out / "config.yaml").exists()
+    if not (out / run_folder.SUMMARY).exists():
+        resuming = (out / run_folder.CONFIG).exists()
         command = ["scripts/run_pbrl.py", "--resume", str(out)] if resuming else cell.command(out)
         # One thread each: two runs side by side then cost what one costs alone.
         env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -137,10 +138,10 @@ def run_cell(cell: Cell, runs: Path) -> tuple[bool, str]:
 
 def keep(cell: Cell, out: Path) -> dict[str, Any]:
     """Copies what a finished cell reached into the repository: its summary and its curve."""
-    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    summary: dict[str, Any] = json.loads((out / run_folder.SUMMARY).read_text())
     rows = [
         {k: row[k] for k in ("step", "true_return", "learned_return", "num_answers") if k in row}
-        for row in read_metrics(out / "metrics.jsonl")
+        for row in read_metrics(out / run_folder.METRICS)
         if "true_return" in row and not np.isnan(row["true_return"])
     ]
     curve = [{k: None if np.isnan(v) else round(v, 2) for k, v in row.items()} for row in rows]

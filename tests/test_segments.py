@@ -7,18 +7,25 @@ from hypothesis import strategies as st
 
 from prefrl.errors import DataError
 from prefrl.segments import Episode, EpisodeStore, SegmentBatch
+from prefrl.segments.episode import FLAGS, ROWS
 
 
 def episode(number: int, length: int, *, is_complete: bool = True) -> Episode:
-    """An episode in which every number tells the episode and the step it belongs to."""
-    step = np.arange(length, dtype=np.float32)
-    which = np.full(length, number, dtype=np.float32)
+    """An episode in which every number tells the episode and the step it belongs to.
+
+    Of three, two were cut, the third was terminated.
+    """
+    seen = np.arange(length + 1, dtype=np.float32)
+    step, which = seen[:-1], np.full(length, number, dtype=np.float32)
     return Episode(
-        observations=np.stack([which, step, which * 1000 + step], axis=1),
+        observations=np.stack([np.full_like(seen, number), seen, number * 1000 + seen], axis=1),
         actions=np.stack([-which, -step], axis=1),
         true_rewards=(which + step / 1024).astype(np.float32),
         sim_states=np.stack([which, step, which, step], axis=1).astype(np.float64) / 8,
         is_complete=is_complete,
+        terminated=number % 3 == 2,
+        truncated=number % 3 != 2,
+        objective_rewards=np.stack([which, -step], axis=1),
     )
 
 
@@ -37,13 +44,16 @@ def assert_is_cut_from_its_episode(batch: SegmentBatch, lengths: Sequence[int]) 
         assert 0 <= start <= lengths[number] - batch.segment_length
         whole = episode(number, lengths[number])
         rows = slice(start, start + batch.segment_length)
-        for name in ("observations", "actions", "true_rewards", "sim_states"):
+        for name in ROWS:
             np.testing.assert_array_equal(getattr(batch, name)[s], getattr(whole, name)[rows])
             assert getattr(batch, name).dtype == getattr(whole, name).dtype
+        is_end = start + np.arange(batch.segment_length) == lengths[number] - 1
+        for name in ("terminated", "truncated"):
+            np.testing.assert_array_equal(getattr(batch, name)[s], is_end & getattr(whole, name))
 
 
 def assert_same_batch(one: SegmentBatch, other: SegmentBatch) -> None:
-    for name in ("observations", "actions", "true_rewards", "sim_states", "episode", "start"):
+    for name in SegmentBatch.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
@@ -54,14 +64,27 @@ class TestEpisode:
 
     def test_arrays_of_different_length_are_refused_by_name(self):
         good = episode(0, 4)
-        with pytest.raises(DataError, match=r"actions has shape \(3, 2\); expected \(4, dims\)"):
-            Episode(good.observations, good.actions[:3], good.true_rewards, good.sim_states)
+        with pytest.raises(DataError, match=r"sim_states has shape \(3, 4\); expected \(4, dims\)"):
+            Episode(good.observations, good.actions, good.true_rewards, good.sim_states[:3])
+        with pytest.raises(DataError, match=r"observations has shape \(4, 3\); expected \(5, dims"):
+            Episode(good.observations[:4], good.actions, good.true_rewards, good.sim_states)
         with pytest.raises(DataError, match=r"true_rewards has shape \(4, 1\); expected \(4,\)"):
             Episode(good.observations, good.actions, good.true_rewards[:, None], good.sim_states)
 
     def test_an_episode_without_steps_is_refused(self):
         with pytest.raises(DataError, match="at least one step"):
             episode(0, 0)
+
+    def test_an_episode_without_an_end_is_refused(self):
+        good = episode(0, 4)
+        parts = {name: getattr(good, name) for name in ROWS}
+        with pytest.raises(DataError, match="this one is neither"):
+            Episode(**parts, truncated=False)
+
+    def test_where_there_is_one_objective_it_has_no_rewards_of_its_own(self):
+        good = episode(0, 4)
+        plain = Episode(good.observations, good.actions, good.true_rewards, good.sim_states)
+        assert plain.objective_rewards.shape == (4, 0)
 
 
 class TestSegmentBatch:
@@ -105,6 +128,10 @@ class TestSegmentBatch:
             ("sim_states", (6, 5, 4)),
             ("episode", (5,)),
             ("start", (6, 1)),
+            ("length", (5,)),
+            ("terminated", (6, 3)),
+            ("truncated", (6, 4, 1)),
+            ("objective_rewards", (6, 4)),
         ],
     )
     def test_a_shape_that_does_not_fit_is_refused_by_name(self, batch, name, shape):
@@ -255,18 +282,16 @@ class TestBound:
         for _ in range(5):
             store.add(
                 Episode(
-                    observations=np.zeros((1000, 17), dtype=np.float32),
+                    observations=np.zeros((1001, 17), dtype=np.float32),
                     actions=np.zeros((1000, 6), dtype=np.float32),
                     true_rewards=np.zeros(1000, dtype=np.float32),
                     sim_states=np.zeros((1000, 18)),
                 )
             )
         num_bytes = sum(
-            array.nbytes
-            for e in store.episodes
-            for array in (e.observations, e.actions, e.true_rewards, e.sim_states)
+            array.nbytes for e in store.episodes for array in (getattr(e, name) for name in ROWS)
         )
-        assert num_bytes / store.num_transitions == 240
+        assert num_bytes / store.num_transitions == pytest.approx(240, rel=1e-3)
         assert num_bytes * (1_000_000 / store.num_transitions) < 1e9
 
 
@@ -285,8 +310,8 @@ class TestRestoring:
         assert restored.num_transitions == store.num_transitions
         assert restored.num_dropped == store.num_dropped
         for one, other in zip(store.episodes, restored.episodes, strict=True):
-            assert one.is_complete is other.is_complete
-            for name in ("observations", "actions", "true_rewards", "sim_states"):
+            assert all(getattr(one, name) is getattr(other, name) for name in FLAGS)
+            for name in ROWS:
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
                 assert getattr(one, name).dtype == getattr(other, name).dtype
 
@@ -317,6 +342,6 @@ class TestRestoring:
         restored = EpisodeStore()
         restored.restore(state)
         for held in restored.episodes:
-            for name in ("observations", "actions", "true_rewards", "sim_states"):
+            for name in ROWS:
                 assert not np.shares_memory(getattr(held, name), state[name])
                 assert getattr(held, name).base is None

@@ -26,6 +26,8 @@ from prefrl.types import State
 
 FORMAT_VERSION = 2
 NUM_KEPT = 2
+# Of what a run's checkpoint holds: since 2, its episodes know how they ended.
+LAYOUT = 2
 
 _TREE = "tree.json"
 # What damaged bytes make zipfile and json raise; a test flips bits all over a checkpoint.
@@ -189,7 +191,8 @@ class Checkpoints:
                     "it; resume that run, or choose another folder"
                 )
         path = self.folder / f"step_{step:09d}.npz"
-        save_state(path, {"step": step, "state": state}, fingerprint=self.fingerprint)
+        content = {"layout": LAYOUT, "step": step, "state": state}
+        save_state(path, content, fingerprint=self.fingerprint)
         with self._storage_errors():
             for old in sorted(paths.keys() - {step})[: -(NUM_KEPT - 1)]:
                 paths[old].unlink(missing_ok=True)
@@ -219,6 +222,11 @@ class Checkpoints:
 
     def _load(self, step: int, path: Path) -> State:
         content = load_state(path, fingerprint=self.fingerprint)
+        if (layout := content.get("layout", 1)) != LAYOUT:
+            raise StorageError(
+                f"{path} has layout {layout}, this prefrl goes on from layout {LAYOUT}; end the "
+                "run with the version that began it"
+            )
         if content["step"] != step:
             raise StorageError(f"{path} is misnamed: it was written at step {content['step']}")
         state: State = content["state"]

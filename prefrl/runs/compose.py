@@ -30,6 +30,7 @@ from prefrl.media.plots import plot_learning_curve
 from prefrl.plan import growing_episode
 from prefrl.queries import make_strategy
 from prefrl.queries.predictor import QueryStrategy
+from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.files import claimed, reason, remove_leftovers, write_text_atomically
 from prefrl.records.metrics import (
@@ -120,7 +121,9 @@ def run(
         import_wandb()
     folder = Path(out) if out is not None else _new_folder(resolved)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        hint = f"; go on with it by --resume {folder}" if (folder / "config.yaml").exists() else ""
+        hint = (
+            f"; go on with it by --resume {folder}" if (folder / run_folder.CONFIG).exists() else ""
+        )
         raise StorageError(f"the output folder {folder} is in use{hint}, or choose another --out")
     session = _Run(resolved, folder, parts)
     is_new = not folder.exists()
@@ -130,7 +133,7 @@ def run(
         raise StorageError(f"could not make {folder}: {reason(error)}") from None
     with claimed(folder):
         try:
-            write_text_atomically(folder / "config.yaml", to_yaml(resolved))
+            write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
         except StorageError:
             if is_new:
                 folder.rmdir()
@@ -164,17 +167,17 @@ def resume(
         PrefrlError: the folder holds no run, or a file in it is damaged; it is named.
     """
     folder = Path(folder)
-    if not (folder / "config.yaml").exists():
+    if not (folder / run_folder.CONFIG).exists():
         raise StorageError(f"{folder} holds no run to resume: there is no config.yaml in it")
     parts = parts or Parts()
     if wandb_project is not None:
         import_wandb()
     with claimed(folder):
-        config = from_yaml(folder / "config.yaml")
+        config = from_yaml(folder / run_folder.CONFIG)
         found = _checkpoints(folder, config).latest()
         if found is None:  # It was killed before its first step.
             config = resolve(config, own_env=parts.make_env)
-            write_text_atomically(folder / "config.yaml", to_yaml(config))
+            write_text_atomically(folder / run_folder.CONFIG, to_yaml(config))
         session = _Run(config, folder, parts)
         return session.finish(
             found,
@@ -185,7 +188,7 @@ def resume(
 
 
 def _checkpoints(folder: Path, config: RunConfig) -> Checkpoints:
-    return Checkpoints(folder / "checkpoints", config.fingerprint())
+    return Checkpoints(folder / run_folder.CHECKPOINTS, config.fingerprint())
 
 
 @contextlib.contextmanager
@@ -287,7 +290,7 @@ class _Run:
                 newest_steps=config.queries.newest_steps,
             ),
             dataset=PreferenceDataset(config.queries.validation_fraction),
-            path=self.folder / "comparisons.npz",
+            path=self.folder / run_folder.COMPARISONS,
         )
 
     def _advance(self, step: int) -> None:
@@ -320,7 +323,7 @@ class _Run:
         with contextlib.ExitStack() as stack:
             stack.callback(self.venv.close)
             with _resumable(folder):
-                log = JsonLinesSink(folder / "metrics.jsonl")
+                log = JsonLinesSink(folder / run_folder.METRICS)
             stack.callback(log.close)
             records = Records(
                 checkpoints=_checkpoints(folder, config), log=log, on_checkpoint=on_checkpoint
@@ -351,7 +354,7 @@ class _Run:
 
     def _open_sinks(self, wandb_project: str | None) -> list[Sink]:
         config, folder = self.config, self.folder
-        logger = tensorboard_logger(folder / "tensorboard")
+        logger = tensorboard_logger(folder / run_folder.TENSORBOARD)
         self.agent.model.set_logger(logger)
         sinks: list[Sink] = [LoggerSink(logger)]
         if wandb_project is not None:
@@ -387,16 +390,18 @@ class _Run:
             seed=self.streams.integer(EVALUATION),
             reward_function=learner.reward_function() if learner else None,
         )
-        self.agent.save_policy(folder / "policy.zip")
+        self.agent.save_policy(folder / run_folder.POLICY)
         if model is not None:
-            model.save(folder / "reward_model")
+            model.save(folder / run_folder.REWARD_MODEL)
         summary = {**summarise(config, loop, result), **self._own_names()}
         agent = summary["agent"].upper()
         title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
         if config.train_episode_steps is not None:
             title += f", episodes of {config.train_episode_steps} steps at first"
         plot_learning_curve(
-            read_metrics(folder / "metrics.jsonl"), folder / "learning_curve.png", title=title
+            read_metrics(folder / run_folder.METRICS),
+            folder / run_folder.LEARNING_CURVE,
+            title=title,
         )
-        write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        write_text_atomically(folder / run_folder.SUMMARY, json.dumps(summary, indent=2) + "\n")
         return RunResult(folder, summary, self.agent, model)

@@ -10,6 +10,7 @@ from prefrl.agents.factory import load_policy
 from prefrl.config import RunConfig, from_yaml
 from prefrl.envs.cameras import render_settings
 from prefrl.errors import StorageError
+from prefrl.records import run_folder
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
 from prefrl.runs.resolve import make_configured_env
@@ -30,7 +31,7 @@ def evaluate_run(folder: Path | str, *, num_episodes: int, seed: int) -> Evaluat
     folder = Path(folder)
     config, predict = _finished(folder)
     is_learned = config.reward == "learned"
-    model = EnhancedRewardModel.load(folder / "reward_model") if is_learned else None
+    model = EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL) if is_learned else None
     return evaluate(
         predict,
         lambda: make_configured_env(config),
@@ -68,11 +69,11 @@ def film_run(folder: Path | str, path: Path, *, seed: int, max_seconds: float, s
 
 
 def _finished(folder: Path) -> tuple[RunConfig, Callable[[Any], Any]]:
-    if not (folder / "config.yaml").exists():
+    if not (folder / run_folder.CONFIG).exists():
         raise StorageError(f"{folder} holds no run: there is no config.yaml in it")
-    config = from_yaml(folder / "config.yaml")
+    config = from_yaml(folder / run_folder.CONFIG)
     try:
-        agent = json.loads((folder / "summary.json").read_bytes())["agent"]
+        agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]
     except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
         agent = config.agent or "ppo"
-    return config, load_policy(agent, folder / "policy.zip")
+    return config, load_policy(agent, folder / run_folder.POLICY)

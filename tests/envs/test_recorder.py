@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from prefrl.envs import make_env, recorder
 from prefrl.envs.recorder import Recorder
+from prefrl.envs.vec_env import SameProcessVecEnv
 from prefrl.errors import ConfigError, EnvironmentFault, SpaceError
 from prefrl.segments import EpisodeStore
 from tests.envs.tasks import Camera, Counting, Failing, Pieces, side_by_side
@@ -19,8 +20,9 @@ from tests.envs.tasks import Camera, Counting, Failing, Pieces, side_by_side
 def recorded(lengths: Sequence[Sequence[int]], **settings: Any) -> tuple[Recorder, EpisodeStore]:
     """Counting environments with these episode lengths, and where their episodes arrive."""
     store = EpisodeStore()
-    venv = side_by_side(
-        partial(Counting, which, each, **settings) for which, each in enumerate(lengths)
+    # Unlike SB3's own it copies the last observation before a reset can overwrite it.
+    venv = SameProcessVecEnv(
+        [partial(Counting, which, each, **settings) for which, each in enumerate(lengths)]
     )
     return Recorder(venv, store, env_id="Counting-v0"), store
 
@@ -38,11 +40,15 @@ def play(venv: Recorder, num_steps: int) -> np.ndarray:
     lengths=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=3),
     num_steps=st.integers(0, 40),
     block_steps=st.sampled_from([2, 3, 8, 1024]),
+    is_truncated=st.booleans(),
+    reuses_array=st.booleans(),
 )
-def test_every_step_is_kept_in_the_episode_it_belongs_to(lengths, num_steps, block_steps):
+def test_every_step_is_kept_in_the_episode_it_belongs_to(
+    lengths, num_steps, block_steps, is_truncated, reuses_array
+):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "_BLOCK_STEPS", block_steps)
-        venv, store = recorded(lengths)
+        venv, store = recorded(lengths, is_truncated=is_truncated, reuses_array=reuses_array)
         venv.reset()
         actions = play(venv, num_steps)
         venv.reset()  # Hands over what is unfinished.
@@ -53,7 +59,7 @@ def test_every_step_is_kept_in_the_episode_it_belongs_to(lengths, num_steps, blo
         steps = np.arange(len(episode))
         np.testing.assert_array_equal(episode.observations[:, 0], which)
         np.testing.assert_array_equal(episode.observations[:, 1], number)
-        np.testing.assert_array_equal(episode.observations[:, 2], steps)
+        np.testing.assert_array_equal(episode.observations[:, 2], [*steps, len(steps)])
         own = actions[taken[which] : taken[which] + len(episode), which]
         np.testing.assert_array_equal(episode.actions, own)
         np.testing.assert_allclose(
@@ -62,6 +68,9 @@ def test_every_step_is_kept_in_the_episode_it_belongs_to(lengths, num_steps, blo
         assert episode.sim_states.shape == (len(episode), 0)
         length = lengths[which][number % len(lengths[which])]
         assert episode.is_complete == (len(episode) == length)
+        # Where the environment's own end came, it says how; a reset before that cuts.
+        assert episode.terminated == (episode.is_complete and not is_truncated)
+        assert episode.truncated != episode.terminated
         taken[which] += len(episode)
     np.testing.assert_array_equal(taken, num_steps)
 
@@ -73,7 +82,7 @@ def test_an_episode_longer_than_the_blocks_is_kept_whole_beside_short_ones():
     actions = play(venv, length)
     longest = max(store.episodes, key=len)
     assert (len(longest), longest.is_complete) == (length, True)
-    np.testing.assert_array_equal(longest.observations[:, 2], np.arange(length))
+    np.testing.assert_array_equal(longest.observations[:, 2], np.arange(length + 1))
     np.testing.assert_array_equal(longest.actions, actions[:, 0])
     assert len(store) == 1 + length // 7
 
@@ -104,7 +113,7 @@ def test_an_environment_that_overwrites_its_arrays_is_recorded_as_it_was():
     play(venv, 10)
     for number, episode in enumerate(store.episodes):
         np.testing.assert_array_equal(episode.observations[:, 1], number)
-        np.testing.assert_array_equal(episode.observations[:, 2], np.arange(5))
+        np.testing.assert_array_equal(episode.observations[:, 2], np.arange(6))
 
 
 def test_what_passes_through_is_not_changed():
@@ -149,7 +158,7 @@ def test_a_saved_simulator_state_put_back_shows_what_was_observed(env_id):
     assert len(store) == 4
     fresh: Any = make_env(env_id).unwrapped
     for episode in store.episodes:
-        for observation, state in zip(episode.observations, episode.sim_states, strict=True):
+        for observation, state in zip(episode.observations[:-1], episode.sim_states, strict=True):
             write_state(fresh.data, state)
             # These tasks observe nothing but positions and velocities.
             np.testing.assert_array_equal(fresh._get_obs().astype(np.float32), observation)

@@ -16,6 +16,7 @@ import numpy as np
 
 from prefrl.config import RunConfig, from_yaml
 from prefrl.errors import DataError, StorageError
+from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints, load_state, save_state
 from prefrl.records.files import claimed, reason, remove_leftovers
 from prefrl.runs.compose import resume, run
@@ -107,14 +108,14 @@ def collect(settings: PoolSettings, folder: Path) -> Pool:
         store_transitions=settings.steps,
     )
     try:
-        if (folder / "config.yaml").exists():
+        if (folder / run_folder.CONFIG).exists():
             resume(folder, show_progress=False)
         else:
             run(config, out=folder, show_progress=False)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on with the pool") from None
-    resolved = from_yaml(folder / "config.yaml")
-    found = Checkpoints(folder / "checkpoints", resolved.fingerprint()).latest()
+    resolved = from_yaml(folder / run_folder.CONFIG)
+    found = Checkpoints(folder / run_folder.CHECKPOINTS, resolved.fingerprint()).latest()
     assert found is not None
     store = EpisodeStore(settings.steps)
     store.restore(found[1]["store"])

@@ -6,6 +6,7 @@ from typing import Any
 from prefrl.benchmark.grid.cells import TRUE_REWARD, Cell, Keep, Row
 from prefrl.benchmark.queries.reward_cell import teacher_config
 from prefrl.config import QueryConfig, RewardConfig, RunConfig
+from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.compose import resume, run
 
@@ -46,13 +47,13 @@ def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         policy in evaluation.
     """
     folder = work / "run"
-    if (folder / "config.yaml").exists():
+    if (folder / run_folder.CONFIG).exists():
         result = resume(folder, show_progress=False, on_checkpoint=keep)
     else:
         result = run(config_of(cell), out=folder, show_progress=False, on_checkpoint=keep)
     summary = result.summary
     rows = []
-    for line in read_metrics(folder / "metrics.jsonl"):
+    for line in read_metrics(folder / run_folder.METRICS):
         measures = {name: line[key] for name, key in _MEASURES.items() if key in line}
         if measures:
             answers = int(line.get("num_answers", 0))
