@@ -3,6 +3,7 @@
 from prefrl.config.checking import checked
 from prefrl.config.queries import QueryConfig, ScheduleName
 from prefrl.config.reward import RECIPES, Recipe, RewardConfig
+from prefrl.config.reward_model import EnsembleConfig, RewardModelConfig
 from prefrl.config.run import AgentName, RunConfig
 from prefrl.config.teacher import TeacherConfig
 from prefrl.config.yaml_file import from_yaml, to_yaml
@@ -10,9 +11,11 @@ from prefrl.config.yaml_file import from_yaml, to_yaml
 __all__ = [
     "RECIPES",
     "AgentName",
+    "EnsembleConfig",
     "QueryConfig",
     "Recipe",
     "RewardConfig",
+    "RewardModelConfig",
     "RunConfig",
     "ScheduleName",
     "TeacherConfig",

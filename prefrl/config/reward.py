@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, Literal
 
 from prefrl.config.ranges import (
-    STRICT,
     CountInt,
     NonNegativeFloat,
     OpenShare,
@@ -14,24 +13,16 @@ from prefrl.config.ranges import (
     Probability,
     Share,
 )
+from prefrl.config.reward_model import BANK_SIZE, EnsembleConfig
 
 Recipe = Literal["plain", "robust"]
 
 
 @dataclasses.dataclass(frozen=True)
-class RewardConfig:
-    """The reward model and how it is fitted.
+class RewardConfig(EnsembleConfig):
+    """The reward model, as `EnsembleConfig` describes it, and how it is fitted.
 
     Args:
-        hidden_dim: width of trunk and heads.
-        num_layers: hidden layers of the trunk.
-        num_reward_heads: K.
-        shared_trunk: False fits K fully independent members.
-        head_layer_norm: normalise each head's hidden layer (bounds the reward; off by default).
-        linear_part: a linear reward beside the network's, as far as that helps models to predict
-            answers that they have not seen. None is True where single rows of features are
-            compared, and False for robots' segments.
-        dropout: drop probability after each hidden layer while fitting.
         recipe: decides whatever below is None. plain: bootstrapped heads, stopped early, no prior;
             robust: a prior, and an error rate estimated from the answers, for few answers and for
             wrong ones.
@@ -53,10 +44,8 @@ class RewardConfig:
         temperature: whether probabilities are rescaled on held-out answers.
         interval_coverage: share of answers that intervals around predicted score differences are
             to agree with, by conformal prediction on held-out answers; None fits none.
-        bank_size: segments in the feature bank; 0 does without.
-        bank_policy: which stay when it is full: fifo, reservoir or importance.
-        bank_neighbours: how many of its segments adjust a reward.
-        bank_alpha: how far they draw it; auto chooses on held-out answers, 0 leaves rewards alone.
+        bank_alpha: how far the bank's segments draw a reward; auto chooses on held-out answers, 0
+            leaves rewards alone.
         scale_by_segment: rewards a step start out so small that whole segments differ by about
             one nat, whatever the length and the robot.
         learning_rate: AdamW's, after warm-up.
@@ -64,7 +53,7 @@ class RewardConfig:
         weight_decay: AdamW's, of all parameters alike.
         batch_size: comparisons a gradient step sees,
         step_stride: and every how many-th step of their segments, from a random first one; 1 for
-            all of them. At least 12 are seen, and every step of a pooled sequence.
+            all of them. At least 12 are seen.
         max_updates: gradient steps per session, at most,
         min_epochs: or as many as it takes to see every answer so often, if that is more.
         warmup_updates: gradient steps over which the learning rate rises linearly.
@@ -73,13 +62,6 @@ class RewardConfig:
         restart: False goes on from the last session's weights, True fits anew every session.
     """
 
-    hidden_dim: PositiveInt = 64
-    num_layers: PositiveInt = 1
-    num_reward_heads: PositiveInt = 3
-    shared_trunk: bool = True
-    head_layer_norm: bool = False
-    linear_part: bool | None = None
-    dropout: Share = 0.0
     recipe: Recipe = "robust"
     bootstrap: bool | None = None
     error_rate: Share | Literal["auto"] | None = None
@@ -92,9 +74,6 @@ class RewardConfig:
     contrastive: NonNegativeFloat = 0.0
     temperature: bool = True
     interval_coverage: OpenShare | None = None
-    bank_size: CountInt | None = None
-    bank_policy: Literal["fifo", "reservoir", "importance"] = "reservoir"
-    bank_neighbours: PositiveInt = 10
     bank_alpha: Probability | Literal["auto"] = 0.0
     scale_by_segment: bool | None = None
     learning_rate: PositiveFloat | None = None
@@ -108,8 +87,6 @@ class RewardConfig:
     max_grad_norm: PositiveOrInf = 1.0
     patience: PositiveInt | None = None
     restart: bool = False
-
-    __pydantic_config__ = STRICT
 
     def decided(self) -> "RewardConfig":
         """The settings with nothing left open that a recipe decides."""
@@ -132,7 +109,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "bootstrap": False,
         "error_rate": "auto",
         "l2": 15.0,
-        "bank_size": 2_048,
+        "bank_size": BANK_SIZE,
         "scale_by_segment": True,
         "learning_rate": 3e-3,
         "cooldown": 0.3,

@@ -22,7 +22,7 @@ SHAPES: list[dict[str, Any]] = [
 def make_model(seed: int = 0, **settings: Any) -> EnhancedRewardModel:
     """A small model with statistics unlike those it starts with."""
     generator = torch.Generator().manual_seed(seed)
-    usual = {"hidden_dim": 8, "num_reward_heads": 3}
+    usual = {"hidden_dim": 8, "num_layers": 2, "num_reward_heads": 3, "bank_size": 0}
     model = EnhancedRewardModel(5, generator=generator, **{**usual, **settings})
     rows = torch.randn(200, 5, generator=generator) * 3 + 1
     if model.config.linear_part:

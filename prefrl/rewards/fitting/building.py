@@ -1,8 +1,10 @@
-"""The reward model that settings describe, before its first answer."""
+"""Builds the reward model that settings describe, before its first answer."""
+
+from dataclasses import fields
 
 import torch
 
-from prefrl.config import RewardConfig
+from prefrl.config import EnsembleConfig, RewardConfig
 from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
 
@@ -14,8 +16,9 @@ def build_model(
     generator: torch.Generator,
     observation_dim: int | None = None,
     env_id: str | None = None,
+    num_objectives: int = 1,
 ) -> EnhancedRewardModel:
-    """The untrained reward model that the settings describe.
+    """Builds the untrained reward model that the settings describe.
 
     Args:
         input_dim: D.
@@ -24,23 +27,18 @@ def build_model(
         generator: draws the initial weights.
         observation_dim: as in `RewardModelConfig`.
         env_id: as in `RewardModelConfig`.
+        num_objectives: M.
     """
     config = config.decided()
+    shape = {field.name: getattr(config, field.name) for field in fields(EnsembleConfig)}
     are_features = segment_length == 1 and observation_dim is None
+    linear_part = are_features if config.linear_part is None else config.linear_part
     return EnhancedRewardModel(
         input_dim,
         generator=generator,
-        hidden_dim=config.hidden_dim,
-        num_reward_heads=config.num_reward_heads,
-        dropout=config.dropout,
-        num_layers=config.num_layers,
-        shared_trunk=config.shared_trunk,
-        head_layer_norm=config.head_layer_norm,
-        linear_part=are_features if config.linear_part is None else config.linear_part,
+        **{**shape, "linear_part": linear_part},
+        num_objectives=num_objectives,
         segment_length=segment_length if config.scale_by_segment else 1,
-        bank_size=config.bank_size or 0,
-        bank_policy=config.bank_policy,
-        bank_neighbours=config.bank_neighbours,
         observation_dim=observation_dim,
         env_id=env_id,
     )

@@ -99,15 +99,13 @@ def cross_fit(
         rng: draws folds and minibatches.
         generator: draws the initial weights.
     """
-    # A pooled sequence is no sum of its steps: none may be left out.
-    is_sum = like.config.pooling == "none"
-    stride = -(-answers.pairs.shape[2] // MAX_STEPS) if is_sum else 1
+    stride = -(-answers.pairs.shape[2] // MAX_STEPS)
     pairs = answers.pairs[:, :, ::stride].contiguous()
     config = dataclasses.replace(
         like.config,
         num_reward_heads=NUM_FOLDS,
         shared_trunk=False,
-        segment_length=pairs.shape[2] if is_sum else like.config.segment_length,
+        segment_length=pairs.shape[2],
         bank_size=0,
         dropout=0.0,
         linear_part=False,

@@ -87,8 +87,7 @@ def comparison_logits(
 ) -> Tensor:
     """(B, 2, T, D) -> (B, K) left score minus right score, in nats.
 
-    The score is the *sum* of rewards over a segment, as in Christiano et al. 2017, eq. 1, or the
-    one reward of a pooled sequence.
+    The score is the *sum* of rewards over a segment, as in Christiano et al. 2017, eq. 1.
 
     Args:
         model: the ensemble.
@@ -135,10 +134,8 @@ def regularised(model: EnhancedRewardModel) -> list[nn.Parameter]:
     return [p for name, p in named if name.endswith((".weight", "head_out"))]
 
 
-def stride_of(config: RewardConfig, model: EnhancedRewardModel, answers: Answers) -> int:
-    """Every how many-th step of a segment a gradient step looks at; 1 for pooled sequences."""
-    if model.config.pooling != "none":
-        return 1
+def stride_of(config: RewardConfig, answers: Answers) -> int:
+    """Returns every how many-th step of a segment a gradient step looks at."""
     return max(1, min(config.step_stride, answers.pairs.shape[2] // MIN_STEPS))
 
 
@@ -169,7 +166,7 @@ def loss_of(
     The first is the mean surprise of each head; the prior on the weights is added by `descend`.
     """
     config = objective.config
-    pairs, share = thinned(answers.pairs, stride_of(config, model, answers), rng)
+    pairs, share = thinned(answers.pairs, stride_of(config, answers), rng)
     pairs, p_left, weights = pairs[rows], answers.p_left[rows], answers.weights[rows]
     asked = answers.objective[rows]
     if model.can_score_apart and not (config.diversity or config.calibration):

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prefrl.errors import DataError, StorageError
+from prefrl.config import RewardModelConfig
+from prefrl.errors import DataError, PrefrlError, StorageError
 from prefrl.rewards.model.bank import FeatureBank
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
-from prefrl.rewards.model.layers import HeadwiseLinear, SeededDropout, pooled
-from prefrl.rewards.model.shape import RewardModelConfig
+from prefrl.rewards.model.layers import HeadwiseLinear, SeededDropout
 from prefrl.rewards.model.statistics import MIN_SPREAD, input_statistics
-from prefrl.rewards.model.storage import CONFIG, WEIGHTS, read_model, write_model
+from prefrl.rewards.model.storage import CONFIG, WEIGHTS, read_model, without_pooling, write_model
 from prefrl.segments import FloatArray
 
 # Numbers of a hidden layer computed at once: 2 MiB, so that they stay in cache.
@@ -57,7 +57,7 @@ class EnhancedRewardModel(nn.Module):
         self, input_dim: int, *, generator: torch.Generator | None = None, **settings: Any
     ) -> None:
         super().__init__()
-        self.config = RewardModelConfig(input_dim, **settings)
+        self.config = RewardModelConfig(input_dim, **without_pooling(settings))
         width, heads = self.config.hidden_dim, self.config.num_reward_heads
         layers: list[nn.Module] = []
         for layer in range(self.config.num_layers):
@@ -89,7 +89,7 @@ class EnhancedRewardModel(nn.Module):
         self.register_buffer("interval", torch.zeros(2, dtype=torch.float64))
         if self.config.linear_part:  # In nats a step and a standardised input.
             self.register_buffer("linear", torch.zeros(self.config.num_objectives, input_dim))
-        self.bank = FeatureBank(self.config.bank_size, width, policy=self.config.bank_policy)
+        self.bank = FeatureBank(self.config.bank_size or 0, width, policy=self.config.bank_policy)
         self.reset(generator or torch.Generator().manual_seed(0))
         self.eval()
 
@@ -216,15 +216,13 @@ class EnhancedRewardModel(nn.Module):
 
         Args:
             inputs: (N, D) rows or (B, T, D) sequences.
-            attention_mask: (B, T) 1 for real steps, 0 for padding; masked steps give zero reward,
-                and a pooled sequence does not see them.
+            attention_mask: (B, T) 1 for real steps, 0 for padding; masked steps give zero reward.
             objective_weights: M numbers; None takes equal shares.
 
         Returns:
             `rewards` (..., 1), mean over heads; `uncertainty` (..., 1), population standard
             deviation over heads; `features` (..., F) (their mean over heads with independent
-            trunks); `raw_rewards` (..., K), each head's normalised reward. With pooling, `...` is
-            (B,) for sequences.
+            trunks); `raw_rewards` (..., K), each head's normalised reward.
 
         Raises:
             DataError: the last axis is not D, there are too many axes, or the mask or the weights
@@ -242,17 +240,12 @@ class EnhancedRewardModel(nn.Module):
             )
         rows = self._standardised(inputs)
         features = self.trunk(rows)
-        is_pooled = inputs.ndim == 3 and self.config.pooling != "none"
-        if is_pooled:
-            features = pooled(features, attention_mask, self.config.pooling)
-            if self.config.linear_part:
-                rows = pooled(rows, attention_mask, self.config.pooling)
         raw = self._combined(self._normalised(self._rewards_of(features, rows)), objective_weights)
         if not self.config.shared_trunk:
             features = features.mean(-2)
         if not self.training and self.bank_alpha != 0 and objective_weights is None:
             raw = raw + self._bank_pull(raw, features)
-        if attention_mask is not None and not is_pooled:
+        if attention_mask is not None:
             # Filled, not multiplied: padding may hold anything, NaN too.
             raw = raw.masked_fill(attention_mask.to(raw.device)[..., None] == 0, 0.0)
         return {
@@ -273,7 +266,7 @@ class EnhancedRewardModel(nn.Module):
         return (adjusted - predicted).view(*raw.shape[:-1], 1)
 
     def segment_scores(self, sequences: Tensor) -> Tensor:
-        """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T, or a pooled reward."""
+        """(..., T, D) -> (..., K, M) in nats: the sum of rewards over T."""
         *leading, steps, dims = sequences.shape
         flat = sequences.reshape(math.prod(leading), steps, dims)
         # Dropout draws for all of them at once.
@@ -294,29 +287,18 @@ class EnhancedRewardModel(nn.Module):
         rows = self._standardised(sequences)
         features = self.trunk(rows)
         if self.config.linear_part:
-            rows = self._whole(rows)
-        if self.config.pooling != "none":
-            return self._rewards_of(pooled(features, None, self.config.pooling), rows)
+            rows = rows.sum(1)
         return self._with_linear(self._summed_outputs(self.head_in(features)), rows)
-
-    def _whole(self, rows: Tensor) -> Tensor:
-        """(S, T, D) -> (S, D) what the linear part sees of sequences."""
-        if self.config.pooling == "none":
-            return rows.sum(1)
-        return pooled(rows, None, self.config.pooling)
 
     @torch.no_grad()
     def linear_inputs(self, sequences: Tensor) -> Tensor:
         """(..., T, D) -> (..., D) what is multiplied with `linear` to make a sequence's score."""
-        *leading, steps, dims = sequences.shape
-        rows = self._standardised(sequences).reshape(math.prod(leading), steps, dims)
-        return self._whole(rows).view(*leading, dims)
+        return self._standardised(sequences).sum(-2)
 
     @property
     def can_score_apart(self) -> bool:
         """`head_scores` are what `segment_scores` are: dropout would draw otherwise in them."""
-        config = self.config
-        return not (config.shared_trunk or config.dropout) and config.pooling == "none"
+        return not (self.config.shared_trunk or self.config.dropout)
 
     def head_scores(self, sequences: Tensor) -> Tensor:
         """(S, K, T, D) -> (S, K, M) in nats: member k's score of sequences of its own.
@@ -337,14 +319,14 @@ class EnhancedRewardModel(nn.Module):
         return torch.cat(scores)
 
     def embed(self, sequences: Tensor) -> Tensor:
-        """(B, T, D) -> (B, F) where segments lie in feature space: pooled features of their steps.
+        """(B, T, D) -> (B, F) mean features of the steps of each segment.
 
-        The mean, unless pooling is "last". What the bank holds and coverage queries measure by.
+        What the bank holds and coverage queries measure by.
         """
         features: Tensor = self.trunk(self._standardised(sequences))
         if not self.config.shared_trunk:
             features = features.mean(-2)
-        return features[:, -1] if self.config.pooling == "last" else features.mean(1)
+        return features.mean(1)
 
     @torch.inference_mode()
     def preference_probability(self, left: FloatArray, right: FloatArray) -> FloatArray:
@@ -389,7 +371,7 @@ class EnhancedRewardModel(nn.Module):
     def score(
         self, sequences: FloatArray, objective_weights: Sequence[float] | None = None
     ) -> FloatArray:
-        """(S, T, D) -> (S, K) each head's reward summed over T, in nats; pooled: one reward."""
+        """(S, T, D) -> (S, K) each head's reward summed over T, in nats."""
         steps = sequences.shape[1]
         # torch shares memory with NumPy, and wants it writable even where it only reads.
         whole = torch.from_numpy(np.require(sequences, np.float32, ["C", "W"]))
@@ -423,9 +405,11 @@ class EnhancedRewardModel(nn.Module):
         """
         folder = Path(folder)
         settings, tensors = read_model(folder)
+        if settings.get("pooling") == "none":  # Versions up to 0.1 wrote it, and all said so.
+            del settings["pooling"]
         try:
             model = EnhancedRewardModel(**settings)
-        except (ValueError, TypeError, RuntimeError) as error:
+        except (PrefrlError, TypeError, RuntimeError) as error:
             said = " ".join(str(error).split())
             raise StorageError(f"{folder / CONFIG} describes no reward model: {said}") from None
         own = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}

@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prefrl.errors import DataError
-
 
 class HeadwiseLinear(nn.Module):
     """K linear maps in one product: (..., D) or (..., K, D) -> (..., K, out)."""
@@ -47,26 +45,3 @@ class SeededDropout(nn.Module):
             x.shape, generator=self.generator, dtype=x.dtype, device=x.device
         )
         return x * (draw >= self.p) / (1 - self.p)
-
-
-def pooled(features: Tensor, attention_mask: Tensor | None, pooling: str) -> Tensor:
-    """(B, T, F) or (B, T, K, F) features -> one a sequence; padding is not seen.
-
-    Args:
-        features: of every step.
-        attention_mask: (B, T) 1 for real steps; None: all of them.
-        pooling: "mean", or "last" for the last real step's.
-
-    Raises:
-        DataError: a sequence has no real step.
-    """
-    mask = torch.ones(features.shape[:2]) if attention_mask is None else attention_mask
-    is_real = (mask != 0).to(features.device)
-    if not bool(is_real.any(1).all()):
-        raise DataError("a pooled sequence needs at least one step that is not masked")
-    if pooling == "last":
-        steps = torch.arange(features.shape[1], device=features.device)
-        last = torch.where(is_real, steps, -1).amax(1)
-        return features[torch.arange(len(features), device=features.device), last]
-    is_real = is_real.view(*is_real.shape, *[1] * (features.ndim - 2))
-    return features.where(is_real, 0.0).sum(1) / is_real.sum(1)

@@ -1,6 +1,7 @@
 """A reward model's folder: `config.json` and `model.safetensors`; nothing in it is ever run."""
 
 import json
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from prefrl.errors import StorageError
+from prefrl.errors import ConfigError, StorageError
 from prefrl.records.files import reason, write_bytes_atomically, write_text_atomically
 
 FORMAT_VERSION = 1
@@ -58,6 +59,28 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     del tree["format_version"]
     return tree, tensors
+
+
+def without_pooling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a model's settings without `pooling`, which there is no more.
+
+    Raises:
+        ConfigError: they ask for sequences to be pooled.
+    """
+    kept = dict(settings)
+    if "pooling" in kept:
+        pooling = kept.pop("pooling")
+        if pooling != "none":
+            raise ConfigError(
+                f"pooling is {pooling!r}, which there is no more: every step has its reward, and "
+                "segments are compared by their sums"
+            )
+        warnings.warn(
+            "pooling is no setting of a reward model any more; leave it out",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    return kept
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -195,19 +195,6 @@ class TestCrossFit:
         logits = predicted(model, answers, comparisons.segment_numbers())
         assert ((logits > 0) == (comparisons.p_left > 0.5)).mean() > 0.65
 
-    @pytest.mark.parametrize(("pooling", "length"), [("mean", 12), ("last", 12), ("last", 30)])
-    def test_sequences_that_are_pooled_are_predicted_as_they_are_scored(self, pooling, length):
-        _, answers, comparisons = task(120, length=length)
-        model = EnhancedRewardModel(linear_task.INPUT_DIM, hidden_dim=16, pooling=pooling)
-        sides = comparisons.left, comparisons.right
-        model.set_input_statistics(torch.from_numpy(np.concatenate(sides)))
-        if pooling == "last":
-            left, right = (side[:, -1] @ linear_task.WEIGHTS for side in sides)
-            answers.p_left[:] = torch.from_numpy(left > right)
-        logits = predicted(model, answers, comparisons.segment_numbers(), max_updates=80)
-        assert ((logits > 0) == (answers.p_left.numpy() > 0.5)).mean() > 0.75
-        assert abs(logits).mean() > 0.3  # and not all but open
-
     def test_it_repeats_and_leaves_the_model_and_the_answers_as_they_were(self):
         model, answers, comparisons = task(20)
         before, pairs = weights_of(model), answers.pairs.clone()

@@ -98,14 +98,6 @@ class TestComparisonLogits:
         torch.testing.assert_close(logits, totals[:, 0] - totals[:, 1])
         torch.testing.assert_close(turned, -logits)
 
-    @pytest.mark.parametrize("pooling", ["mean", "last"])
-    def test_pooled_sequences_are_compared_by_their_one_reward(self, pooling):
-        model, pairs = make_model(pooling=pooling), rows(6, 2, 4)
-        scores = model.score(pairs.flatten(0, 1).numpy()).reshape(6, 2, 3)
-        with torch.no_grad():
-            logits = comparison_logits(model, pairs)
-        np.testing.assert_allclose(logits, scores[:, 0] - scores[:, 1], rtol=1e-4, atol=1e-5)
-
     @pytest.mark.parametrize("shared_trunk", [True, False])
     def test_each_comparison_is_about_its_own_objective(self, shared_trunk):
         model, pairs = make_model(num_objectives=2, shared_trunk=shared_trunk), rows(5, 2, 4)
@@ -398,23 +390,13 @@ class TestThinned:
         torch.testing.assert_close(torch.stack(parts).mean(0), whole)
 
     @pytest.mark.parametrize(
-        ("asked", "steps", "pooling", "stride"),
-        [
-            (2, 50, "none", 2),
-            (4, 50, "none", 4),
-            (9, 50, "none", 4),
-            (2, 24, "none", 2),
-            (2, 23, "none", 1),
-            (2, 1, "none", 1),
-            (1, 50, "none", 1),
-            (2, 50, "mean", 1),
-            (2, 50, "last", 1),
-        ],
+        ("asked", "steps", "stride"),
+        [(2, 50, 2), (4, 50, 4), (9, 50, 4), (2, 24, 2), (2, 23, 1), (2, 1, 1), (1, 50, 1)],
     )
-    def test_twelve_steps_are_left_and_pooled_sequences_whole(self, asked, steps, pooling, stride):
+    def test_twelve_steps_are_left(self, asked, steps, stride):
         answers = dataclasses.replace(answers_of(3), pairs=rows(3, 2, steps))
         config = RewardConfig(step_stride=asked)
-        assert stride_of(config, make_model(pooling=pooling), answers) == stride
+        assert stride_of(config, answers) == stride
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_where_steps_are_alike_the_loss_is_that_of_whole_segments(self, shape):

@@ -88,10 +88,9 @@ def test_penalties_that_ask_every_member_are_given_every_logit():
     torch.testing.assert_close(penalised - surprise, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["none", "mean", "last"])
 @pytest.mark.parametrize("settings", SHAPES)
-def test_segments_taken_a_few_at_a_time_score_as_all_of_them(settings, pooling, monkeypatch):
-    model = make_model(pooling=pooling, **settings)
+def test_segments_taken_a_few_at_a_time_score_as_all_of_them(settings, monkeypatch):
+    model = make_model(**settings)
     segments = rows(7, 2, 4)
     whole = model.segment_scores(segments)
     monkeypatch.setattr(model_module, "CACHED_NUMBERS", 3 * 4 * 3 * 8)  # three segments

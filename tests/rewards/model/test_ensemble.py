@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError
 from prefrl.rewards import EnhancedRewardModel, RewardModelConfig
 from tests.rewards.small_model import SHAPES, assert_same, make_model, rows, weights_of
 
@@ -177,19 +177,19 @@ class TestWeights:
     @pytest.mark.parametrize(
         ("settings", "said"),
         [
-            ({"input_dim": 0}, "input_dim is 0; expected 1 or more"),
+            ({"input_dim": 0}, "input_dim is 0: .*greater than 0"),
             ({"hidden_dim": 0}, "hidden_dim is 0"),
             ({"num_reward_heads": 0}, "num_reward_heads is 0"),
             ({"num_layers": 0}, "num_layers is 0"),
-            ({"bank_size": -1}, "bank_size is -1; expected 0 or more"),
-            ({"dropout": 1.0}, "dropout is 1.0; expected 0 or more and less than 1"),
+            ({"bank_size": -1}, "bank_size is -1: .*greater than or equal to 0"),
+            ({"dropout": 1.0}, "dropout is 1.0: .*less than 1"),
             ({"dropout": -0.1}, "dropout is -0.1"),
-            ({"observation_dim": 0}, "observation_dim is 0; expected 1 to input_dim"),
+            ({"observation_dim": 0}, "observation_dim is 0: .*greater than 0"),
             ({"observation_dim": 6}, "observation_dim is 6; expected 1 to input_dim"),
         ],
     )
     def test_settings_out_of_range_are_named(self, settings, said):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ConfigError, match=said):
             RewardModelConfig(**{"input_dim": 5, **settings})
 
 

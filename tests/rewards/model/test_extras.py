@@ -1,13 +1,18 @@
-"""Pooled sequences, several objectives, the bank behind the rewards, probabilities."""
+"""Settings, several objectives, the bank behind the rewards, probabilities."""
 
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from prefrl.errors import DataError
-from prefrl.rewards import EnhancedRewardModel, RewardModelConfig
+from prefrl.config import EnsembleConfig, RewardConfig, RewardModelConfig
+from prefrl.config.reward_model import BankPolicy
+from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.rewards import EnhancedRewardModel
+from prefrl.rewards.model.bank import POLICIES
+from prefrl.rewards.model.storage import write_model
 from tests.rewards.small_model import SHAPES, assert_same, make_model, rows, weights_of
 
 
@@ -28,59 +33,52 @@ def with_bank(alpha: float, **settings: Any) -> EnhancedRewardModel:
 
 
 class TestPooling:
-    @pytest.mark.parametrize("settings", SHAPES)
-    @pytest.mark.parametrize("pooling", ["mean", "last"])
-    def test_a_sequence_has_one_reward(self, pooling, settings):
-        outputs = make_model(pooling=pooling, **settings)(rows(4, 6))
-        shapes = {name: tuple(tensor.shape) for name, tensor in outputs.items()}
-        assert shapes == {
-            "rewards": (4, 1),
-            "uncertainty": (4, 1),
-            "features": (4, 8),
-            "raw_rewards": (4, 3),
-        }
+    def test_a_setting_of_it_that_changed_nothing_is_taken_with_a_warning(self):
+        with pytest.warns(DeprecationWarning, match="pooling is no setting"):
+            model = make_model(pooling="none")
+        assert_same(weights_of(model), weights_of(make_model()))
 
-    @pytest.mark.parametrize("settings", SHAPES)
-    def test_the_last_real_step_speaks_for_its_sequence(self, settings):
-        model, inputs = make_model(pooling="last", **settings), rows(2, 5)
-        mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 1, 1, 0]])
-        outputs, steps = model(inputs, mask), model(inputs[[0, 1], [2, 3]])
-        torch.testing.assert_close(outputs["raw_rewards"], steps["raw_rewards"])
+    def test_sequences_are_not_pooled_any_more(self):
+        with pytest.raises(ConfigError, match="pooling is 'mean', which there is no more"):
+            make_model(pooling="mean")
 
-    @pytest.mark.parametrize("pooling", ["mean", "last"])
-    def test_padding_is_not_seen_whatever_it_holds(self, pooling):
-        model, inputs = make_model(pooling=pooling), rows(3, 4)
-        padded = torch.cat([inputs, torch.full((3, 2, 5), torch.nan)], dim=1)
-        mask = torch.tensor([1, 1, 1, 1, 0, 0]).expand(3, 6)
-        torch.testing.assert_close(model(padded, mask)["rewards"], model(inputs)["rewards"])
+    @pytest.mark.parametrize(("pooling", "is_read"), [("none", True), ("last", False)])
+    def test_models_of_older_versions_are_read_unless_they_pooled(self, pooling, is_read, tmp_path):
+        model = make_model()
+        write_model(tmp_path, {**asdict(model.config), "pooling": pooling}, model.state_dict())
+        if is_read:
+            assert_same(weights_of(model), weights_of(EnhancedRewardModel.load(tmp_path)))
+        else:
+            with pytest.raises(StorageError, match="pooling is 'last', which there is no more"):
+                EnhancedRewardModel.load(tmp_path)
 
-    def test_a_sequence_of_nothing_but_padding_is_refused(self):
-        with pytest.raises(DataError, match="at least one step that is not masked"):
-            make_model(pooling="mean")(rows(1, 2), torch.zeros(1, 2))
 
-    def test_single_feature_vectors_are_rewarded_as_they_are(self):
-        plain, pooled, inputs = make_model(), make_model(pooling="mean"), rows(6)
-        torch.testing.assert_close(plain(inputs)["rewards"], pooled(inputs)["rewards"])
-
-    def test_a_pooled_score_is_the_reward_of_the_whole(self):
-        model, inputs = make_model(pooling="mean"), rows(4, 6)
-        spread, mean = model.reward_std, model.reward_mean
-        scores = torch.from_numpy(model.score(inputs.numpy()))
-        torch.testing.assert_close((scores - mean) / spread, model(inputs)["raw_rewards"].detach())
-
+class TestSettings:
     @pytest.mark.parametrize(
         ("changed", "said"),
         [
-            ({"pooling": "max"}, "pooling is 'max'; expected one of none, mean, last"),
-            ({"bank_policy": "lifo"}, "bank_policy is 'lifo'; expected one of fifo, reservoir"),
-            ({"num_objectives": 0}, "num_objectives is 0; expected 1 or more"),
+            (
+                {"bank_policy": "lifo"},
+                "bank_policy is 'lifo': .*'fifo', 'reservoir' or",
+            ),
+            ({"num_objectives": 0}, "num_objectives is 0: .*greater than 0"),
             ({"segment_length": 0}, "segment_length is 0"),
             ({"bank_neighbours": 0}, "bank_neighbours is 0"),
         ],
     )
     def test_what_cannot_be_is_refused_by_name(self, changed, said):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ConfigError, match=said):
             RewardModelConfig(5, **changed)
+
+    def test_the_bank_has_the_policies_that_settings_offer(self):
+        assert set(get_args(BankPolicy)) == set(POLICIES)
+
+    def test_a_model_and_its_fitting_share_their_settings_and_defaults(self):
+        shared = {field.name for field in fields(EnsembleConfig)}
+        model, fitting = asdict(RewardModelConfig(5)), asdict(RewardConfig().decided())
+        open_for_the_data = {"linear_part"}
+        for name in shared - open_for_the_data:
+            assert model[name] == fitting[name]
 
 
 class TestObjectives:

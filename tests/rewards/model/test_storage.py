@@ -67,7 +67,7 @@ class TestFolder:
         "change",
         [
             {"hidden_dim": 0},
-            {"hidden_dim": "8"},
+            {"hidden_dim": "wide"},
             {"hidden_dim": 8.5},
             {"hidden_dim": None},
             {"dropout": 2},
