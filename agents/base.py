@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from prefrl.agents.callbacks import RunCallbacks, step_callbacks
 from prefrl.errors import ConfigError
 from prefrl.records.files import write_atomically
 from prefrl.seeding import seed_global_generators
@@ -19,6 +19,7 @@ from prefrl.types import EpisodeReturns, RewardFunction, State
 
 # `_n_calls` is DQN's.
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
+_SET_WHILE_LEARNING = ("_update_current_progress_remaining", "_excluded_save_params")
 _PROBES = (1.0, 0.9, 0.75, 0.5, 0.25, 0.1, 0.0)
 
 
@@ -67,19 +68,6 @@ def find_reward_stage(venv: VecEnv | None) -> RewardStage:
     )
 
 
-class ProgressCallback(BaseCallback):
-    """Tells someone how many steps were taken; nothing else happens on SB3's hot path."""
-
-    def __init__(self, on_step: Callable[[int], None] | None) -> None:
-        super().__init__()
-        self._tell = on_step
-
-    def _on_step(self) -> bool:
-        if self._tell is not None:
-            self._tell(self.num_timesteps)
-        return True
-
-
 class SB3Agent(ABC):
     """An SB3 model as the loop's `Agent`.
 
@@ -109,6 +97,8 @@ class SB3Agent(ABC):
         # How long episodes are, by the step of the run at which a phase begins, where environments
         # are `CutEpisodes`; None leaves them alone.
         self.episode_steps: Callable[[int], int] | None = None
+        # The user's own, told of training steps.
+        self.callbacks: RunCallbacks | None = None
         changing = changing_schedules(model)
         if changing and total_steps is None:
             raise ConfigError(
@@ -174,21 +164,22 @@ class SB3Agent(ABC):
             remaining = 1.0 - num_timesteps / self.total_steps
             self.model._current_progress_remaining = max(remaining, 0.0)
 
-    def _learn(self, num_steps: int) -> None:
+    def _learn(self, num_steps: int, *, is_exploration: bool = False) -> None:
         model = self.model
         # SB3 measures progress over one call of `learn`; a run makes many.
         own: Any = self._follow_schedules
         model._update_current_progress_remaining = own  # type: ignore[method-assign]
+        # What is set on a model is pickled with it, also by callbacks that save it meanwhile.
+        names = [*model._excluded_save_params(), *_SET_WHILE_LEARNING]
+        model._excluded_save_params = lambda: names  # type: ignore[method-assign]
+        callbacks = step_callbacks(self.on_step, None if is_exploration else self.callbacks)
         try:
             model.learn(
-                num_steps,
-                callback=ProgressCallback(self.on_step),
-                reset_num_timesteps=False,
-                tb_log_name="agent",
+                num_steps, callback=callbacks, reset_num_timesteps=False, tb_log_name="agent"
             )
         finally:
-            # What stays on a model is pickled with it.
-            del model._update_current_progress_remaining
+            for name in _SET_WHILE_LEARNING:
+                delattr(model, name)
 
     def _check_steps(self, num_steps: int) -> None:
         if num_steps < 0 or num_steps % self.stride:

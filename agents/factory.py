@@ -14,6 +14,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from prefrl.agents.base import SB3Agent
+from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
@@ -91,6 +92,7 @@ def make_agent(
     total_steps: int | None = None,
     explore_episode_steps: int | None = None,
     episode_steps: Callable[[int], int] | None = None,
+    callbacks: RunCallbacks | None = None,
 ) -> SB3Agent:
     """The agent that fits the kind of model.
 
@@ -100,6 +102,7 @@ def make_agent(
         total_steps: of the whole run; a model whose settings change over it needs to know.
         explore_episode_steps: while exploring, environments are reset after so many steps each.
         episode_steps: how long episodes are, by the steps taken before; for `CutEpisodes` only.
+        callbacks: the user's own, told of training steps.
 
     Raises:
         ConfigError: the model is neither on-policy nor off-policy, or cannot be used.
@@ -113,6 +116,7 @@ def make_agent(
             agent: SB3Agent = make(model, on_step=on_step, total_steps=total_steps)
             agent.explore_episode_steps = explore_episode_steps
             agent.episode_steps = episode_steps
+            agent.callbacks = callbacks
             return agent
     raise ConfigError(
         f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model"

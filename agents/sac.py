@@ -91,7 +91,8 @@ class OffPolicyAgent(SB3Agent):
             at = self.num_steps
             until_next = REFERENCE_EVERY - at % REFERENCE_EVERY
             episode = (self.explore_episode_steps or end) * self.num_envs
-            self._learn(min(until_next, episode - (at - begin) % episode, end - at))
+            num_next = min(until_next, episode - (at - begin) % episode, end - at)
+            self._learn(num_next, is_exploration=True)
             # Passed, not met: steps come in strides.
             if self.num_steps // REFERENCE_EVERY > at // REFERENCE_EVERY or self.num_steps == end:
                 self._refresh_exploration()

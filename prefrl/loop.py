@@ -111,12 +111,14 @@ class Records:
         checkpoints: receives the state at the end of every phase; None keeps none.
         log: cut back to the last checkpoint on resume.
         on_checkpoint: called after each.
+        on_phase_end: called when a phase has taken its steps, before its checkpoint.
     """
 
     metrics: Metrics = field(default_factory=lambda: Metrics([]))
     checkpoints: Checkpoints | None = None
     log: JsonLinesSink | None = None
     on_checkpoint: Callable[[], None] | None = None
+    on_phase_end: Callable[[], None] | None = None
 
 
 class PreferenceLoop:
@@ -168,6 +170,8 @@ class PreferenceLoop:
             self._save()
         while self.next_phase < len(self.plan):
             self._run_phase(self.next_phase)
+            if self.records.on_phase_end is not None:
+                self.records.on_phase_end()
             self.next_phase += 1
             self._save()
 

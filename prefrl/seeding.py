@@ -5,8 +5,10 @@ the fourth query on), so a resumed run finds the very same numbers without any g
 disk. The names below are those of prefrl's own streams; any other text names one of your own.
 """
 
+import contextlib
 import random
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 POLICY_WEIGHTS = "policy-weights"
 AGENT = "agent"
 EVALUATION = "evaluation"
+EVALUATION_WHILE_TRAINING = "evaluation-while-training"
 # Sessions: by the number of queries put before; OBSERVE by the session's number.
 OBSERVE = "observe"
 CANDIDATES = "candidates"
@@ -86,3 +89,22 @@ def seed_global_generators(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def untouched_global_generators() -> Iterator[None]:
+    """Puts the global generators back as they were, whatever was drawn from them meanwhile.
+
+    An evaluation in the middle of training plays environments of other people, which may draw from
+    them or seed them; training then goes on with the numbers it would have had.
+    """
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

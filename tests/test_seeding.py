@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import random
 
@@ -8,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefrl import seeding
-from prefrl.seeding import TEACHER, Streams, redrawn, seed_global_generators
+from prefrl.seeding import (
+    TEACHER,
+    Streams,
+    redrawn,
+    seed_global_generators,
+    untouched_global_generators,
+)
 
 ADDRESSES = [
     (seed, name, index)
@@ -70,6 +77,7 @@ class TestNames:
             "POLICY_WEIGHTS": "policy-weights",
             "AGENT": "agent",
             "EVALUATION": "evaluation",
+            "EVALUATION_WHILE_TRAINING": "evaluation-while-training",
             "OBSERVE": "observe",
             "CANDIDATES": "candidates",
             "SPREAD": "spread",
@@ -157,3 +165,17 @@ class TestGlobalGenerators:
     def test_seeds_that_integer_gives_are_accepted(self):
         for index in range(20):
             seed_global_generators(Streams(0).integer("phase", index))
+
+    @pytest.mark.usefixtures("keep_global_generators")
+    def test_what_is_drawn_while_they_are_untouched_is_not_missed_after_an_error_either(self):
+        def draw() -> tuple[float, ...]:
+            return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+
+        seed_global_generators(0)
+        expected = draw()
+        seed_global_generators(0)
+        with contextlib.suppress(ValueError), untouched_global_generators():
+            seed_global_generators(7)
+            draw()
+            raise ValueError
+        assert draw() == expected

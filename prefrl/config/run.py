@@ -49,7 +49,15 @@ class RunConfig:
             HalfCheetah, so that experience is not all about robots that have fallen; whole episodes
             elsewhere. Evaluation always plays whole ones.
         max_episode_steps: the episode's time limit; None keeps the environment's own.
-        eval_episodes: episodes of the final evaluation on the true reward.
+        eval_episodes: episodes of the final evaluation on the true reward, and of each one while
+            the run trains.
+        eval_every: every so many steps the deterministic policy plays `eval_episodes` whole
+            episodes: its returns go into metrics and learning curve, and the best policy by learned
+            return (by the true one with `reward: true`) into best_policy.zip. None only evaluates
+            the final policy.
+        eval_in: own plays evaluations in environments of their own, which leave training untouched
+            to the digit; training, in the training environment, at the end of the phase in which
+            one is due; auto, in own ones, or the training one where no further can be made.
         checkpoint_every: most steps between checkpoints; None lets the preset decide.
         store_transitions: most steps kept for queries.
         env_kwargs: handed to gymnasium.make.
@@ -77,6 +85,8 @@ class RunConfig:
     fixed_horizon: bool = True
     max_episode_steps: PositiveInt | None = None
     eval_episodes: PositiveInt = 10
+    eval_every: PositiveInt | None = None
+    eval_in: Literal["auto", "own", "training"] = "auto"
     checkpoint_every: PositiveInt | None = None
     store_transitions: PositiveInt = 200_000
     env_kwargs: Mapping = dataclasses.field(default_factory=dict)

@@ -15,6 +15,7 @@ import gymnasium as gym
 import torch
 
 from prefrl.agents.base import SB3Agent
+from prefrl.agents.callbacks import Callbacks, RunCallbacks
 from prefrl.agents.factory import MakeModel, make_agent, make_model, tensorboard_logger
 from prefrl.config import RunConfig, from_yaml, to_yaml
 from prefrl.envs.encoding import action_dim, observation_dim
@@ -68,12 +69,15 @@ class Parts:
         teacher: who answers.
         strategy: how queries are chosen.
         make_model: makes the SB3 model for a stack of environments; its observations are raw.
+        callbacks: SB3 callbacks, or a function that makes them, called on the agent's training
+            steps as if the run were one call of `learn`; see `prefrl.agents.callbacks`.
     """
 
     make_env: MakeEnv | None = None
     teacher: Teacher | None = None
     strategy: QueryStrategy | None = None
     make_model: MakeModel | None = None
+    callbacks: Callbacks = ()
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,7 @@ class _Run:
         self.config = config
         self.folder = folder
         self.parts = parts
+        callbacks = RunCallbacks(parts.callbacks)
         self.streams = Streams(config.seed)
         assert config.agent and config.num_envs
         torch.set_num_threads(config.threads)
@@ -249,6 +254,7 @@ class _Run:
             total_steps=config.steps,
             explore_episode_steps=config.explore_episode_steps,
             episode_steps=self._episode_steps(),
+            callbacks=callbacks,
         )
         self.plan = plan(config, stride=self.agent.stride)
         self.feedback = self._make_feedback(parts) if config.reward == "learned" else None
@@ -350,6 +356,8 @@ class _Run:
                 records.metrics = Metrics(sinks, wall_offset_s=wall_s)
                 stack.callback(records.metrics.close)
                 loop.run()
+                if self.agent.callbacks is not None:
+                    self.agent.callbacks.end()
                 return self._sum_up(loop)
 
     def _open_sinks(self, wandb_project: str | None) -> list[Sink]:

@@ -1,0 +1,96 @@
+"""Stable-Baselines3 callbacks of the user's own, across the many calls of `learn` of one run."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+
+from prefrl.errors import ConfigError
+
+Callbacks = Sequence[BaseCallback] | Callable[[], Sequence[BaseCallback]]
+"""Callbacks, or a function that makes them anew for every start of a run."""
+
+
+class RunCallbacks(CallbackList):
+    """Shows a run to callbacks as one call of `learn`, however many it makes.
+
+    `init_callback` and `on_training_start` come once, before the first training step of this
+    process, `on_training_end` once, when the run has ended (`end`). In between, rollouts and steps
+    are told as SB3 tells them, so that `n_calls` counts training steps of all environments at once,
+    and `num_timesteps` the run's, exploration included. Exploring is not told.
+
+    Args:
+        callbacks: SB3's or one's own.
+
+    Raises:
+        ConfigError: one of them is no `BaseCallback`.
+    """
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        made = callbacks() if callable(callbacks) else callbacks
+        if isinstance(made, (str, BaseCallback)) or not isinstance(made, Sequence):
+            raise ConfigError(
+                f"callbacks is a {type(made).__name__}; expected a list of BaseCallback objects, "
+                "or a function that returns one"
+            )
+        for index, callback in enumerate(made):
+            if not isinstance(callback, BaseCallback):
+                is_class = isinstance(callback, type) and issubclass(callback, BaseCallback)
+                found = f"the class {callback.__name__}" if is_class else type(callback).__name__
+                raise ConfigError(
+                    f"callbacks[{index}] is {found}; expected a BaseCallback object of "
+                    "stable_baselines3.common.callbacks"
+                )
+        super().__init__(list(made))
+        self._has_begun = False
+
+    def _init_callback(self) -> None:
+        if not self._has_begun:
+            super()._init_callback()
+
+    def _on_training_start(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            super()._on_training_start()
+            return
+        # A new call of `learn` has variables of its own.
+        self.update_child_locals(self.locals)
+
+    def _on_step(self) -> bool:
+        for callback in self.callbacks:
+            if not callback.on_step():
+                raise ConfigError(
+                    f"the callback {type(callback).__name__} stopped the training at step "
+                    f"{self.num_timesteps}, but a run takes all of its steps; let _on_step "
+                    "return True"
+                )
+        return True
+
+    def _on_training_end(self) -> None:
+        """Says nothing: another call of `learn` may follow."""
+
+    def end(self) -> None:
+        """Tells the callbacks that the run has ended."""
+        if self._has_begun:
+            super()._on_training_end()
+
+
+def step_callbacks(
+    on_step: Callable[[int], Any] | None, own: RunCallbacks | None
+) -> list[BaseCallback]:
+    """Returns what a call of `learn` is given: the run's own bookkeeping, then the user's."""
+    callbacks: list[BaseCallback] = [ProgressCallback(on_step)]
+    return callbacks if own is None else [*callbacks, own]
+
+
+class ProgressCallback(BaseCallback):
+    """Tells someone how many steps were taken; nothing else happens on SB3's hot path."""
+
+    def __init__(self, on_step: Callable[[int], Any] | None) -> None:
+        super().__init__()
+        self._tell = on_step
+
+    def _on_step(self) -> bool:
+        if self._tell is not None:
+            self._tell(self.num_timesteps)
+        return True
