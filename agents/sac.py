@@ -11,7 +11,7 @@ from torch import nn
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.exploration import StateEntropyReward, no_reward
-from prefrl.agents.relabel_buffer import relabel, stored_rows
+from prefrl.agents.relabel_buffer import mark_cut, relabel, stored_rows
 from prefrl.errors import ConfigError
 from prefrl.types import RewardFunction, State
 
@@ -110,6 +110,11 @@ class OffPolicyAgent(SB3Agent):
         reward = StateEntropyReward(visited, rng=np.random.default_rng(len(visited)))
         self.venv.set_reward(reward)
         relabel(buffer, reward, self.venv)
+
+    def _reset_environments(self) -> None:
+        if self.model.replay_buffer is not None:
+            mark_cut(self.model.replay_buffer)
+        super()._reset_environments()
 
     def train(self, num_steps: int) -> None:
         """Steps and updates over exactly `num_steps` steps."""

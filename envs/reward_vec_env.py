@@ -126,8 +126,8 @@ class RewardVecEnv(VecEnvWrapper):
             for info, value in zip(infos, uncertainty.tolist(), strict=True):
                 info["reward_uncertainty"] = value
         elif self.reward_function is not None:
-            next_obs = self._reached(flat, dones, infos)
-            rewards = self.reward_function(self._obs, self._action_rows, next_obs, dones)
+            next_obs, terminated = self._reached(flat, dones, infos)
+            rewards = self.reward_function(self._obs, self._action_rows, next_obs, terminated)
         if np.shape(rewards) != dones.shape:
             raise DataError(
                 f"the reward function returned rewards of shape {np.shape(rewards)}; "
@@ -145,15 +145,20 @@ class RewardVecEnv(VecEnvWrapper):
 
     def _reached(
         self, flat: FloatArray, dones: NDArray[np.bool_], infos: list[dict[str, Any]]
-    ) -> FloatArray:
-        """(N, O) what each step led to, where `flat` has the first of the next episode."""
+    ) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Returns what each step led to, (N, O), and whether nothing can come after it, (N,).
+
+        `flat` has the first observation of the next episode where one ended; an episode that was
+        cut ended, but was not terminated.
+        """
         if not np.count_nonzero(dones):
-            return flat
-        reached = flat.copy()
+            return flat, dones
+        reached, terminated = flat.copy(), dones.copy()
         for i in np.flatnonzero(dones).tolist():
             last = infos[i]["terminal_observation"]
             reached[i] = self._encode(batch_of_one(self.venv.observation_space, last))[0]
-        return reached
+            terminated[i] = not infos[i].get("TimeLimit.truncated", False)
+        return reached, terminated
 
     def _finish(self, ended: Any, infos: list[dict[str, Any]]) -> None:
         for i in ended.tolist():

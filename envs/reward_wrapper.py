@@ -176,7 +176,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             rewards, uncertainty = self.reward_function.with_uncertainty(obs, row)
             info["reward_uncertainty"] = float(uncertainty[0])
         else:
-            rewards = self.reward_function(obs, row, next_obs, np.array([terminated or truncated]))
+            rewards = self.reward_function(obs, row, next_obs, np.array([bool(terminated)]))
         if isinstance(self.reward_function, NoveltyAware) and self.reward_function.knows_novelty:
             info["reward_novelty"] = float(self.reward_function.novelty(obs, row)[0])
         info["true_reward"] = float(true_reward)

@@ -35,7 +35,12 @@ class EpisodeReturns:
 
 @runtime_checkable
 class RewardFunction(Protocol):
-    """Rewards for a batch of transitions; no gradient, nothing of itself changes."""
+    """Rewards for a batch of transitions; no gradient, nothing of itself changes.
+
+    `next_obs` is what the action led to, at an episode's end its last observation; `done` is true
+    where the environment *terminated* there: a time limit or a reset cuts an episode, but is no
+    part of what happened in it.
+    """
 
     def __call__(
         self,

@@ -15,7 +15,8 @@ class Counting(gym.Env[Any, Any]):
     Args:
         which: the environment's number.
         lengths: of the episodes, over and over.
-        is_truncated: episodes are cut off instead of ending by themselves.
+        is_truncated: episodes are cut off instead of ending by themselves; one for all, or one for
+            each of the lengths.
         reuses_array: every observation is the same array, overwritten.
     """
 
@@ -27,11 +28,12 @@ class Counting(gym.Env[Any, Any]):
         which: int = 0,
         lengths: Sequence[int] = (5,),
         *,
-        is_truncated: bool = False,
+        is_truncated: bool | Sequence[bool] = False,
         reuses_array: bool = False,
     ) -> None:
         self.lengths = tuple(lengths)
-        self.is_truncated = is_truncated
+        same = isinstance(is_truncated, bool)
+        self.is_truncated = (is_truncated,) * len(self.lengths) if same else tuple(is_truncated)
         self.reuses_array = reuses_array
         self._obs = np.array([which, -1, 0], dtype=np.float32)
 
@@ -45,14 +47,9 @@ class Counting(gym.Env[Any, Any]):
         _, episode, step = self._obs
         reward = float(100 * episode + step + np.sum(action))
         self._obs[2] += 1
-        is_over = bool(self._obs[2] >= self.lengths[int(episode) % len(self.lengths)])
-        return (
-            self._seen(),
-            reward,
-            is_over and not self.is_truncated,
-            is_over and self.is_truncated,
-            {},
-        )
+        kind = int(episode) % len(self.lengths)
+        is_over, is_cut = bool(self._obs[2] >= self.lengths[kind]), self.is_truncated[kind]
+        return self._seen(), reward, is_over and not is_cut, is_over and is_cut, {}
 
     def _seen(self) -> Any:
         return self._obs if self.reuses_array else self._obs.copy()
