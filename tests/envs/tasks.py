@@ -32,8 +32,9 @@ class Counting(gym.Env[Any, Any]):
         reuses_array: bool = False,
     ) -> None:
         self.lengths = tuple(lengths)
-        same = isinstance(is_truncated, bool)
-        self.is_truncated = (is_truncated,) * len(self.lengths) if same else tuple(is_truncated)
+        if isinstance(is_truncated, bool):
+            is_truncated = [is_truncated] * len(self.lengths)
+        self.is_truncated = tuple(is_truncated)
         self.reuses_array = reuses_array
         self._obs = np.array([which, -1, 0], dtype=np.float32)
 

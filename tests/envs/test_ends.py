@@ -134,8 +134,8 @@ def test_a_rollout_of_ppo_does_through_phases_that_end_in_between():
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_a_return_over_several_steps_ends_where_the_learner_resets(is_cut):
     venv, _ = stack([(50, is_cut)], 1)
-    settings = {"learning_starts": 1_000, "buffer_size": 100, "policy_kwargs": {**SMALL}}
-    model = SAC("MlpPolicy", venv, n_steps=5, seed=0, device="cpu", **settings)
+    options: dict[str, Any] = {"learning_starts": 99, "buffer_size": 90, "policy_kwargs": {**SMALL}}
+    model = SAC("MlpPolicy", venv, n_steps=5, seed=0, device="cpu", **options)
     agent = make_agent(model)
     for phase in range(2):
         agent.begin_phase(phase)
