@@ -1,131 +1,180 @@
-"""Comparisons: queries with their answers, in memory and on disk.
+"""Every query that was put to a teacher, with its answer, in memory.
 
-Axes: B comparisons, T steps, O observation dims, A action dims, D = O + A.
+Axes: N answers, B those of a batch, T steps, O observation dims, A action dims.
 """
 
-import math
-import zipfile
-import zlib
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from prefrl.errors import DataError, StorageError
-from prefrl.records.files import write_atomically
-from prefrl.segments import FloatArray, SegmentBatch
-
-# What damaged or foreign bytes make zipfile and NumPy raise, and ours where the arrays do not fit.
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError),
-    *(ValueError, TypeError, LookupError, DataError),
+from prefrl.errors import DataError
+from prefrl.feedback.columns import (
+    COLUMNS,
+    AnswerColumns,
+    KnownColumns,
+    checked_column,
+    is_neutral,
+    joined_column,
+    neutral_column,
 )
+from prefrl.feedback.comparisons import Comparisons
+from prefrl.feedback.pairs import Pairs, Steps, window_pairs
+from prefrl.segments import SegmentBatch
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Comparisons", "PreferenceDataset"]
 
 
 @dataclass(frozen=True)
-class Comparisons:
-    """B queries, each with what the teacher said.
+class FileMemory:
+    """What a file had, so that it can be written as it was.
 
     Args:
-        left: (B, T, D) observations and actions of the left segments.
-        right: (B, T, D) of the right segments.
-        p_left: (B,) 1 left, 0 right, 0.5 tie, or the share of votes for left; never NaN.
-        query: (B,) number of each query in its dataset; by default they are counted from 0.
-        objective: (B,) which objective each answer is about; by default the first.
+        dtypes: of the arrays in it, by name and in their order.
+        unknown: arrays that are none of the format's; they go through unchanged.
     """
 
-    left: FloatArray
-    right: FloatArray
-    p_left: FloatArray
-    query: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    objective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-
-    def __post_init__(self) -> None:
-        num = len(self.p_left)
-        for name, usual in (("query", np.arange(num)), ("objective", np.zeros(num, np.int64))):
-            if len(getattr(self, name)) == 0:
-                object.__setattr__(self, name, usual)
-            if getattr(self, name).shape != (num,):
-                raise DataError(f"{name} has shape {getattr(self, name).shape}; expected ({num},)")
-        if self.left.ndim != 3 or self.left.shape != self.right.shape:
-            raise DataError(
-                f"left has shape {self.left.shape} and right {self.right.shape}; "
-                "expected the same (comparisons, steps, dims)"
-            )
-        if self.p_left.shape != self.left.shape[:1]:
-            raise DataError(f"p_left has shape {self.p_left.shape}; expected {self.left.shape[:1]}")
-        if not ((self.p_left >= 0) & (self.p_left <= 1)).all():
-            raise DataError("p_left must lie in [0, 1]; leave skipped queries out")
-
-    def __len__(self) -> int:
-        return len(self.p_left)
-
-    def segment_numbers(self) -> NDArray[np.int64]:
-        """(B, 2) the same number for segments of the same content, left and right."""
-        both = np.concatenate([self.left, self.right])
-        rows = np.ascontiguousarray(both.reshape(len(both), math.prod(both.shape[1:])))
-        whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-        _, numbers = np.unique(whole, return_inverse=True)
-        return numbers.reshape(2, len(self)).T.astype(np.int64)
+    dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
+    unknown: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def _windows(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
-    """Which two windows each pair shows, on whichever side: their episodes and first steps."""
-    sides = [
-        zip(batch.episode.tolist(), batch.start.tolist(), strict=True) for batch in (left, right)
-    ]
-    return [frozenset(pair) for pair in zip(*sides, strict=True)]
-
-
-@dataclass
 class PreferenceDataset:
-    """Every query a run has asked, skipped ones included, in the order they were asked.
+    """Every query that was put, skipped ones included, in the order in which they were.
 
     Answers are assigned to training or validation when they arrive, once and for all, before any
-    bootstrap sample is drawn.
+    bootstrap sample is drawn. Each column is an array of N entries, an attribute of its own;
+    `AnswerColumns` says what each is about. One may correct an entry in place:
+
+        comparisons = prefrl.load_comparisons("comparisons.npz")
+        comparisons.p_left[3] = 0.5
+        comparisons.save("comparisons.npz")
 
     Args:
         validation_fraction: share of the answers that is held out, in [0, 1).
-        left: left segments, in one batch per call of `add`.
+        left: left segments, in batches.
         right: right segments, likewise.
-        p_left: (B,) 1 left, 0 right, 0.5 tie, NaN skipped.
-        is_validation: (B,) held out; never true of a skipped query.
-        session: (B,) the round of queries it belongs to.
-        objective: (B,) which objective was asked about; 0 where there is one.
+        columns: `p_left` and others; what is left out says nothing.
 
     Raises:
-        DataError: a field has the wrong shape or range.
+        DataError: a column has the wrong shape, dtype or range; it is named.
     """
 
-    validation_fraction: float = 0.15
-    left: list[SegmentBatch] = field(default_factory=list)
-    right: list[SegmentBatch] = field(default_factory=list)
-    p_left: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    is_validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    session: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    objective: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    p_left: NDArray[np.float64]
+    is_validation: NDArray[np.bool_]
+    session: NDArray[np.int64]
+    objective: NDArray[np.int64]
+    question: NDArray[np.int64]
+    group: NDArray[Any]
+    annotator: NDArray[np.str_]
+    is_audit: NDArray[np.bool_]
+    is_repeat: NDArray[np.bool_]
+    source: NDArray[np.str_]
+    votes_left: NDArray[np.int64]
+    votes_right: NDArray[np.int64]
+    votes_equal: NDArray[np.int64]
 
-    def __post_init__(self) -> None:
-        if len(self.objective) == 0:
-            self.objective = np.zeros(len(self.p_left), dtype=np.int64)
-        if not 0 <= self.validation_fraction < 1:
+    def __init__(
+        self,
+        validation_fraction: float = 0.15,
+        left: Sequence[SegmentBatch] = (),
+        right: Sequence[SegmentBatch] = (),
+        **columns: "Unpack[AnswerColumns]",
+    ) -> None:
+        if sum(len(batch) for batch in left) != sum(len(batch) for batch in right):
             raise DataError(
-                f"validation_fraction is {self.validation_fraction}; expected 0 or more, below 1"
+                "there are not as many right segments as left ones "
+                f"({sum(len(batch) for batch in left)})"
             )
-        shape = (sum(len(batch) for batch in self.left),)
-        if sum(len(batch) for batch in self.right) != shape[0]:
-            raise DataError(f"there are not as many right segments as left ones ({shape[0]})")
-        for name in ("p_left", "is_validation", "session", "objective"):
-            if getattr(self, name).shape != shape:
-                raise DataError(f"{name} has shape {getattr(self, name).shape}; expected {shape}")
-        _check_answers(self.p_left)
-        if (np.isnan(self.p_left) & self.is_validation).any():
-            raise DataError("is_validation holds out a query that was skipped")
+        pairs = []
+        if left:
+            pairs = [Pairs.of(SegmentBatch.concatenate(left), SegmentBatch.concatenate(right))]
+        self._fill(validation_fraction, pairs, columns)
+
+    @staticmethod
+    def of_pairs(
+        pairs: Pairs,
+        columns: Mapping[str, Any],
+        *,
+        validation_fraction: float = 0.15,
+        env_id: str | None = None,
+        memory: FileMemory | None = None,
+    ) -> "PreferenceDataset":
+        """Makes a dataset of pairs that are there already, as those of a file.
+
+        Args:
+            pairs: N of them.
+            columns: `p_left` and others.
+            validation_fraction: share of the answers that is held out of those that follow.
+            env_id: of the environment that the segments are from.
+            memory: what else is in their file.
+
+        Raises:
+            DataError: a column does not fit.
+        """
+        dataset = PreferenceDataset.__new__(PreferenceDataset)
+        dataset._fill(validation_fraction, [pairs], columns)
+        dataset.env_id, dataset.memory = env_id, memory or FileMemory()
+        return dataset
+
+    def _fill(
+        self, validation_fraction: float, pairs: list[Pairs], columns: Mapping[str, Any]
+    ) -> None:
+        if not 0 <= validation_fraction < 1:
+            raise DataError(
+                f"validation_fraction is {validation_fraction}; expected 0 or more, below 1"
+            )
+        self.validation_fraction = validation_fraction
+        self.env_id: str | None = None
+        self.memory = FileMemory()
+        self._pairs = pairs
+        num = sum(len(part) for part in pairs)
+        if num:
+            columns = {**columns, "p_left": columns.get("p_left", np.zeros(0))}
+        else:
+            columns = {"p_left": np.zeros(0), **columns}
+        for name, column in _checked(columns, num).items():
+            setattr(self, name, column)
 
     def __len__(self) -> int:
         return len(self.p_left)
+
+    @property
+    def left(self) -> list[SegmentBatch]:
+        """The left segments, in batches."""
+        return [part.left for part in self._pairs]
+
+    @property
+    def right(self) -> list[SegmentBatch]:
+        """The right segments, in batches as long."""
+        return [part.right for part in self._pairs]
+
+    @property
+    def pairs(self) -> Pairs:
+        """All pairs, over one table of steps.
+
+        Raises:
+            DataError: nothing was ever asked, so not even the dims are known.
+        """
+        if not self._pairs:
+            raise DataError("there are no comparisons yet")
+        return Pairs.concatenate(self._pairs)
+
+    @property
+    def steps(self) -> Steps:
+        """Arrays of R rows by name: observations, actions, and what else there is of each step."""
+        return self.pairs.steps
+
+    def has(self, name: str) -> bool:
+        """Tells whether a column says something, or stood in the file that this is read from."""
+        on_disk = "split" if name == "is_validation" else name
+        return on_disk in self.memory.dtypes or not is_neutral(name, getattr(self, name))
 
     @property
     def num_answers(self) -> int:
@@ -138,30 +187,28 @@ class PreferenceDataset:
         return int(np.isnan(self.p_left).sum())
 
     def is_new(self, left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
-        """(B,) whether each pair is of two windows that were not put side by side before.
+        """Returns (B,) which pairs are of two windows that were not put side by side before.
 
         A window beside itself is nothing new either, nor is a pair that comes again in the batch.
         """
-        asked = {
-            windows
-            for batches in zip(self.left, self.right, strict=True)
-            for windows in _windows(*batches)
-        }
-        is_new = np.zeros(len(left), dtype=bool)
-        for row, windows in enumerate(_windows(left, right)):
-            is_new[row] = len(windows) == 2 and windows not in asked
-            asked.add(windows)
-        return is_new
+        known = [window_pairs(*part.windows()) for part in self._pairs]
+        asked = window_pairs(*(np.stack([side.episode, side.start], 1) for side in (left, right)))
+        windows = np.concatenate([*known, asked])  # (N + B, 4)
+        _, first = np.unique(windows, axis=0, return_index=True)
+        is_first = np.zeros(len(windows), dtype=bool)
+        is_first[first] = True
+        are_two = (windows[:, :2] != windows[:, 2:]).any(axis=1)
+        return np.asarray((is_first & are_two)[len(self) :], dtype=np.bool_)
 
     def add(
         self,
         left: SegmentBatch,
         right: SegmentBatch,
-        p_left: NDArray[np.float64],
+        p_left: ArrayLike,
         *,
         session: int,
-        objective: int = 0,
         rng: np.random.Generator,
+        **columns: "Unpack[KnownColumns]",
     ) -> None:
         """Appends queries and their answers.
 
@@ -170,8 +217,9 @@ class PreferenceDataset:
             right: (B, T, ...) right segments.
             p_left: (B,) 1, 0, 0.5 or NaN (skipped).
             session: the round of queries they belong to.
-            objective: which objective the teacher was asked about.
             rng: draws which of the answers are held out.
+            columns: what else is known of them: `objective`, `question`, `annotator`, ...; each one
+                value for all of them or one a query. Questions are counted on by default.
 
         Raises:
             DataError: answers and segments do not fit each other, or those that are here already.
@@ -182,37 +230,54 @@ class PreferenceDataset:
                 f"{len(left)} left and {len(right)} right segments with answers of shape "
                 f"{p_left.shape}"
             )
+        self._check_dims(left, right)
+        pairs = Pairs.of(left, right)
+        given = {**columns, "p_left": p_left, "session": session}
+        first_question = int(self.question.max(initial=-1)) + 1
+        added = _checked(given, len(p_left), first_question=first_question)
+        added["is_validation"] = self._held_out(p_left, rng)
+        # Only now, that all of it is known to fit.
+        self._pairs.append(pairs)
+        for name, column in added.items():
+            setattr(self, name, joined_column(name, getattr(self, name), column))
+        if self.memory.unknown:
+            self.memory = FileMemory(self.memory.dtypes, _without_notice(self.memory.unknown))
+
+    def _check_dims(self, left: SegmentBatch, right: SegmentBatch) -> None:
+        known = _dims(self._pairs[0].left) if self._pairs else _dims(left)
+        has_states = not self._pairs or "sim_states" in self._pairs[0].steps
         for batch in (left, right):
-            if (dims := _dims(batch)) != (expected := _dims((*self.left, left)[0])):
+            dims = _dims(batch)
+            if dims[:3] != known[:3] or (has_states and dims != known):
                 raise DataError(
                     "segments have (steps, observation, action and state dims) "
-                    f"{dims}; those they are compared with have {expected}"
+                    f"{dims}; those they are compared with have {known}"
                 )
-        _check_answers(p_left)
+
+    def _held_out(self, p_left: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Draws which of new answers are held out.
+
+        The held-out share is kept over the whole run, so small sessions round neither way.
+        """
         answered = ~np.isnan(p_left)
-        # The held-out share is kept over the whole run, so small sessions round neither way.
+        already = int((self.is_validation & ~np.isnan(self.p_left)).sum())
         wanted = int((self.num_answers + answered.sum()) * self.validation_fraction)
-        num_held = min(max(wanted - int(self.is_validation.sum()), 0), int(answered.sum()))
+        num_held = min(max(wanted - already, 0), int(answered.sum()))
         held = np.zeros(len(p_left), dtype=bool)
         held[rng.choice(np.flatnonzero(answered), size=num_held, replace=False)] = True
-        self.left.append(left)
-        self.right.append(right)
-        self.p_left = np.concatenate([self.p_left, p_left])
-        self.is_validation = np.concatenate([self.is_validation, held])
-        asked = np.full(len(p_left), 1, dtype=np.int64)
-        self.session = np.concatenate([self.session, session * asked])
-        self.objective = np.concatenate([self.objective, objective * asked])
+        return held
 
     def split(self) -> tuple[Comparisons, Comparisons]:
-        """The answered comparisons: those to train on, and those held out.
+        """Returns the answered comparisons: those to train on, and those held out.
 
         Raises:
             DataError: nothing was ever asked, so not even the dims are known.
         """
-        if not self.left:
+        if not self._pairs:
             raise DataError("there are no comparisons yet")
         left = np.concatenate([batch.inputs() for batch in self.left])
         right = np.concatenate([batch.inputs() for batch in self.right])
+        length = np.concatenate([part.length for part in self._pairs])
         answered = ~np.isnan(self.p_left)
         return tuple(  # type: ignore[return-value]
             Comparisons(
@@ -221,133 +286,88 @@ class PreferenceDataset:
                 self.p_left[rows].astype(np.float32),
                 query=np.flatnonzero(rows),
                 objective=self.objective[rows],
+                length=length[rows],
             )
             for rows in (answered & ~self.is_validation, answered & self.is_validation)
         )
 
-    def save(self, path: Path) -> None:
-        """Writes every comparison in the interchange layout, atomically.
+    def select(self, rows: ArrayLike | slice) -> "PreferenceDataset":
+        """Returns some of the answers, in the order asked for, as a dataset of its own.
+
+        Steps that no chosen segment shows are left out. Arrays of a file that are none of the
+        format's are dropped with a warning: nobody knows which rows they are about.
+
+        Args:
+            rows: a slice, (B,) indices, or an (N,) mask.
+        """
+        chosen = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
+        if not self._pairs:
+            return PreferenceDataset(self.validation_fraction)
+        columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
+        return PreferenceDataset.of_pairs(
+            self.pairs.select(chosen),
+            columns,
+            validation_fraction=self.validation_fraction,
+            env_id=self.env_id,
+            memory=FileMemory(self.memory.dtypes, _without_notice(self.memory.unknown)),
+        )
+
+    def first(self, count: int) -> "PreferenceDataset":
+        """Returns the first `count` queries, skipped ones included, as a dataset of its own."""
+        if count < 0:
+            raise DataError(f"count is {count}; expected 0 or more")
+        if count == 0:
+            return PreferenceDataset(self.validation_fraction)
+        return self.select(slice(0, count))
+
+    def save(self, path: Path | str) -> None:
+        """Writes every answer in the interchange format, atomically.
 
         Raises:
             StorageError: the file could not be written; what was there before is untouched.
             DataError: there is nothing to write.
         """
-        arrays = self._arrays()
-        write_atomically(path, lambda file: np.savez(file, **arrays))
+        from prefrl.feedback.interchange import write
 
-    def _arrays(self) -> dict[str, Any]:
-        if not self.left:
-            raise DataError("there are no comparisons to save")
-        left, right = SegmentBatch.concatenate(self.left), SegmentBatch.concatenate(self.right)
-        both = SegmentBatch.concatenate([left, right])
-        length = both.segment_length
-        starts = np.arange(2 * len(left), dtype=np.int64) * length
-
-        def rows(array: NDArray[Any]) -> NDArray[Any]:
-            # Not -1: an array without actions or simulator states has no elements to divide.
-            return array.reshape(len(array) * length, *array.shape[2:])
-
-        return {
-            "observations": rows(both.observations),
-            "actions": rows(both.actions),
-            "true_reward": rows(both.true_rewards),
-            "sim_states": rows(both.sim_states),
-            "episode": np.repeat(both.episode, length),
-            "episode_step": (both.start[:, None] + np.arange(length)).reshape(-1),
-            "left_start": starts[: len(left)],
-            "right_start": starts[len(left) :],
-            "segment_length": np.int64(length),
-            "p_left": self.p_left,
-            "split": np.where(self.is_validation, "test", "train"),
-            "session": self.session,
-            "objective": self.objective,
-        }
+        write(Path(path), self)
 
     @staticmethod
-    def load(path: Path, *, validation_fraction: float = 0.15) -> "PreferenceDataset":
-        """Reads what `save` wrote.
+    def load(path: Path | str, *, validation_fraction: float = 0.15) -> "PreferenceDataset":
+        """Reads a file as `prefrl.load_comparisons` does."""
+        from prefrl.feedback.interchange import load_comparisons
 
-        Raises:
-            StorageError: the file is missing, damaged or of another layout; it is named.
-        """
-        try:
-            arrays = read_arrays(path)
-            length = int(arrays["segment_length"])
-            batches = []
-            for side in ("left_start", "right_start"):
-                if (arrays[side] < 0).any():
-                    raise DataError(f"{side} is below 0")
-                rows = arrays[side][:, None] + np.arange(length)
-                batches.append(
-                    SegmentBatch(
-                        observations=arrays["observations"][rows],
-                        actions=arrays["actions"][rows],
-                        true_rewards=arrays["true_reward"][rows],
-                        sim_states=arrays["sim_states"][rows],
-                        episode=arrays["episode"][rows[:, 0]],
-                        start=arrays["episode_step"][rows[:, 0]],
-                    )
-                )
-            return PreferenceDataset(
-                validation_fraction=validation_fraction,
-                left=[batches[0]],
-                right=[batches[1]],
-                p_left=arrays["p_left"],
-                is_validation=arrays["split"] == "test",
-                session=arrays["session"],
-                # Files from elsewhere know of one objective only.
-                objective=arrays.get("objective", np.zeros(len(arrays["p_left"]), dtype=np.int64)),
-            )
-        except FileNotFoundError:
-            raise StorageError(f"there is no file {path}") from None
-        except _DAMAGE as error:
-            said = " ".join(str(error).split())
-            raise StorageError(f"{path} is damaged or holds no run's comparisons: {said}") from None
+        return load_comparisons(path, validation_fraction=validation_fraction)
 
-    def first(self, count: int) -> "PreferenceDataset":
-        """The first `count` queries, skipped ones included, as a dataset of its own."""
-        if count < 0:
-            raise DataError(f"count is {count}; expected 0 or more")
-        if count == 0 or not self.left:
-            return PreferenceDataset(self.validation_fraction)
-        keep = slice(0, count)
-        return PreferenceDataset(
-            validation_fraction=self.validation_fraction,
-            left=[SegmentBatch.concatenate(self.left)[keep]],
-            right=[SegmentBatch.concatenate(self.right)[keep]],
-            p_left=self.p_left[keep],
-            is_validation=self.is_validation[keep],
-            session=self.session[keep],
-            objective=self.objective[keep],
+
+def _checked(
+    columns: Mapping[str, Any], num: int, *, first_question: int = 0
+) -> dict[str, NDArray[Any]]:
+    """Every column there is: those given, checked, and the neutral rest."""
+    if unknown := sorted(set(columns) - set(COLUMNS)):
+        raise DataError(f"{unknown[0]} is no column of answers; expected {', '.join(COLUMNS)}")
+    checked = {}
+    for name in COLUMNS:
+        given: Any = columns.get(name)
+        is_left_out = given is None or (np.ndim(given) and not len(given) and name != "p_left")
+        checked[name] = (
+            neutral_column(name, num, first_question=first_question)
+            if is_left_out
+            else checked_column(name, given, num)
         )
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file, which is checked as a whole before any of it is parsed.
-
-    Raises:
-        OSError: the file is missing or cannot be read.
-        zipfile.BadZipFile, ValueError and others: it is damaged; what bytes gone wrong make of
-            zipfile and NumPy is theirs to say.
-    """
-    with zipfile.ZipFile(path) as archive:
-        # Nothing is parsed or allocated from damaged bytes.
-        if (name := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _check_answers(p_left: NDArray[np.float64]) -> None:
-    wrong = p_left[~(np.isnan(p_left) | ((p_left >= 0) & (p_left <= 1)))]
-    if len(wrong):
-        raise DataError(
-            f"an answer is {wrong[0]}; expected 1 (left), 0 (right), 0.5 (tie), the share of votes "
-            "for left, or NaN (skip)"
-        )
+    return checked
 
 
 def _dims(segments: SegmentBatch) -> tuple[int, ...]:
     """T, O, A, Q."""
     arrays = (segments.observations, segments.actions, segments.sim_states)
     return (segments.segment_length, *(int(array.shape[2]) for array in arrays))
+
+
+def _without_notice(unknown: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    if unknown:
+        warnings.warn(
+            f"{', '.join(unknown)}: not of the format, so which answers they are about is not "
+            "known; they are left out now that the answers are others",
+            stacklevel=4,
+        )
+    return {}

@@ -284,7 +284,7 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0
     left, right = data.segments(task.train, 0), data.segments(task.train, 1)
     dataset.add(left, right, task.p_left, session=0, rng=streams.generator(SPLIT))
     model = build_model(
-        data.observations.shape[1] + data.actions.shape[1],
+        data.input_dim,
         config,
         segment_length=data.segment_length,
         generator=streams.torch_generator(REWARD_WEIGHTS),

@@ -119,7 +119,6 @@ class TestAdding:
             ({"is_validation": np.ones(1, bool)}, r"is_validation has shape \(1,\)"),
             ({"p_left": np.array([1, 1.2])}, "an answer is 1.2"),
             ({"objective": np.zeros(3, np.int64)}, r"objective has shape \(3,\)"),
-            ({"p_left": np.array([1, NAN])}, "is_validation holds out a query that was skipped"),
             ({"right": []}, r"not as many right segments as left ones \(2\)"),
         ],
     )
@@ -268,6 +267,9 @@ class TestFile:
             "split": ("<U5", (10,)),
             "session": ("int64", (10,)),
             "objective": ("int64", (10,)),
+            "terminated": ("bool", (100,)),
+            "truncated": ("bool", (100,)),
+            "format_version": ("int64", ()),
         }
         assert {name: (a.dtype.str, a.shape) for name, a in arrays.items()} == {
             name: (np.dtype(dtype).str, shape) for name, (dtype, shape) in kinds.items()
@@ -328,14 +330,22 @@ class TestDamage:
         with pytest.raises(StorageError, match=r"there is no file .*no\.npz"):
             PreferenceDataset.load(tmp_path / "no.npz")
 
-    @pytest.mark.parametrize("content", [b"", b"not a zip", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])
+    @pytest.mark.parametrize("content", [b"not a zip", b"\x93NUMPY\x01\x00"])
     def test_a_file_of_another_kind_is_named(self, path, content):
         path.write_bytes(content)
-        with pytest.raises(StorageError, match=r"comparisons\.npz is damaged or holds no"):
+        with pytest.raises(StorageError, match=r"comparisons\.npz holds no comparisons: it is no"):
+            PreferenceDataset.load(path)
+
+    @pytest.mark.parametrize(
+        ("content", "said"), [(b"", "it is empty"), (b"PK\x03\x04", "its end is missing")]
+    )
+    def test_what_is_left_of_a_file_is_damaged(self, path, content, said):
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match=rf"comparisons\.npz is damaged: {said}"):
             PreferenceDataset.load(path)
 
     def test_a_folder_is_named(self, tmp_path):
-        with pytest.raises(StorageError, match="is damaged or holds no"):
+        with pytest.raises(StorageError, match=r"cannot read .*: Is a directory"):
             PreferenceDataset.load(tmp_path)
 
     def test_a_damaged_byte_anywhere_is_refused_by_name_or_changes_nothing(self, path):
@@ -354,36 +364,50 @@ class TestDamage:
         whole = path.read_bytes()
         for length in range(0, len(whole), len(whole) // 20):
             path.write_bytes(whole[:length])
-            with pytest.raises(StorageError, match=r"comparisons\.npz is damaged or holds no"):
+            with pytest.raises(StorageError, match=r"comparisons\.npz is damaged: "):
                 PreferenceDataset.load(path)
 
     @pytest.mark.parametrize(
-        ("name", "value"),
+        ("name", "value", "said"),
         [
-            ("left_start", np.array([0, 5, 10, 10_000])),
-            ("left_start", np.array([0, 5, 10, -5])),
-            ("right_start", np.array([0, 5])),
-            ("right_start", np.array([0.0, 5.0, 10.0, 15.0])),
-            ("p_left", np.array([1, 0, 1.7, 1])),
-            ("objective", np.zeros(3, dtype=np.int64)),
-            ("p_left", np.array(["a", "b", "c", "d"])),
-            ("p_left", np.ones(3)),
-            ("session", np.zeros(3, dtype=np.int64)),
-            ("segment_length", np.array([5, 5])),
-            ("observations", np.zeros((40, 2, 2), dtype=np.float32)),
-            ("actions", np.array([None] * 40)),
-            ("split", np.array(["test"] * 4)),
-            ("true_reward", None),
-            ("p_left", None),
+            ("left_start", np.array([0, 5, 10, 10_000]), "left_start: a segment"),
+            ("left_start", np.array([0, 5, 10, -5]), "left_start: a segment"),
+            ("right_start", np.array([0, 5]), r"right_start has shape \(2,\); expected \(4,\)"),
+            ("right_start", np.arange(4.0), "right_start is of type float64; expected whole"),
+            ("p_left", np.array([1, 0, 1.7, 1]), "p_left: an answer is 1.7"),
+            ("p_left", np.array(["a", "b", "c", "d"]), "p_left is of type <U1; expected numbers"),
+            ("p_left", np.ones(3), r"(left_start|length) has shape"),
+            ("p_left", None, "it lacks p_left"),
+            ("objective", np.zeros(3, dtype=np.int64), r"objective has shape \(3,\)"),
+            ("session", np.zeros(3, dtype=np.int64), r"session has shape \(3,\)"),
+            ("segment_length", np.array([5, 5]), r"segment_length is \[5 5\]"),
+            ("segment_length", np.int64(0), "segment_length is 0"),
+            ("segment_length", None, "it lacks segment_length"),
+            ("observations", np.zeros((40, 2, 2), np.float32), "observations has shape"),
+            ("observations", np.full((40, 4), np.nan), "observations holds NaN or an infinity"),
+            ("actions", np.array([None] * 40), "actions: Object arrays cannot be loaded"),
+            ("actions", np.zeros((39, 2)), r"actions has shape \(39, 2\); expected \(40, dims\)"),
+            ("true_reward", np.zeros((40, 1)), r"true_reward has shape \(40, 1\)"),
+            ("frames", np.zeros((40, 2, 2), np.uint8), "frames has shape"),
+            ("frames", np.zeros((40, 2, 2, 4), np.uint8), "frames has shape"),
+            ("next_observations", np.zeros((40, 3)), "next_observations has shape"),
+            ("split", np.array(["trian"] * 4), "split holds 'trian'; expected 'train' or 'test'"),
+            ("split", np.zeros(4), "split holds '0.0'; expected"),
+            ("group", np.zeros(3), "group has shape"),
+            ("is_audit", np.array([0, 1, 2, 1]), "is_audit is of type int64; expected true"),
+            ("annotator", np.zeros(4), "annotator is of type float64; expected text"),
+            ("votes_left", np.zeros(4, dtype=int), "it lacks votes_right, votes_equal"),
+            ("format_version", np.int64(0), "format_version is 0"),
+            ("env_id", np.int64(0), "env_id has shape"),
         ],
     )
-    def test_arrays_that_do_not_fit_are_refused_by_file(self, path, name, value):
+    def test_an_array_that_does_not_fit_is_named_with_its_file(self, path, name, value, said):
         with np.load(path, allow_pickle=False) as file:
             arrays = {**file, name: value}
         if value is None:
             del arrays[name]
         np.savez(path, **arrays)
-        with pytest.raises(StorageError, match=r"comparisons\.npz is damaged or holds no"):
+        with pytest.raises(StorageError, match=rf"comparisons\.npz is damaged: {said}"):
             PreferenceDataset.load(path)
 
     def test_what_was_there_stays_when_the_disk_refuses(self, path):

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from lab.recorded import Recorded
+from prefrl.feedback.interchange import dataset_of
+
 
 def linear_arrays(num: int = 60, *, seed: int = 0) -> dict[str, Any]:
     """N comparisons of segments of their own, the last third to test on, answered without error."""
@@ -26,3 +29,7 @@ def linear_arrays(num: int = 60, *, seed: int = 0) -> dict[str, Any]:
 def written(path: Path, **arrays: Any) -> Path:
     np.savez(path, **arrays)
     return path
+
+
+def recorded(**arrays: Any) -> Recorded:
+    return Recorded(dataset_of({name: np.asarray(array) for name, array in arrays.items()}))

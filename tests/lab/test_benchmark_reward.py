@@ -56,7 +56,7 @@ def test_variants_get_rows_of_their_own_and_reliability_is_drawn(tmp_path: Path)
 
 BAD = {
     "a missing file": (["--data", "b.npz"], "there is no file b.npz"),
-    "a damaged file": (["--data", "damaged.npz"], "damaged.npz is damaged or holds no comparisons"),
+    "a damaged file": (["--data", "damaged.npz"], "damaged.npz is damaged: its end"),
     "no file": ([], "--data"),
     "too many labels": (["--num-labels", "41"], "num_labels is 41, but"),
     "no labels": (["--num-labels", "0"], "0 is not a whole number, 1 or more, or all"),

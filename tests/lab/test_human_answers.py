@@ -35,7 +35,8 @@ def arguments() -> Recorded:
 def test_the_door_is_800_comparisons_of_50_steps(door: Recorded) -> None:
     assert len(door) == 800
     assert door.segment_length == 50
-    assert (door.observations.shape[1], door.actions.shape[1]) == (39, 28)
+    steps = door.comparisons.steps
+    assert (steps["observations"].shape[1], steps["actions"].shape[1]) == (39, 28)
 
 
 def test_one_voter_agrees_with_the_others_on_three_arguments_of_four(arguments: Recorded) -> None:

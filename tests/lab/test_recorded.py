@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab.recorded import NUM_FOLDS, PARTS, load
+from lab.recorded import NUM_FOLDS, load
 from prefrl.errors import DataError, StorageError
 from tests.lab.recorded_file import linear_arrays, written
 
@@ -102,53 +102,9 @@ def test_without_votes_there_is_no_ceiling_and_no_share(tmp_path: Path) -> None:
         data.vote_share()
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_a_missing_part_is_named_with_its_file(tmp_path: Path, name: str) -> None:
-    arrays = linear_arrays()
-    del arrays[name]
-    path = written(tmp_path / "a.npz", **arrays)
-    with pytest.raises(StorageError, match=rf"a\.npz is damaged.*: it lacks {name}$"):
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.npz", **linear_arrays() | {"p_left": np.full(60, 2.0)})
+    with pytest.raises(StorageError, match=r"a\.npz is damaged: p_left: an answer is 2"):
         load(path)
-
-
-@pytest.mark.parametrize(
-    ("part", "said"),
-    [
-        ({"p_left": np.full(60, 2.0)}, r"outside \[0, 1\]"),
-        ({"p_left": np.zeros(59)}, "starts has shape"),
-        ({"left_start": np.full(60, 120)}, "starts outside the 120 rows"),
-        ({"left_start": np.full(60, -1)}, "starts outside the 120 rows"),
-        ({"left_start": np.zeros(60)}, "left_start is of type float64"),
-        ({"segment_length": np.int64(0)}, "segment_length is 0"),
-        ({"actions": np.zeros((3, 0))}, "actions have shape"),
-        ({"observations": np.full((120, 3), np.nan)}, "observations hold NaN"),
-        ({"observations": np.zeros((120, 0))}, "a row holds no numbers"),
-        ({"observations": np.array([{}], dtype=object)}, "Object arrays cannot be loaded"),
-        ({"split": np.array(["trian"] * 60)}, "split holds 'trian'"),
-        ({"group": np.zeros(3)}, "group has shape"),
-        ({"votes_left": np.zeros(60, dtype=int)}, "it lacks votes_right, votes_equal"),
-        (votes(*[(-1, 0, 0)] * 60), "below 0"),
-    ],
-)
-def test_a_wrong_part_is_refused_naming_the_file(
-    tmp_path: Path, part: dict[str, Any], said: str
-) -> None:
-    path = written(tmp_path / "a.npz", **linear_arrays() | part)
-    with pytest.raises(StorageError, match=rf"a\.npz is damaged or .*{said}"):
-        load(path)
-
-
-def test_damaged_bytes_are_refused_naming_the_file(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.npz", **linear_arrays())
-    whole = path.read_bytes()
-    for damaged in (b"", b"no archive", whole[:-30], whole.replace(whole[200:204], b"\xff" * 4)):
-        path.write_bytes(damaged)
-        with pytest.raises(StorageError, match=r"a\.npz"):
-            load(path)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"there is no file .*b\.npz"):
         load(tmp_path / "b.npz")
-    with pytest.raises(StorageError, match="cannot read"):
-        load(tmp_path)

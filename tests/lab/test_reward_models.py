@@ -18,7 +18,7 @@ from lab.reward_models import (
     tasks_of,
 )
 from prefrl.errors import DataError
-from tests.lab.recorded_file import linear_arrays, written
+from tests.lab.recorded_file import linear_arrays, recorded, written
 
 
 @pytest.fixture
@@ -123,8 +123,14 @@ def test_the_linear_model_shrinks_more_where_there_is_more_noise() -> None:
         starts = np.arange(400).reshape(200, 2)
         gap = observations[starts[:, 0], 0] - observations[starts[:, 1], 0]
         p_left = (gap + noise * rng.standard_normal(200) > 0).astype(np.float64)
-        actions = np.zeros((400, 0), dtype=np.float32)
-        data = Recorded(observations, actions, starts, segment_length=1, p_left=p_left)
+        data = recorded(
+            observations=observations,
+            actions=np.zeros((400, 0), dtype=np.float32),
+            left_start=starts[:, 0],
+            right_start=starts[:, 1],
+            segment_length=np.int64(1),
+            p_left=p_left,
+        )
         rows = np.arange(200)
         return float(np.abs(linear(Task(data, rows, p_left, rows, 0))(rows).p - 0.5).mean())
 
@@ -132,10 +138,10 @@ def test_the_linear_model_shrinks_more_where_there_is_more_noise() -> None:
 
 
 def test_a_feature_that_stands_still_does_not_hurt_the_linear_model(data: Recorded) -> None:
-    still = np.full((len(data.observations), 1), 3.0, dtype=np.float32)
+    arrays = linear_arrays()
+    arrays["actions"] = np.full((len(arrays["observations"]), 1), 3.0, dtype=np.float32)
     (task,) = tasks_of(data, Setting(), seed=0)
-    wider = Recorded(data.observations, still, data.starts, 1, data.p_left, is_test=data.is_test)
-    (other,) = tasks_of(wider, Setting(), seed=0)
+    (other,) = tasks_of(recorded(**arrays), Setting(), seed=0)
     np.testing.assert_allclose(linear(task)(task.test).p, linear(other)(other.test).p)
 
 

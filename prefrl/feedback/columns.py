@@ -1,0 +1,148 @@
+"""The columns that answers have, one entry an answer.
+
+Axes: N answers.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from prefrl.errors import DataError
+
+
+class KnownColumns(TypedDict, total=False):
+    """What may be known of answers, each one value for all of them or one an answer.
+
+    `objective` is what was asked about, `question` the number of the question (two answers to one
+    question share it), `group` what is trained or tested on as a whole, `annotator` the person,
+    `is_audit` a query drawn at random, `is_repeat` one that was put before, `source` who answered
+    ("simulated", "human", "demonstration", "pseudo"), `votes_*` how many people said so. None says
+    nothing.
+    """
+
+    objective: ArrayLike | None
+    question: ArrayLike | None
+    group: ArrayLike | None
+    annotator: ArrayLike | None
+    is_audit: ArrayLike | None
+    is_repeat: ArrayLike | None
+    source: ArrayLike | None
+    votes_left: ArrayLike | None
+    votes_right: ArrayLike | None
+    votes_equal: ArrayLike | None
+
+
+class AnswerColumns(KnownColumns, total=False):
+    """Every column: the answer, whether it is held out, and the round of queries it is of, too."""
+
+    p_left: ArrayLike | None
+    is_validation: ArrayLike | None
+    session: ArrayLike | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column is kept.
+
+    Args:
+        dtype: in memory; None keeps what comes.
+        kinds: NumPy's letters of the dtypes that are taken.
+        expected: the same for people.
+        neutral: says nothing; None where there is no such value.
+        allowed: the values there are; None for any.
+    """
+
+    dtype: Any
+    kinds: str
+    expected: str
+    neutral: Any
+    allowed: tuple[str, ...] | None = None
+
+
+_NUMBERS = (np.int64, "iu", "whole numbers")
+_CLAIMS = (np.bool_, "b", "true or false")
+_TEXTS = (np.str_, "U", "text")
+
+COLUMNS: dict[str, Column] = {
+    "p_left": Column(np.float64, "fiub", "numbers", None),
+    "is_validation": Column(*_CLAIMS, neutral=False),
+    "session": Column(*_NUMBERS, neutral=0),
+    "objective": Column(*_NUMBERS, neutral=0),
+    "question": Column(*_NUMBERS, neutral=None),
+    "group": Column(None, "iufbU", "numbers or text", neutral=-1),
+    "annotator": Column(*_TEXTS, neutral=""),
+    "is_audit": Column(*_CLAIMS, neutral=False),
+    "is_repeat": Column(*_CLAIMS, neutral=False),
+    "source": Column(*_TEXTS, neutral=""),
+    "votes_left": Column(*_NUMBERS, neutral=0),
+    "votes_right": Column(*_NUMBERS, neutral=0),
+    "votes_equal": Column(*_NUMBERS, neutral=0),
+}
+
+
+def neutral_column(name: str, num: int, *, first_question: int = 0) -> NDArray[Any]:
+    """Returns (N,) values that say nothing; questions are counted on from `first_question`."""
+    column = COLUMNS[name]
+    if name == "question":
+        return np.arange(first_question, first_question + num, dtype=np.int64)
+    return np.full(num, column.neutral, dtype=column.dtype)
+
+
+def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
+    """Returns (N,) a column of its own dtype; a single value stands for all answers.
+
+    Raises:
+        DataError: the values are of another kind, shape or range; the column is named.
+    """
+    column, array = COLUMNS[name], np.asarray(values)
+    if array.ndim == 0:
+        array = np.full(num, array)
+    if array.shape != (num,):
+        raise DataError(f"{name} has shape {array.shape}; expected ({num},)")
+    is_claim = column.dtype is np.bool_ and array.dtype.kind in "iu" and _is_0_or_1(array)
+    if array.dtype.kind not in column.kinds and not is_claim and len(array):
+        raise DataError(f"{name} is of type {array.dtype}; expected {column.expected}")
+    array = array.astype(column.dtype or array.dtype)
+    if name == "p_left":
+        _check_answers(array)
+    if name.startswith("votes") and (array < 0).any():
+        raise DataError(f"{name} holds {array.min()}; expected 0 or more")
+    return array
+
+
+def joined_column(name: str, one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Joins two columns; groups that have numbers in one and names in the other become names."""
+    if one.dtype.kind != other.dtype.kind and "U" in (one.dtype.kind, other.dtype.kind):
+        one, other = (_as_names(array) for array in (one, other))
+    return np.concatenate([one, other])
+
+
+def is_neutral(name: str, column: NDArray[Any]) -> bool:
+    """Tells whether a column says nothing."""
+    if column.dtype.kind == "U":
+        return not (column != "").any()
+    return bool((column == neutral_column(name, len(column))).all())
+
+
+def ungrouped(group: NDArray[Any]) -> NDArray[np.bool_]:
+    """Returns (N,) which answers are in no group."""
+    return np.asarray(group == ("" if group.dtype.kind == "U" else -1), dtype=np.bool_)
+
+
+def _as_names(group: NDArray[Any]) -> NDArray[np.str_]:
+    return np.where(ungrouped(group), "", group.astype(np.str_))
+
+
+def _is_0_or_1(array: NDArray[Any]) -> bool:
+    return bool(((array == 0) | (array == 1)).all())
+
+
+def _check_answers(p_left: NDArray[np.float64]) -> None:
+    wrong = p_left[~(np.isnan(p_left) | ((p_left >= 0) & (p_left <= 1)))]
+    if len(wrong):
+        raise DataError(
+            f"p_left: an answer is {wrong[0]}; expected 1 (left), 0 (right), 0.5 (tie), the "
+            "share of votes for left, or NaN (skip)"
+        )
