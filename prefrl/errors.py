@@ -25,6 +25,10 @@ class DataError(PrefrlError):
     """Segments, queries or answers have the wrong shape, range or number."""
 
 
+class ContractError(PrefrlError):
+    """A part of a user's own does not keep to the contract of its protocol."""
+
+
 def one_line(text: str) -> str:
     """Joins the lines of a text, and the blanks within them, into one line."""
     return " ".join(text.split())

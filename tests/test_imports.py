@@ -21,13 +21,15 @@ WITHOUT_TORCH = [
     "prefrl.seeding",
     "prefrl.segments",
     "prefrl.session",
+    "prefrl.testing",
     "prefrl.types",
 ]
+UNWANTED = {"hypothesis", "pytest", "stable_baselines3", "torch"}
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
 def test_it_is_imported_without_torch(module: str) -> None:
-    code = f"import sys, {module}; print(*{{'torch', 'stable_baselines3'}} & set(sys.modules))"
+    code = f"import sys, {module}; print(*{UNWANTED} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []

@@ -1,21 +1,43 @@
-from collections.abc import Callable
+"""Every acquisition and every selector keeps to the contract of strategies, in one composition."""
 
+import numpy as np
 import pytest
 
+from prefrl.errors import DataError
 from prefrl.queries import ACQUISITIONS, ALIASES, SELECTORS, STRATEGIES, make_strategy
-from prefrl.queries.predictor import QueryStrategy
-from tests.contracts.strategy_contract import StrategyContract
+from prefrl.queries.strategies import canonical_name
+from prefrl.testing import check_strategy
+from prefrl.testing.made_up import LinearPredictor, segments
 
-NAMES = sorted(
-    {
-        *STRATEGIES,
-        *ALIASES,
-        *(f"{name}+{selector}" for name in ACQUISITIONS for selector in SELECTORS),
-    }
+_ACQUISITIONS, _SELECTORS = list(ACQUISITIONS), list(SELECTORS)
+COMPOSITIONS = [
+    f"{_ACQUISITIONS[i % len(_ACQUISITIONS)]}+{_SELECTORS[i % len(_SELECTORS)]}"
+    for i in range(max(len(_ACQUISITIONS), len(_SELECTORS)))
+]
+NAMES = [*COMPOSITIONS, *STRATEGIES, "uniform"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_to_the_contract(name: str) -> None:
+    check_strategy(make_strategy(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("num_segments", "num_queries"), [(0, 1), (1, 1), (2, 2), (5, 11), (40, 781), (40, 0), (40, -1)]
 )
+def test_what_a_pool_cannot_give_is_refused(name: str, num_segments: int, num_queries: int) -> None:
+    pool = segments(num_segments, rng=np.random.default_rng(0))
+    said = f"a pool of {num_segments} segments offers .* {num_queries} queries were asked for"
+    with pytest.raises(DataError, match=said):
+        make_strategy(name).select(
+            pool, num_queries, LinearPredictor(), rng=np.random.default_rng(0)
+        )
 
 
-class TestEveryRegisteredStrategy(StrategyContract):
-    @pytest.fixture(params=NAMES)
-    def make_strategy(self, request: pytest.FixtureRequest) -> Callable[[], QueryStrategy]:
-        return lambda: make_strategy(request.param)
+@pytest.mark.parametrize("alias", ALIASES)
+def test_another_projects_name_stands_for_a_composition(alias: str) -> None:
+    assert canonical_name(alias) == canonical_name(ALIASES[alias])
+    one, other = make_strategy(alias), make_strategy(ALIASES[alias])
+    assert type(one) is type(other)
+    assert vars(one) == vars(other)

@@ -1,22 +1,21 @@
-from collections.abc import Callable
+"""Every simulated teacher keeps to the contract of teachers."""
 
 import pytest
 
-from prefrl.feedback.protocols import Teacher
 from prefrl.feedback.teachers import TEACHER_PRESETS, SyntheticTeacher, TeacherSettings, preset
-from tests.contracts.teacher_contract import TeacherContract
+from prefrl.testing import check_teacher
 
 
-class TestPresets(TeacherContract):
-    @pytest.fixture(params=sorted(TEACHER_PRESETS))
-    def make_teacher(self, request: pytest.FixtureRequest) -> Callable[[], Teacher]:
-        return lambda: SyntheticTeacher(preset(request.param))
+@pytest.mark.parametrize("name", sorted(TEACHER_PRESETS))
+def test_a_preset_keeps_to_the_contract(name: str) -> None:
+    check_teacher(
+        lambda: SyntheticTeacher(preset(name)),
+        is_mirrored=name in ("oracle", "skip", "equal", "myopic"),
+    )
 
 
-class TestEveryFailingAtOnce(TeacherContract):
-    @pytest.fixture
-    def make_teacher(self) -> Callable[[], Teacher]:
-        settings = TeacherSettings(
-            beta=2.0, gamma=0.95, p_mistake=0.05, skip_fraction=0.3, equal_fraction=0.2
-        )
-        return lambda: SyntheticTeacher(settings)
+def test_a_teacher_who_fails_in_every_way_at_once_keeps_to_the_contract() -> None:
+    settings = TeacherSettings(
+        beta=2.0, gamma=0.95, p_mistake=0.05, skip_fraction=0.3, equal_fraction=0.2
+    )
+    check_teacher(lambda: SyntheticTeacher(settings))

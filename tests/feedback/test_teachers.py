@@ -18,7 +18,7 @@ from prefrl.feedback.teachers import (
     weighted_returns,
 )
 from prefrl.segments import SegmentBatch
-from tests.contracts.teacher_contract import segments_earning
+from tests.feedback.earning import segments_earning
 
 LEFT, RIGHT, TIE, SKIP = 1.0, 0.0, 0.5, math.nan
 EVERYTHING = TeacherSettings(

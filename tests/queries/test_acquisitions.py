@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 
 from prefrl.queries import ACQUISITIONS, acquisition, preference_disagreement
 from prefrl.queries.candidates import Candidates
+from prefrl.testing.made_up import LinearPredictor
 from tests import linear_task
-from tests.contracts.strategy_contract import LinearPredictor
 
 SCORES = hnp.arrays(
     np.float32,

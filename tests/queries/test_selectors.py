@@ -18,8 +18,13 @@ from prefrl.queries.selectors import (
     squared_distances,
 )
 from prefrl.segments import observation_embeddings
+from prefrl.testing.made_up import LinearPredictor
 from tests import linear_task
-from tests.contracts.strategy_contract import LinearPredictor, as_sets
+
+
+def as_sets(pairs: np.ndarray) -> set[frozenset[int]]:
+    """The pairs, whichever side their segments stand on."""
+    return {frozenset(pair) for pair in pairs.tolist()}
 
 
 def best_by_hand(values: np.ndarray, num_queries: int) -> list[frozenset[int]]:

@@ -16,8 +16,8 @@ from prefrl.queries import (
 )
 from prefrl.queries.pairs import check_pool, num_pairs
 from prefrl.queries.strategies import canonical_name
+from prefrl.testing.made_up import LinearPredictor
 from tests import linear_task
-from tests.contracts.strategy_contract import LinearPredictor
 
 
 @pytest.fixture

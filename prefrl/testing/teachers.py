@@ -1,0 +1,160 @@
+"""The contract of a teacher.
+
+Axes: B queries.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefrl.errors import ContractError
+from prefrl.feedback.protocols import Teacher
+from prefrl.segments import SegmentBatch
+from prefrl.testing.clauses import calling, leaving_alone, require
+from prefrl.testing.made_up import segments
+
+NUM_QUERIES = 100
+MakeTeacher = Callable[[], Any]
+
+
+def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool = False) -> None:
+    """Checks that a teacher keeps to its contract.
+
+    Each query gets one answer: left, right, tie or skip; the same `rng` gives the same answers; no
+    queries get none; what it observes it reports in finite, named numbers, and observing the same
+    pool again changes nothing; and it writes to nothing and draws from `rng` alone.
+
+    Args:
+        make_teacher: makes a new teacher that has seen nothing, as its class does.
+        seed: of the made-up segments.
+        is_mirrored: True for one that promises the opposite answer where a query's sides are
+            swapped.
+
+    Raises:
+        ContractError: it does not; the line names the clause.
+
+    Example:
+        >>> import numpy as np
+        >>> class LikesCalm:
+        ...     def answer(self, left, right, *, rng):
+        ...         effort = [np.abs(side.actions).sum(axis=(1, 2)) for side in (left, right)]
+        ...         return np.where(effort[0] < effort[1], 1.0, 0.0)
+        >>> check_teacher(LikesCalm)
+    """
+    pool = segments(40, rng=np.random.default_rng(seed))
+    index = np.random.default_rng(seed + 1).integers(len(pool), size=(2, NUM_QUERIES))
+    left, right = pool[index[0]], pool[index[1]]
+    _check_answers(make_teacher, pool, left, right)
+    _check_observing(make_teacher, pool, left, right)
+    if is_mirrored:
+        same, swapped = (
+            _answers(_seen(make_teacher, pool), *s) for s in ((left, right), (right, left))
+        )
+        require(
+            np.array_equal(same, 1 - swapped, equal_nan=True),
+            "the teacher does not answer the opposite where the sides of a query are swapped",
+        )
+
+
+def _new(make_teacher: MakeTeacher) -> Any:
+    if not callable(make_teacher):
+        raise ContractError(
+            f"check_teacher was given a {type(make_teacher).__name__}; expected its class, or a "
+            "function that makes a new one"
+        )
+    with calling("making the teacher without arguments"):
+        teacher = make_teacher()
+    require(
+        callable(getattr(teacher, "answer", None)),
+        f"a {type(teacher).__name__} is no teacher: expected a method `answer`",
+    )
+    return teacher
+
+
+def _observe(teacher: Any, pool: SegmentBatch) -> Any:
+    """What it reports; nothing where it does not observe."""
+    if not hasattr(teacher, "observe"):
+        return {}
+    with (
+        leaving_alone("the teacher, in `observe`,", pool=pool),
+        calling(f"the teacher, observing {len(pool)} segments,"),
+    ):
+        reported = teacher.observe(pool)
+    require(
+        isinstance(reported, dict),
+        f"the teacher's `observe` returned a {type(reported).__name__}; expected a dict",
+    )
+    for name, value in reported.items():
+        require(
+            isinstance(name, str) and type(value) is float and np.isfinite(value),
+            f"the teacher's `observe` returned {name!r}: {value!r}; expected a name and a finite "
+            "float",
+        )
+    return reported
+
+
+def _seen(make_teacher: MakeTeacher, pool: SegmentBatch) -> Any:
+    """A new teacher that has observed the pool."""
+    teacher = _new(make_teacher)
+    _observe(teacher, pool)
+    return teacher
+
+
+def _answers(
+    teacher: Teacher, left: SegmentBatch, right: SegmentBatch, *, seed: int = 0
+) -> NDArray[np.float64]:
+    """(B,) the answers, after the checks that hold for every batch."""
+    with (
+        leaving_alone("the teacher, in `answer`,", left=left, right=right),
+        calling(f"the teacher, asked {len(left)} queries,"),
+    ):
+        answers = teacher.answer(left, right, rng=np.random.default_rng(seed))
+    form = f"shape {np.shape(answers)} and type {getattr(answers, 'dtype', type(answers))}"
+    require(
+        isinstance(answers, np.ndarray)
+        and answers.shape == (len(left),)
+        and answers.dtype == np.float64,
+        f"the teacher answered {len(left)} queries with {form}; expected ({len(left)},) float64",
+    )
+    odd = answers[~np.isin(answers, (0.0, 0.5, 1.0)) & ~np.isnan(answers)]
+    require(
+        len(odd) == 0,
+        f"the teacher answered {odd[:1]}; expected 1 left, 0 right, 0.5 tie or NaN skipped",
+    )
+    return answers
+
+
+def _check_answers(
+    make_teacher: MakeTeacher, pool: SegmentBatch, left: SegmentBatch, right: SegmentBatch
+) -> None:
+    one, other = (_answers(_seen(make_teacher, pool), left, right, seed=5) for _ in range(2))
+    require(
+        np.array_equal(one, other, equal_nan=True),
+        "two new teachers answer the same queries differently with the same `rng`; all chance "
+        "comes from `rng`",
+    )
+    for num in (0, 1, 7):
+        _answers(_seen(make_teacher, pool), left[:num], right[:num])
+
+
+def _check_observing(
+    make_teacher: MakeTeacher, pool: SegmentBatch, left: SegmentBatch, right: SegmentBatch
+) -> None:
+    once, twice = _new(make_teacher), _new(make_teacher)
+    reports = [_observe(once, pool), _observe(twice, pool), _observe(twice, pool)]
+    require(
+        reports[0] == reports[1] == reports[2],
+        "the teacher reports another thing of a pool that it observes again",
+    )
+    require(
+        np.array_equal(
+            _answers(once, left, right, seed=2),
+            _answers(twice, left, right, seed=2),
+            equal_nan=True,
+        ),
+        "the teacher answers differently after it observed the same pool again",
+    )
+    lonely = _seen(make_teacher, pool[:1])
+    _answers(lonely, pool[:1], pool[:1])
