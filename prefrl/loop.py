@@ -15,24 +15,26 @@ from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Teacher
 from prefrl.plan import Phase
-from prefrl.queries.base import Uniform, checked_pairs
-from prefrl.queries.coverage import farthest_points, standardised
 from prefrl.queries.predictor import Predictor, QueryStrategy
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.metrics import JsonLinesSink, Metrics
 from prefrl.seeding import Streams
-from prefrl.segments import EpisodeStore, SegmentBatch, observation_embeddings
+from prefrl.segments import EpisodeStore
+from prefrl.session.asker import Asker, asked_up_to
+from prefrl.session.pool import SessionSettings, StoreSource
 from prefrl.types import Agent, EpisodeReturns, RewardFunction, State
 
+__all__ = [
+    "Feedback",
+    "PreferenceLoop",
+    "Records",
+    "RewardLearner",
+    "SessionSettings",
+    "return_figures",
+]
+
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")
-# A teacher that skips is asked again, about other segments, until so many times the wanted answers
-# were put to it; what is still missing then is asked for in the next session.
-MAX_QUERIES_PER_ANSWER = 20
-# Pools drawn in search of a query that was not put before.
-MAX_DRAWS = 5
-# All pairs of the pool are candidates, so its cost grows with the square of this.
-MAX_CANDIDATES = 1_000
 
 
 class RewardLearner(Predictor, Protocol):
@@ -53,32 +55,6 @@ class RewardLearner(Predictor, Protocol):
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
         ...
-
-
-@dataclass(frozen=True)
-class SessionSettings:
-    """How candidates are drawn in a session.
-
-    Args:
-        segment_length: T.
-        candidate_factor: segments in the pool per query, up to 1,000 in all.
-        min_candidates: smallest pool.
-        spread_factor: so many times the pool is drawn, and those are kept that lie farthest apart.
-            Most of a policy's time may pass in few situations; a robot that has fallen lies there
-            for the rest of its episode.
-        newest_steps: candidates come from the newest episodes holding this many steps; None: all.
-    """
-
-    segment_length: int
-    candidate_factor: int = 10
-    min_candidates: int = 200
-    spread_factor: int = 3
-    newest_steps: int | None = None
-
-    def pool_size(self, num_queries: int) -> int:
-        """Segments drawn for a batch of queries; at least two a query."""
-        wanted = max(self.min_candidates, self.candidate_factor * num_queries)
-        return max(min(wanted, MAX_CANDIDATES), 2 * num_queries)
 
 
 @dataclass
@@ -156,6 +132,7 @@ class PreferenceLoop:
         self.store = store
         self.streams = streams
         self.feedback = feedback
+        self._asker = make_asker(feedback, store, streams) if feedback is not None else None
         self.records = records or Records()
         self.next_phase = 0
         self.seconds = dict.fromkeys(TIMED, 0.0)
@@ -200,10 +177,11 @@ class PreferenceLoop:
         self.agent.begin_phase(self.streams.integer("agent", self.next_phase))
 
     def _hold_session(self, index: int) -> None:
-        feedback = self.feedback
-        assert feedback is not None
+        feedback, asker = self.feedback, self._asker
+        assert feedback is not None and asker is not None
+        planned = sum(phase.num_queries for phase in self.plan[: index + 1])
         with self._timed("query_s"):
-            figures = self._ask(feedback, index)
+            figures = asker.ask(planned, session=index)
         dataset = asked_up_to(feedback.dataset, index)
         if dataset.num_answers == 0:
             raise DataError(
@@ -217,80 +195,6 @@ class PreferenceLoop:
             self.agent.set_reward(reward_function)
             self.agent.relabel(reward_function)
         self._write({**figures, **_answer_counts(dataset)})
-
-    def _ask(self, feedback: Feedback, index: int) -> dict[str, float]:
-        """Asks until the plan's answers are there; those on disk from before a kill count."""
-        dataset, settings = feedback.dataset, feedback.settings
-        figures = feedback.teacher.observe(self._sample("observe", index, settings.min_candidates))
-        before = asked_up_to(dataset, index - 1)
-        strategy = feedback.strategy if len(before) else Uniform()
-        planned = sum(phase.num_queries for phase in self.plan[: index + 1])
-        patience = len(before) + MAX_QUERIES_PER_ANSWER * max(planned - before.num_answers, 0)
-        while True:
-            heard = asked_up_to(dataset, index)
-            # Streams count in queries, so they go on after a kill as if nothing had happened.
-            asked = len(heard)
-            missing = min(planned - heard.num_answers, patience - asked)
-            if missing <= 0:
-                return figures
-            left, right = self._new_queries(strategy, missing, heard)
-            p_left = feedback.teacher.answer(
-                left, right, rng=self.streams.generator("teacher", asked)
-            )
-            dataset.add(
-                left, right, p_left, session=index, rng=self.streams.generator("split", asked)
-            )
-            if feedback.path is not None:
-                dataset.save(feedback.path)
-
-    def _new_queries(
-        self, strategy: QueryStrategy, num_queries: int, heard: PreferenceDataset
-    ) -> tuple[SegmentBatch, SegmentBatch]:
-        """Left and right segments of what the strategy chooses and was not asked before.
-
-        What is left out is asked for again by whoever calls. If of several pools nothing new was
-        chosen, there is little else to ask, and old queries are put once more; but a window is
-        compared with itself only where there is no other.
-        """
-        feedback = self.feedback
-        assert feedback is not None
-        size = feedback.settings.pool_size(num_queries)
-        old: tuple[SegmentBatch, SegmentBatch] | None = None
-        for draw in range(MAX_DRAWS):
-            again = f" {draw}" if draw else ""
-            pool = self._candidates(again, len(heard), size)
-            rng = self.streams.generator(f"strategy{again}", len(heard))
-            pairs = strategy.select(pool, num_queries, feedback.learner, rng=rng)
-            pairs = checked_pairs(pairs, len(pool), num_queries)
-            left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
-            is_new = heard.is_new(left, right)
-            if is_new.any():
-                return left[is_new], right[is_new]
-            # Where windows are few, a pool has some of them more than once.
-            is_pair = (left.episode != right.episode) | (left.start != right.start)
-            if is_pair.any():
-                old = left[is_pair], right[is_pair]
-        return old or (left, right)
-
-    def _candidates(self, again: str, asked: int, size: int) -> SegmentBatch:
-        assert self.feedback is not None
-        factor = self.feedback.settings.spread_factor
-        pool = self._sample(f"candidates{again}", asked, factor * size)
-        if factor == 1:
-            return pool
-        rng = self.streams.generator(f"spread{again}", asked)
-        places = standardised(observation_embeddings(pool.observations))
-        return pool[farthest_points(places, size, rng=rng)]
-
-    def _sample(self, stream: str, index: int, num_segments: int) -> SegmentBatch:
-        assert self.feedback is not None
-        settings = self.feedback.settings
-        return self.store.sample(
-            num_segments,
-            settings.segment_length,
-            rng=self.streams.generator(stream, index),
-            max_newest=settings.newest_steps,
-        )
 
     def _warn_of_early_ends(self, figures: dict[str, float]) -> None:
         if self._has_warned or not figures["terminated_share"] > 0:
@@ -367,14 +271,19 @@ class PreferenceLoop:
             self.records.log.truncate(int(state["log_position"]))
 
 
-def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
-    """What had been asked when a session ended.
-
-    It is all there is, unless the run was resumed from a checkpoint before its newest: the answers
-    of the sessions that are to come again then wait in the file.
-    """
-    count = int((dataset.session <= session).sum())
-    return dataset if count == len(dataset) else dataset.first(count)
+def make_asker(feedback: Feedback, store: EpisodeStore, streams: Streams) -> Asker:
+    """Returns who asks about the episodes in a store."""
+    return Asker(
+        source=StoreSource(store, feedback.settings),
+        teacher=feedback.teacher,
+        strategy=feedback.strategy,
+        predictor=feedback.learner,
+        streams=streams,
+        dataset=feedback.dataset,
+        path=feedback.path,
+        spread_factor=feedback.settings.spread_factor,
+        num_observed=feedback.settings.min_candidates,
+    )
 
 
 def _answer_counts(dataset: PreferenceDataset) -> dict[str, float]:

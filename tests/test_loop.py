@@ -16,14 +16,7 @@ from prefrl.envs import make_vec_env
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher, TeacherSettings
-from prefrl.loop import (
-    MAX_QUERIES_PER_ANSWER,
-    Feedback,
-    Records,
-    SessionSettings,
-    asked_up_to,
-    return_figures,
-)
+from prefrl.loop import Feedback, Records, SessionSettings, return_figures
 from prefrl.plan import Phase, plan_run
 from prefrl.queries import Uniform, make_strategy, standardised
 from prefrl.records.checkpoint import Checkpoints
@@ -31,6 +24,7 @@ from prefrl.records.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import REWARD_WEIGHTS, Streams
 from prefrl.segments import EpisodeStore, observation_embeddings
+from prefrl.session.asker import MAX_QUERIES_PER_ANSWER, asked_up_to
 from prefrl.types import EpisodeReturns
 from tests import linear_task
 from tests.own_envs import PointMass

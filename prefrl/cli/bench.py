@@ -25,6 +25,8 @@ class BenchCommand:
         mode: reward fits models to a fixed pool of segments; rl makes whole runs, with the true
             reward beside them.
         steps: of the agent from whose training the pool is drawn, or of each run.
+        spread_factor: so many times the candidates are drawn from the pool, in mode reward, and the
+            farthest apart are kept; 3 is what a run's sessions do.
         segment_length: steps of a segment: 50, or in mode rl the environment's own.
         executor: local: processes on this machine; ray: a cluster that there is (prefrl[ray]).
         jobs: cells side by side on this machine; as many as there are cores if nothing is said.
@@ -44,6 +46,7 @@ class BenchCommand:
     budgets: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--budget"])] = (100, 300, 700)
     mode: Literal["reward", "rl"] = "reward"
     steps: int = 300_000
+    spread_factor: int = 1
     segment_length: int | None = None
     executor: Literal["local", "ray"] = "local"
     jobs: int | None = None
@@ -68,6 +71,7 @@ def bench_command(words: list[str]) -> None:
         budgets=command.budgets,
         mode=command.mode,
         steps=command.steps,
+        spread_factor=command.spread_factor,
         segment_length=command.segment_length,
     )
     threads = command.threads

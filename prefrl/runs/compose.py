@@ -26,7 +26,7 @@ from prefrl.errors import EnvironmentFault, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Teacher
 from prefrl.feedback.teachers import SyntheticTeacher
-from prefrl.loop import Feedback, PreferenceLoop, Records, SessionSettings
+from prefrl.loop import Feedback, PreferenceLoop, Records
 from prefrl.media.plots import plot_learning_curve
 from prefrl.plan import growing_episode
 from prefrl.queries import make_strategy
@@ -56,6 +56,7 @@ from prefrl.seeding import (
     seed_global_generators,
 )
 from prefrl.segments import EpisodeStore
+from prefrl.session.pool import SessionSettings
 from prefrl.types import State
 
 

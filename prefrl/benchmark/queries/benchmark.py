@@ -39,7 +39,10 @@ class QueryBenchmark:
         mode: reward fits models to a fixed pool of segments; rl makes whole runs, beside the same
             agent on the true reward.
         steps: of an agent: the one whose training the pool is drawn from, or each run's.
-        candidates: segments drawn from the pool for each session, in mode reward.
+        candidates: segments that each session chooses from, in mode reward.
+        spread_factor: so many times the candidates are drawn from the pool, in mode reward, and
+            those are kept that lie farthest apart, as sessions of a run do with 3; 1 draws them
+            plainly.
         segment_length: steps of a segment; None: 50 in mode reward, the environment's own in rl.
     """
 
@@ -51,6 +54,7 @@ class QueryBenchmark:
     mode: Mode = "reward"
     steps: int = 300_000
     candidates: int = 1_000
+    spread_factor: int = 1
     segment_length: int | None = None
 
     def __post_init__(self) -> None:
@@ -71,9 +75,14 @@ class QueryBenchmark:
                     f"{name} names one twice: {', '.join(given)} are {', '.join(found)}"
                 )
             object.__setattr__(self, name, found)
-        for name in ("seeds", "steps", "candidates", "segment_length"):
+        for name in ("seeds", "steps", "candidates", "spread_factor", "segment_length"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; expected 1 or more")
+        if self.mode == "rl" and self.spread_factor != 1:
+            raise ConfigError(
+                f"spread_factor is {self.spread_factor}, but that is of mode reward; whole runs "
+                "have queries.spread_factor"
+            )
         for env in self.envs:
             find_spec(env)
         totals = self.schedule.totals()
@@ -87,7 +96,9 @@ class QueryBenchmark:
     @property
     def schedule(self) -> Schedule:
         """When strategies ask, in mode reward."""
-        return Schedule(self.budgets, num_candidates=self.candidates)
+        return Schedule(
+            self.budgets, num_candidates=self.candidates, spread_factor=self.spread_factor
+        )
 
     def pool_settings(self, env: str) -> PoolSettings:
         """The pool that strategies choose from."""
@@ -104,6 +115,8 @@ class QueryBenchmark:
         pool = asdict(self.pool_settings(self.envs[0]))
         del pool["env"]
         schedule = {**asdict(self.schedule), "budgets": list(self.budgets)}
+        if self.spread_factor == 1:  # Benchmarks from before there was a choice say nothing of it.
+            del schedule["spread_factor"]
         return {**schedule, "pool": pool}
 
     def cells(self) -> Iterator[Cell]:

@@ -4,27 +4,25 @@ Axes: B pairs, S segments, T steps, K heads.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from prefrl.benchmark.grid.cell_process import inputs_folder
 from prefrl.benchmark.grid.cells import Cell, Keep, Row
-from prefrl.benchmark.queries.pool import Pool, PoolSettings, cached
+from prefrl.benchmark.queries.pool import PoolSettings, cached
 from prefrl.config import RewardConfig, TeacherConfig
 from prefrl.errors import ConfigError, DataError
-from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
-from prefrl.loop import MAX_DRAWS, MAX_QUERIES_PER_ANSWER
-from prefrl.queries import Uniform, make_strategy
-from prefrl.queries.pairs import checked_pairs, num_pairs
-from prefrl.queries.predictor import QueryStrategy
+from prefrl.queries import make_strategy
 from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration.probabilities import report
 from prefrl.runs.resolve import teacher_settings
 from prefrl.seeding import Streams
 from prefrl.segments import SegmentBatch
+from prefrl.session.asker import Asker
+from prefrl.session.pool import FixedSource
 
 # Pairs of test segments that a model is measured on.
 NUM_TEST_PAIRS = 4_000
@@ -38,13 +36,17 @@ class Schedule:
         budgets: answers at which it is measured, ascending.
         first: answers of the first, uniform session.
         growth: a session has so large a share of the answers before it, at least.
-        num_candidates: segments drawn from the pool for each session.
+        num_candidates: segments that queries are chosen from, in each session.
+        spread_factor: so many times the candidates are drawn from the pool, and those are kept that
+            lie farthest apart, as in a run's sessions; where the pool is smaller, all of it is
+            drawn. 1 draws them plainly.
     """
 
     budgets: tuple[int, ...]
     first: int = 50
     growth: float = 0.5
     num_candidates: int = 1_000
+    spread_factor: int = 1
 
     def __post_init__(self) -> None:
         if not self.budgets or min(self.budgets) < 1:
@@ -66,97 +68,32 @@ class Schedule:
         return totals
 
 
-@dataclass
-class _Study:
-    """A model that learns from a pool."""
-
-    pool: Pool
-    teacher: SyntheticTeacher
-    learner: RewardTrainer
-    streams: Streams
-    schedule: Schedule
-    dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
-
-    def ask(self, strategy: QueryStrategy, total: int, session: int) -> float:
-        """Asks until there are `total` answers; returns the seconds that choosing took."""
-        seconds, limit = 0.0, MAX_QUERIES_PER_ANSWER * total
-        while (missing := total - self.dataset.num_answers) > 0:
-            asked = len(self.dataset)
-            if asked >= limit:
-                raise DataError(f"the teacher answered {total - missing} of {asked} queries")
-            left, right, select_s = self._new_queries(strategy, missing)
-            seconds += select_s
-            answers = self.teacher.answer(left, right, rng=self.streams.generator("teacher", asked))
-            split = self.streams.generator("split", asked)
-            self.dataset.add(left, right, answers, session=session, rng=split)
-        return seconds
-
-    def _new_queries(
-        self, strategy: QueryStrategy, num_queries: int
-    ) -> tuple[SegmentBatch, SegmentBatch, float]:
-        """Left and right segments of pairs that were not asked about, and the seconds it took.
-
-        There may be fewer than were wanted, but at least one.
-
-        Raises:
-            DataError: there is none.
-        """
-        asked, everything = len(self.dataset), self.pool.candidates
-        num_candidates = min(self.schedule.num_candidates, len(everything))
-        seconds = 0.0
-        # Of so large a batch as the second some are new, if any pair of its candidates is; but not
-        # every strategy can choose so many.
-        large = min(num_queries + asked, num_pairs(num_candidates))
-        for draw, size in enumerate([num_queries, large, *[num_queries] * (MAX_DRAWS - 2)]):
-            again = f" {draw}" if draw else ""
-            rng = self.streams.generator(f"candidates{again}", asked)
-            candidates = everything[rng.choice(len(everything), size=num_candidates, replace=False)]
-            self.teacher.observe(candidates)
-            rng = self.streams.generator(f"strategy{again}", asked)
-            began_s = time.perf_counter()
-            try:
-                pairs = strategy.select(candidates, size, self.learner, rng=rng)
-                seconds += time.perf_counter() - began_s
-                pairs = checked_pairs(pairs, len(candidates), size)
-            except Exception:  # whatever a strategy of one's own does when it runs out of segments
-                if size <= num_queries:
-                    raise
-                continue
-            left, right = candidates[pairs[:, 0]], candidates[pairs[:, 1]]
-            new = np.flatnonzero(self.dataset.is_new(left, right))[:num_queries]
-            if len(new):
-                return left[new], right[new], seconds
-        raise DataError(
-            f"of {len(everything)} segments no pair was chosen that was not asked about before, "
-            f"after {asked} queries; a longer run of the agent (--steps) has more segments"
-        )
-
-    def measured(self) -> Row:
-        """How well the model predicts the oracle's answers about segments of other episodes."""
-        test, model = self.pool.test, self.learner.model
-        # The same pairs whatever the seed of the cell.
-        rows = np.random.default_rng(0).integers(len(test), size=(NUM_TEST_PAIRS, 2))
-        gap = test.true_returns[rows[:, 0]] - test.true_returns[rows[:, 1]]
-        rows, gap = rows[gap != 0], gap[gap != 0]
-        scores = self.learner.score_segments(test).astype(np.float64)
-        told = report(
-            scores[rows[:, 0]] - scores[rows[:, 1]],
-            (gap > 0).astype(np.float64),
-            temperature=float(model.temperature),
-        )
-        dims = test.observations.shape[-1]
-        rewards = model.reward_function().with_uncertainty(
-            test.observations.reshape(-1, dims), test.actions.reshape(-1, test.actions.shape[-1])
-        )[0]
-        true = test.true_rewards.reshape(-1)
-        is_told = rewards.std() > 0 and true.std() > 0
-        correlation = float(np.corrcoef(rewards, true)[0, 1]) if is_told else None
-        return {
-            "accuracy": told.accuracy,
-            "nll": told.nll,
-            "ece": told.ece,
-            "correlation": correlation,
-        }
+def measured(learner: RewardTrainer, test: SegmentBatch) -> Row:
+    """Returns how well a model predicts the oracle's answers about segments of other episodes."""
+    model = learner.model
+    # The same pairs whatever the seed of the cell.
+    rows = np.random.default_rng(0).integers(len(test), size=(NUM_TEST_PAIRS, 2))
+    gap = test.true_returns[rows[:, 0]] - test.true_returns[rows[:, 1]]
+    rows, gap = rows[gap != 0], gap[gap != 0]
+    scores = learner.score_segments(test).astype(np.float64)
+    told = report(
+        scores[rows[:, 0]] - scores[rows[:, 1]],
+        (gap > 0).astype(np.float64),
+        temperature=float(model.temperature),
+    )
+    dims = test.observations.shape[-1]
+    rewards = model.reward_function().with_uncertainty(
+        test.observations.reshape(-1, dims), test.actions.reshape(-1, test.actions.shape[-1])
+    )[0]
+    true = test.true_rewards.reshape(-1)
+    is_told = rewards.std() > 0 and true.std() > 0
+    correlation = float(np.corrcoef(rewards, true)[0, 1]) if is_told else None
+    return {
+        "accuracy": told.accuracy,
+        "nll": told.nll,
+        "ece": told.ece,
+        "correlation": correlation,
+    }
 
 
 def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
@@ -184,23 +121,28 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         generator=streams.torch_generator("reward-weights"),
         observation_dim=dims[0],
     )
-    study = _Study(
-        pool,
-        SyntheticTeacher(teacher_settings(teacher_config(cell.teacher))),
-        RewardTrainer(model, reward_config, streams=streams),
-        streams,
-        schedule,
+    learner = RewardTrainer(model, reward_config, streams=streams)
+    asker = Asker(
+        source=FixedSource(pool.candidates, size=schedule.num_candidates),
+        teacher=SyntheticTeacher(teacher_settings(teacher_config(cell.teacher))),
+        strategy=make_strategy(cell.strategy),
+        predictor=learner,
+        streams=streams,
+        spread_factor=schedule.spread_factor,
+        may_repeat=False,
     )
-    strategy, rows = make_strategy(cell.strategy), []
-    select_s = fit_s = 0.0
+    rows, fit_s = [], 0.0
     for session, total in enumerate(schedule.totals()):
-        select_s += study.ask(strategy if session else Uniform(), total, session)
+        asker.ask(total, session=session)
+        num_queries, num_answers = len(asker.dataset), asker.dataset.num_answers
+        if num_answers < total:
+            raise DataError(f"the teacher answered {num_answers} of {num_queries} queries")
         began_s = time.perf_counter()
-        study.learner.fit(study.dataset, session=session)
+        learner.fit(asker.dataset, session=session)
         fit_s += time.perf_counter() - began_s
         if total in schedule.budgets:
-            times = {"select_s": select_s, "fit_s": fit_s, "num_queries": len(study.dataset)}
-            rows.append({"budget": total, **study.measured(), **times})
+            times = {"select_s": asker.select_s, "fit_s": fit_s, "num_queries": num_queries}
+            rows.append({"budget": total, **measured(learner, pool.test), **times})
     return rows
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,8 +29,9 @@ from prefrl.cli.main import main
 from prefrl.config import RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.queries import ACQUISITIONS, STRATEGIES, Uniform
+from prefrl.queries import ACQUISITIONS, STRATEGIES, Uniform, standardised
 from prefrl.runs.compose import run
+from prefrl.segments import observation_embeddings
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
 needs_pyarrow = pytest.mark.skipif(
@@ -215,6 +217,43 @@ class TestRewardCells:
         with pytest.raises(DataError, match="of 14 segments no pair was chosen that was not asked"):
             run_reward_cell(cell, tmp_path, keep)
 
+    def test_spreading_draws_three_times_the_candidates_and_keeps_the_farthest(
+        self, tmp_path, monkeypatch
+    ):
+        pools = []
+
+        class Looking(Uniform):
+            def select(self, pool, num_queries, predictor, *, rng):
+                pools.append(pool)
+                return super().select(pool, num_queries, predictor, rng=rng)
+
+        monkeypatch.setitem(STRATEGIES, "looking", Looking)
+        plain = run_reward_cell(reward_cell("looking", num_candidates=50), tmp_path, keep)
+        spread, again = (
+            run_reward_cell(
+                reward_cell("looking", num_candidates=50, spread_factor=3), tmp_path, keep
+            )
+            for _ in range(2)
+        )
+        assert [row["nll"] for row in spread] == [row["nll"] for row in again]
+        assert [row["nll"] for row in spread] != [row["nll"] for row in plain]
+        gaps = []
+        for pool in (pools[0], pools[len(pools) // 3]):
+            points = standardised(observation_embeddings(pool.observations))
+            distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
+            np.fill_diagonal(distances, np.inf)
+            gaps.append(distances.min(axis=1).mean())
+        assert [len(pool) for pool in pools] == [50] * len(pools)
+        assert gaps[1] > 1.2 * gaps[0]
+
+    def test_where_the_pool_is_smaller_than_what_is_drawn_all_of_it_is(self, tmp_path):
+        pool = {**OPTIONS, "num_candidates": 60}
+        cells = [
+            reward_cell(num_candidates=50, spread_factor=factor, pool=pool) for factor in (2, 9)
+        ]
+        few, many = (run_reward_cell(cell, tmp_path, keep) for cell in cells)
+        assert [row["nll"] for row in few] == [row["nll"] for row in many]
+
     @pytest.mark.parametrize("strategy", [*ACQUISITIONS, "disagreement+kcenter"])
     def test_every_acquisition_asks(self, tmp_path, strategy):
         rows = run_reward_cell(reward_cell(strategy, budgets=[12, 18]), tmp_path, keep)
@@ -360,6 +399,14 @@ class TestBenchmark:
         assert {cell.id for cell in few.cells()} <= {cell.id for cell in many.cells()}
         assert few.settings() == many.settings()
 
+    def test_candidates_that_are_drawn_plainly_are_those_of_published_benchmarks(self):
+        published = json.loads(Path("docs/benchmarks/queries/reward/grid.json").read_text())
+        settings = QueryBenchmark(spread_factor=1).settings()
+        assert settings == {name: published["common"][name] for name in settings}
+        assert "spread_factor" not in published["common"]
+        spread = QueryBenchmark(spread_factor=3).settings()
+        assert spread == {**settings, "spread_factor": 3}
+
     def test_a_strategy_is_the_same_cell_whatever_it_is_called(self):
         plain = QueryBenchmark(strategies=("uniform", "disagreement"))
         spelled = QueryBenchmark(strategies=("uniform+greedy", "disagreement+greedy"))
@@ -381,6 +428,8 @@ class TestBenchmark:
             ({"teachers": ("mistake", "mistake:0.1")}, "are mistake, mistake"),
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),
             ({"budgets": (300, 100)}, "budgets are .* ascending"),
+            ({"spread_factor": 0}, "spread_factor is 0; expected 1 or more"),
+            ({"spread_factor": 3, "mode": "rl"}, "spread_factor is 3, but that is of mode reward"),
             ({"segment_length": 0}, "segment_length is 0; expected 1 or more"),
             ({"candidates": 10}, "candidates is 10, which makes 45 pairs, but a session asks"),
         ],

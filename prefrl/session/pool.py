@@ -1,0 +1,116 @@
+"""Candidates: the pool of segments that a session's queries are chosen from.
+
+Axes: S segments, T steps, O observation dims.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from prefrl.queries.coverage import farthest_points, standardised
+from prefrl.segments import EpisodeStore, SegmentBatch, observation_embeddings
+
+# All pairs of the pool are candidates, so its cost grows with the square of this.
+MAX_CANDIDATES = 1_000
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How candidates are drawn in a session.
+
+    Args:
+        segment_length: T.
+        candidate_factor: segments in the pool per query, up to 1,000 in all.
+        min_candidates: smallest pool.
+        spread_factor: so many times the pool is drawn, and those are kept that lie farthest apart.
+            Most of a policy's time may pass in few situations; a robot that has fallen lies there
+            for the rest of its episode.
+        newest_steps: candidates come from the newest episodes holding this many steps; None: all.
+    """
+
+    segment_length: int
+    candidate_factor: int = 10
+    min_candidates: int = 200
+    spread_factor: int = 3
+    newest_steps: int | None = None
+
+    def pool_size(self, num_queries: int) -> int:
+        """Returns how many segments are drawn for a batch of queries; at least two a query."""
+        wanted = max(self.min_candidates, self.candidate_factor * num_queries)
+        return max(min(wanted, MAX_CANDIDATES), 2 * num_queries)
+
+
+class Source(Protocol):
+    """Segments that may be asked about."""
+
+    def pool_size(self, num_queries: int) -> int:
+        """Returns how many candidates a batch of queries is chosen from."""
+        ...
+
+    def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
+        """Returns segments drawn uniformly: as many as asked for, or all where there are fewer."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoreSource:
+    """Windows of the episodes in a store.
+
+    Args:
+        store: the episodes; more may come between draws.
+        settings: how candidates are drawn.
+    """
+
+    store: EpisodeStore
+    settings: SessionSettings
+
+    def pool_size(self, num_queries: int) -> int:
+        """Returns the settings' pool size."""
+        return self.settings.pool_size(num_queries)
+
+    def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
+        """Returns `num_segments` windows; some of them twice where there are fewer windows."""
+        return self.store.sample(
+            num_segments,
+            self.settings.segment_length,
+            rng=rng,
+            max_newest=self.settings.newest_steps,
+        )
+
+
+@dataclass(frozen=True)
+class FixedSource:
+    """A batch of segments that stays as it is.
+
+    Args:
+        segments: all that may be asked about.
+        size: candidates for each batch of queries, or all segments where there are fewer.
+    """
+
+    segments: SegmentBatch
+    size: int
+
+    def pool_size(self, num_queries: int) -> int:
+        """Returns the size, whatever the number of queries."""
+        return min(self.size, len(self.segments))
+
+    def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
+        """Returns different segments: `num_segments` of them, or all in another order."""
+        size = min(num_segments, len(self.segments))
+        return self.segments[rng.choice(len(self.segments), size=size, replace=False)]
+
+
+def spread_out(drawn: SegmentBatch, size: int, *, rng: np.random.Generator) -> SegmentBatch:
+    """Returns the segments of a draw that lie farthest apart by their observations.
+
+    Greedy k-center over standardised embeddings (see `farthest_points`); our choice, not in
+    Christiano et al. 2017.
+
+    Args:
+        drawn: S segments.
+        size: how many are kept; all of them, in another order, where it is S or more.
+        rng: draws the first one.
+    """
+    points = standardised(observation_embeddings(drawn.observations))
+    return drawn[farthest_points(points, min(size, len(drawn)), rng=rng)]
