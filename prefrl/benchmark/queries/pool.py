@@ -79,10 +79,11 @@ class Pool:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all its arrays."""
+        """SHA-256 of the arrays that pools have had from the first; others follow from them."""
         found = hashlib.sha256()
         for part in _PARTS:
-            for name, array in vars(getattr(self, part)).items():
+            for name in _DIGESTED:
+                array = getattr(getattr(self, part), name)
                 found.update(f"{part} {name} {array.dtype.str} {array.shape} ".encode())
                 found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
@@ -163,3 +164,4 @@ def cached(settings: PoolSettings, folder: Path) -> Pool:
 
 
 _PARTS = ("candidates", "test")
+_DIGESTED = ("observations", "actions", "true_rewards", "sim_states", "episode", "start")

@@ -1,6 +1,7 @@
 """The query benchmark's cells on a small pool, the whole of it once through the command line."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -32,6 +33,7 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import ACQUISITIONS, STRATEGIES, Uniform, standardised
 from prefrl.runs.compose import run
 from prefrl.segments import observation_embeddings
+from tests import linear_task
 
 SMALL = PoolSettings("Pendulum-v1", 4_000, segment_length=20, num_candidates=300, num_test=200)
 needs_pyarrow = pytest.mark.skipif(
@@ -80,6 +82,19 @@ class TestPool:
             np.testing.assert_array_equal(first.observations, second.observations)
             np.testing.assert_array_equal(first.true_rewards, second.true_rewards)
             assert first.sim_states.size == 0
+
+    def test_a_pool_has_the_hash_that_published_pools_have(self):
+        segments = linear_task.segments(3, rng=np.random.default_rng(0))
+        found = hashlib.sha256()
+        for part in ("candidates", "test"):
+            for name in (
+                *("observations", "actions", "true_rewards"),
+                *("sim_states", "episode", "start"),
+            ):
+                array = getattr(segments, name)
+                found.update(f"{part} {name} {array.dtype.str} {array.shape} ".encode())
+                found.update(array.tobytes())
+        assert Pool("Pendulum-v1", segments, segments).digest == found.hexdigest()
 
     def test_no_step_is_in_both_parts(self, inputs):
         pool = cached(SMALL, inputs)
