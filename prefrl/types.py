@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from prefrl.segments import FloatArray
 
+Float64Array = NDArray[np.float64]
+"""Doubles, for statistics; `FloatArray` is what models and environments take: float32."""
+
 State = dict[str, Any]
 """A tree of dicts and lists whose leaves are arrays, numbers, strings, booleans or None."""
 

@@ -103,12 +103,12 @@ def check(data: Recorded, settings: Sequence[Setting], arguments: argparse.Names
         tasks_of(data, setting, seed=seed)
 
 
-Row = tuple[str, Setting]
+Contender = tuple[str, Setting]
 
 
 def outcomes_of(
-    data: Recorded, rows: Sequence[Row], *, seeds: int, jobs: int
-) -> dict[Row, list[Outcome]]:
+    data: Recorded, rows: Sequence[Contender], *, seeds: int, jobs: int
+) -> dict[Contender, list[Outcome]]:
     """Every model in every setting with every seed, side by side."""
     os.environ.update(ONE_THREAD)
     cells = [(row, seed) for seed in range(seeds) for row in rows]
@@ -129,7 +129,7 @@ def outcomes_of(
     return {row: [done[row, seed] for seed in range(seeds)] for row in rows}
 
 
-def draw_reliability(outcomes: Mapping[Row, Sequence[Outcome]], folder: Path) -> None:
+def draw_reliability(outcomes: Mapping[Contender, Sequence[Outcome]], folder: Path) -> None:
     """One picture a row: the answers of all seeds, every pair shown from both sides."""
     for (model, setting), of_seeds in outcomes.items():
         p = np.concatenate([one.predictions.p for one in of_seeds])

@@ -14,6 +14,7 @@ import numpy as np
 from prefrl.errors import ConfigError, DataError
 
 Row = dict[str, Any]
+"""One measurement of one cell; `results.parquet` holds them."""
 """One line of a cell's result: JSON values by name; what is not known is null."""
 
 Keep = Callable[[], None]
@@ -74,7 +75,7 @@ class Cell:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def fields(self) -> Row:
+    def fields(self) -> dict[str, Any]:
         """Its parts by name, as `Cell(**fields)` takes them."""
         return {name: getattr(self, name) for name in AXES}
 

@@ -253,7 +253,7 @@ def _sweep() -> None:
 
 
 def _attempt(
-    fields: Row,
+    fields: dict[str, Any],
     function: str,
     threads: int,
     packed: bytes | None,

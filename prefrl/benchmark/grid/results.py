@@ -9,14 +9,13 @@ import json
 import math
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from prefrl.benchmark.grid.cells import Row
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.records.files import reason, write_atomically
-
-Row = Mapping[str, Any]
 
 FILE = "results.parquet"
 MODES = ("reward", "rl")

@@ -8,10 +8,13 @@ import numpy as np
 
 from prefrl.benchmark.grid.results import FILE, read_results
 from prefrl.benchmark.report.analysis import analyse
-from prefrl.benchmark.report.figures import figures_of, png_of
-from prefrl.benchmark.report.page import page_of
-from prefrl.benchmark.report.study import MODE_OF, study_of
+from prefrl.benchmark.report.curves import MODE_OF
+from prefrl.benchmark.report.figures import drawn_for
+from prefrl.benchmark.report.gathering import study_of
+from prefrl.benchmark.report.layout import NARROW, WIDE
+from prefrl.benchmark.report.page import Picture, page_of, section_of
 from prefrl.benchmark.report.tables import tables_of
+from prefrl.benchmark.report.theme import png_of, svg_of
 from prefrl.errors import DataError, StorageError
 from prefrl.records.files import reason, write_bytes_atomically, write_text_atomically
 
@@ -46,13 +49,17 @@ def make_report(folder: str | os.PathLike[str]) -> Path:
         if not any(row["mode"] == name for row in rows):
             continue
         analysis = analyse(study_of(rows, mode), rng=np.random.default_rng(0))
-        pictures = {title: png_of(figure) for title, figure in figures_of(analysis).items()}
-        files |= {f"{name}-{title}.png": picture for title, picture in pictures.items()}
+        pictures = {}
+        for title, draw in drawn_for(analysis).items():
+            wide = draw(analysis, WIDE)
+            files[f"{name}-{title}.png"] = png_of(wide)
+            wide.set_layout_engine("none")  # stays as it was laid out: to do so again takes as long
+            pictures[title] = Picture(svg_of(wide), svg_of(draw(analysis, NARROW)))
         files |= {
             f"{name}-{title}.csv": table.csv().encode()
             for title, table in tables_of(analysis).items()
         }
-        sections.append((analysis, pictures))
+        sections.append(section_of(analysis, pictures))
     _write_beside(folder / FOLDER, files)
     page = folder / PAGE
     write_text_atomically(page, page_of(sections))

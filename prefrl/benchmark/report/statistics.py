@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, stats
 
-FloatArray = NDArray[np.float64]
-Strata = Sequence[FloatArray]
+from prefrl.types import Float64Array
+
+Strata = Sequence[Float64Array]
 """(seeds, …) scores of each stratum; NaN where one is not known."""
 
 LEVEL = 0.05
@@ -38,9 +39,9 @@ class Estimate:
         high: (…) upper end, likewise.
     """
 
-    value: FloatArray
-    low: FloatArray
-    high: FloatArray
+    value: Float64Array
+    low: Float64Array
+    high: Float64Array
 
     def __post_init__(self) -> None:
         if not self.value.shape == self.low.shape == self.high.shape:
@@ -50,7 +51,7 @@ class Estimate:
             )
 
 
-def iqm(scores: FloatArray, axis: int = 0) -> FloatArray:
+def iqm(scores: Float64Array, axis: int = 0) -> Float64Array:
     """Interquartile mean: of the middle half of the scores.
 
     A quarter of them, rounded down, is left out at each end, as rliable does; so three scores are
@@ -71,13 +72,13 @@ def iqm(scores: FloatArray, axis: int = 0) -> FloatArray:
     return _divided(np.where(is_kept, ordered, 0.0).sum(-1), known - 2 * cut)
 
 
-def mean(scores: FloatArray, axis: int = 0) -> FloatArray:
+def mean(scores: Float64Array, axis: int = 0) -> Float64Array:
     """Of the scores that are known; NaN where none is."""
     is_known = ~np.isnan(scores)
     return _divided(np.where(is_known, scores, 0.0).sum(axis), is_known.sum(axis))
 
 
-def _divided(total: FloatArray, count: NDArray[np.int64]) -> FloatArray:
+def _divided(total: Float64Array, count: NDArray[np.int64]) -> Float64Array:
     shares = np.full(np.shape(total), np.nan)
     np.divide(total, count, out=shares, where=count > 0)
     return shares
@@ -85,7 +86,7 @@ def _divided(total: FloatArray, count: NDArray[np.int64]) -> FloatArray:
 
 def bootstrap(
     strata: Strata,
-    statistic: Callable[[FloatArray, int], FloatArray] = iqm,
+    statistic: Callable[[Float64Array, int], Float64Array] = iqm,
     *,
     rng: np.random.Generator,
     num_resamples: int = NUM_RESAMPLES,
@@ -117,7 +118,7 @@ def bootstrap(
 
 
 def probability_of_improvement(
-    pairs: Sequence[tuple[FloatArray, FloatArray]],
+    pairs: Sequence[tuple[Float64Array, Float64Array]],
     *,
     rng: np.random.Generator,
     num_resamples: int = NUM_RESAMPLES,
@@ -157,7 +158,7 @@ def probability_of_improvement(
 
 
 def performance_profile(
-    strata: Strata, thresholds: FloatArray, *, rng: np.random.Generator
+    strata: Strata, thresholds: Float64Array, *, rng: np.random.Generator
 ) -> Estimate:
     """The share of runs that score higher than each threshold.
 
@@ -181,14 +182,14 @@ def _batches(num_resamples: int, size: int) -> Iterator[int]:
         yield min(most, num_resamples - start)
 
 
-def _ends(draws: FloatArray, can_vary: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+def _ends(draws: Float64Array, can_vary: NDArray[np.bool_]) -> tuple[Float64Array, Float64Array]:
     """Of the draws' middle 95%; a draw may have met nothing but gaps and is left out then."""
     draws = np.where(can_vary, draws, 0.0)  # nanpercentile warns where all is NaN
     low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
     return np.where(can_vary, low, np.nan), np.where(can_vary, high, np.nan)
 
 
-def signed_rank_p(differences: FloatArray) -> float:
+def signed_rank_p(differences: Float64Array) -> float:
     """Two-sided p of Wilcoxon's signed-rank test (1945) that pairs differ by 0 in the middle.
 
     Zeros are left out. The distribution is the exact one of random signs, given the ranks, so that
@@ -243,7 +244,7 @@ def pairs_needed(num_tests: int) -> int:
     return num
 
 
-def area_under_curve(x: FloatArray, y: FloatArray, low: float, high: float) -> float:
+def area_under_curve(x: Float64Array, y: Float64Array, low: float, high: float) -> float:
     """A curve's mean height between two points, straight lines between its own.
 
     Args:
@@ -261,7 +262,7 @@ def area_under_curve(x: FloatArray, y: FloatArray, low: float, high: float) -> f
     return float(integrate.trapezoid(np.interp(knots, x, y), knots) / (high - low))
 
 
-def budget_to_reach(budgets: FloatArray, means: FloatArray, target: float) -> float | None:
+def budget_to_reach(budgets: Float64Array, means: Float64Array, target: float) -> float | None:
     """The smallest budget at which a curve reaches a height, straight lines between its points.
 
     Args:
@@ -283,7 +284,7 @@ def budget_to_reach(budgets: FloatArray, means: FloatArray, target: float) -> fl
     return float((budgets[before] + share * (budgets[after] - budgets[before]))[0])
 
 
-def relative_to(scores: FloatArray, reference: float) -> FloatArray:
+def relative_to(scores: Float64Array, reference: float) -> Float64Array:
     """Returns in a unit that environments share: 1 is as good as the reference.
 
     Where the reference is above 0 this is the plain ratio. Where it is below, as in tasks that pay

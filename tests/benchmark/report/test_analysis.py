@@ -3,18 +3,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prefrl.benchmark.report.analysis import (
-    Analysis,
-    Verdict,
-    analyse,
-    answers_needed,
-    digits_of,
-    interval_text,
-    paired_differences,
-    plain_number,
-)
+from prefrl.benchmark.report.analysis import Analysis, analyse
+from prefrl.benchmark.report.answers import answers_needed
+from prefrl.benchmark.report.curves import MODE_OF
+from prefrl.benchmark.report.gathering import study_of
+from prefrl.benchmark.report.numbers import digits_of, interval_text, plain_number
 from prefrl.benchmark.report.statistics import Estimate
-from prefrl.benchmark.report.study import MODE_OF, study_of
+from prefrl.benchmark.report.verdicts import Verdict, paired_differences
 from tests.benchmark.made_up import reward_rows, rl_rows
 
 HOPPER, REACHER = ("Hopper-v4", "oracle"), ("Reacher-v4", "oracle")

@@ -1,3 +1,4 @@
+import base64
 import csv
 import os
 import re
@@ -16,7 +17,7 @@ from tests.benchmark.made_up import reward_rows, rl_rows
 pytest.importorskip("pyarrow", reason="a report needs the extra: prefrl[bench]")
 
 from prefrl.benchmark.grid.results import write_results
-from prefrl.benchmark.report.page import _gap
+from prefrl.benchmark.report.page_tables import gap_entry
 from prefrl.benchmark.report.report import make_report
 
 SKILLS = {"uniform": 0.0, "duo": 0.1, "greedy": -0.1, "same": 0.0}
@@ -60,9 +61,12 @@ def test_the_page_says_what_is_supported_and_what_is_not(page: str) -> None:
 
 
 def test_the_page_is_one_file_that_fetches_nothing(page: str) -> None:
-    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert len(sources) == 12
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    sources = re.findall(r'(?:src|srcset)="([^"]*)"', page)
+    assert len(sources) == 2 * 12
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    targets = re.findall(r'href="([^"]*)"', page)
+    assert targets == ["#reward", "#rl", "#reading"]
+    assert all(f'id="{target[1:]}"' in page for target in targets)
     assert not re.search(r"<script|<link|@import|url\(", page)
     assert "prefers-color-scheme: dark" in page
     assert 'name="viewport"' in page
@@ -125,7 +129,7 @@ ODD_RESULTS = {
     "one seed": (reward_rows(SKILLS, num_seeds=1), "There is one seed"),
     "one seed of one environment": (
         reward_rows(SKILLS, num_seeds=1, envs=["Ant-v4"]),
-        "too few pairs to tell (n = 1; at least 6 are needed for p < 0.05)",
+        "too few pairs to tell n = 1; at least 6 are needed for p < 0.05",
     ),
     "one budget": (reward_rows(SKILLS, budgets=[100]), "up to 100 answers"),
     "no teacher's name": (reward_rows(SKILLS, teachers=[""]), "1 teacher"),
@@ -147,7 +151,7 @@ ODD_RESULTS = {
     ),
     "no difference at all": (
         reward_rows(SKILLS, noise=0, envs=["Ant-v4"]),
-        "too few pairs to tell (n = 5; at least 6",
+        "too few pairs to tell n = 5; at least 6",
     ),
     "names that are markup": (
         reward_rows({"uniform": 0, "<b>$x_1^$</b>": 0.1, "mine.py:Own": 0.0}, envs=["<i>"]),
@@ -225,4 +229,35 @@ def test_a_file_in_the_reports_place_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_difference_in_one_environment_is_told_with_its_sign_and_its_seeds(gaps, said):
-    assert words_of(_gap(np.array(gaps), 4)) == said
+    entry = gap_entry(np.array(gaps), 4)
+    assert f"{entry.text} {entry.note}" == said
+
+
+def pictures_in(page: str) -> list[str]:
+    found = re.findall(r'(?:src|srcset)="data:image/svg\+xml;base64,([^"]*)"', page)
+    return [base64.b64decode(one).decode() for one in found]
+
+
+def test_every_figure_is_drawn_for_a_phone_too_and_stays_inside_its_frame(page: str) -> None:
+    pictures = pictures_in(page)
+    sizes = [re.search(r'viewBox="0 0 ([\d.]+) ', picture) for picture in pictures]
+    widths = [float(size[1]) for size in sizes if size]
+    assert widths == pytest.approx([3.75 * 72, 9.6 * 72] * 12)
+    style = re.search(r"<style>(.*?)</style>", page, flags=re.DOTALL)
+    assert style
+    assert "img { display: block; width: 100%;" in style[1]
+    assert "min-width" not in style[1]
+
+
+def test_figures_follow_the_readers_light_or_dark(page: str) -> None:
+    for picture in pictures_in(page):
+        style = re.search(r"<style[^>]*>(.*?)</style>", picture, flags=re.DOTALL)
+        assert style
+        light, dark = style[1].split("@media (prefers-color-scheme: dark)")
+        used = set(re.findall(r"var\((--c\w+)\)", picture))
+        assert used
+        assert used <= set(re.findall(r"(--c\w+):", light))
+        assert dict(re.findall(r"(--c\w+):(#\w+)", light)) != dict(
+            re.findall(r"(--c\w+):(#\w+)", dark)
+        )
+        assert not re.search(r"(fill|stroke): #(?!none)", picture)

@@ -10,7 +10,6 @@ from scipy import stats
 
 from prefrl.benchmark.report.statistics import (
     Estimate,
-    FloatArray,
     area_under_curve,
     bootstrap,
     budget_to_reach,
@@ -23,6 +22,7 @@ from prefrl.benchmark.report.statistics import (
     relative_to,
     signed_rank_p,
 )
+from prefrl.types import Float64Array
 
 SCORES = arrays(np.float64, st.integers(1, 30), elements=st.floats(-1_000, 1_000, width=16))
 
@@ -58,7 +58,7 @@ def test_gaps_are_left_out_of_means() -> None:
 
 @given(SCORES, st.randoms(use_true_random=False))
 def test_the_interquartile_mean_lies_among_the_scores_whatever_their_order(
-    scores: FloatArray, shuffler: Any
+    scores: Float64Array, shuffler: Any
 ) -> None:
     shuffled = list(scores)
     shuffler.shuffle(shuffled)
@@ -119,7 +119,7 @@ def test_the_probability_of_improvement_is_averaged_over_strata_of_any_size() ->
 
 
 @given(SCORES, SCORES)
-def test_what_one_strategy_wins_the_other_loses(left: FloatArray, right: FloatArray) -> None:
+def test_what_one_strategy_wins_the_other_loses(left: Float64Array, right: Float64Array) -> None:
     forth = probability_of_improvement([(left, right)], rng=rng(), num_resamples=10).value
     back = probability_of_improvement([(right, left)], rng=rng(), num_resamples=10).value
     assert forth + back == pytest.approx(1)
@@ -131,7 +131,7 @@ def test_a_profile_is_the_share_of_runs_above_each_threshold() -> None:
 
 
 @given(SCORES)
-def test_a_profile_never_rises(scores: FloatArray) -> None:
+def test_a_profile_never_rises(scores: Float64Array) -> None:
     profile = performance_profile([scores], np.linspace(-1_000, 1_000, 21), rng=rng())
     for line in (profile.value, profile.low, profile.high):
         assert not (np.diff(line) > 1e-12).any()
@@ -239,7 +239,7 @@ def test_the_first_time_counts_for_a_curve_that_falls_again() -> None:
 
 @given(SCORES, st.floats(-1_000, 1_000, width=16))
 def test_a_height_is_reached_within_the_budgets_or_not_at_all(
-    means: FloatArray, target: float
+    means: Float64Array, target: float
 ) -> None:
     budgets = np.arange(len(means), dtype=np.float64)
     needed = budget_to_reach(budgets, means, target)

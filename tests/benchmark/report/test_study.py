@@ -3,7 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prefrl.benchmark.report.study import MODE_OF, Study, study_of
+from prefrl.benchmark.report.curves import MODE_OF
+from prefrl.benchmark.report.gathering import study_of
+from prefrl.benchmark.report.study import Study
 from prefrl.errors import DataError
 from tests.benchmark.made_up import STEPS, reward_rows, rl_rows
 
@@ -106,9 +108,9 @@ def test_a_session_and_a_return_at_the_same_step_are_one_point_of_the_curve() ->
     ]
     (curve,) = rl_study(rows).curves
     assert curve.x.tolist() == [100, 200]
-    assert curve.figures["true_return"].tolist() == [3, 5]  # of training, as the rest of it
+    assert curve.measures["true_return"].tolist() == [3, 5]  # of training, as the rest of it
     assert curve.final == 6  # in evaluation
-    assert curve.figures["accuracy"].tolist() == [0.7, 0.8]
+    assert curve.measures["accuracy"].tolist() == [0.7, 0.8]
     assert curve.budgets.tolist() == [20, 20]
     assert curve.answers == {20: 6.0}
 
@@ -139,7 +141,7 @@ def test_of_policies_with_budgets_of_their_own_the_largest_is_the_curve() -> Non
         {**row, "cell": "smaller", "budget": row["budget"] // 4, "true_return": 7.0} for row in rows
     ]
     (curve,) = rl_study([*smaller, *rows]).curves
-    assert curve.figures["true_return"][-1] == pytest.approx(80)
+    assert curve.measures["true_return"][-1] == pytest.approx(80)
     # Each budget is judged by the run that ended with it.
     assert curve.answers == {100: 7.0, 400: pytest.approx(80)}
 
