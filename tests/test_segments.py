@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -6,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefrl.errors import DataError
-from prefrl.segments import Episode, EpisodeStore, SegmentBatch
+from prefrl.segments import (
+    Episode,
+    EpisodeStore,
+    SegmentBatch,
+    equally_long,
+    observation_embeddings,
+)
 from prefrl.segments.episode import FLAGS, ROWS
 
 
@@ -40,13 +47,16 @@ def store_of(lengths: Sequence[int], max_transitions: int = 1_000_000) -> Episod
 def assert_is_cut_from_its_episode(batch: SegmentBatch, lengths: Sequence[int]) -> None:
     """Every window lies inside the episode it names and holds that episode's rows."""
     for s in range(len(batch)):
-        number, start = int(batch.episode[s]), int(batch.start[s])
-        assert 0 <= start <= lengths[number] - batch.segment_length
+        number, start, length = (int(x[s]) for x in (batch.episode, batch.start, batch.length))
+        assert length == min(lengths[number], batch.segment_length)
+        assert 0 <= start <= lengths[number] - length
         whole = episode(number, lengths[number])
-        rows = slice(start, start + batch.segment_length)
+        rows = slice(start, start + length)
         for name in ROWS:
-            np.testing.assert_array_equal(getattr(batch, name)[s], getattr(whole, name)[rows])
-            assert getattr(batch, name).dtype == getattr(whole, name).dtype
+            column = getattr(batch, name)[s]
+            np.testing.assert_array_equal(column[:length], getattr(whole, name)[rows])
+            assert not column[length:].any()
+            assert column.dtype == getattr(whole, name).dtype
         is_end = start + np.arange(batch.segment_length) == lengths[number] - 1
         for name in ("terminated", "truncated"):
             np.testing.assert_array_equal(getattr(batch, name)[s], is_end & getattr(whole, name))
@@ -140,6 +150,72 @@ class TestSegmentBatch:
             SegmentBatch(**{**arrays, name: np.zeros(shape)})
 
 
+def ragged(lengths: Sequence[int], segment_length: int) -> SegmentBatch:
+    """One window of each episode, in order."""
+    store = EpisodeStore()
+    for number, length in enumerate(lengths):
+        store.add(episode(number, length))
+    batch = store.sample(len(lengths), segment_length, rng=np.random.default_rng(0))
+    return batch[np.argsort(batch.episode)]
+
+
+class TestShortWindows:
+    def test_the_mask_is_true_at_a_windows_own_steps(self):
+        batch = ragged([2, 4, 3], 4)
+        assert batch.mask().tolist() == [
+            [True, True, False, False],
+            [True, True, True, True],
+            [True, True, True, False],
+        ]
+        assert not batch.is_full
+        assert batch[[1]].is_full
+
+    def test_sums_are_over_a_windows_own_steps_whatever_padding_holds(self):
+        batch = ragged([2, 4, 3], 4)
+        dirty = dataclasses.replace(batch, true_rewards=batch.true_rewards + ~batch.mask())
+        np.testing.assert_array_equal(dirty.true_returns, batch.true_returns)
+
+    @given(
+        lengths=st.lists(st.integers(1, 9), min_size=2, max_size=10),
+        segment_length=st.integers(9, 12),
+    )
+    def test_both_segments_of_a_pair_are_cut_to_the_shorter_one(self, lengths, segment_length):
+        batch = ragged(lengths, segment_length)
+        order = np.random.default_rng(0).permutation(len(lengths))
+        left, right = equally_long(batch, batch[order])
+        np.testing.assert_array_equal(left.length, np.minimum(lengths, np.array(lengths)[order]))
+        np.testing.assert_array_equal(left.length, right.length)
+        for one, whole in ((left, batch), (right, batch[order])):
+            for name in (*ROWS, "terminated", "truncated"):
+                now, before = getattr(one, name), getattr(whole, name)
+                assert now.dtype == before.dtype
+                np.testing.assert_array_equal(now[one.mask()], before[one.mask()])
+                assert not now[~one.mask()].any()
+
+    def test_segments_of_equal_length_are_not_even_copied(self):
+        left = store_of([9, 12]).sample(6, 4, rng=np.random.default_rng(0))
+        right = left[::-1]
+        cut = equally_long(left, right)
+        assert cut[0] is left
+        assert cut[1] is right
+
+    def test_embeddings_are_of_a_windows_own_steps(self):
+        batch = ragged([2, 4], 4)
+        embedded = observation_embeddings(batch.observations, batch.length)
+        np.testing.assert_array_equal(embedded[0], [0, 0.5, 0.5, 0, 1, 1])
+        np.testing.assert_array_equal(embedded[1], [1, 1.5, 1001.5, 1, 3, 1003])
+        np.testing.assert_array_equal(
+            observation_embeddings(batch.observations[1:], batch.length[1:]),
+            observation_embeddings(batch.observations[1:]),
+        )
+
+    @pytest.mark.parametrize("length", [0, 5])
+    def test_a_length_out_of_range_is_refused(self, length):
+        batch = ragged([2, 4], 4)
+        with pytest.raises(DataError, match=r"length goes from . to .; expected 1 to 4"):
+            dataclasses.replace(batch, length=np.array([2, length]))
+
+
 class TestSampling:
     @settings(deadline=None, max_examples=100)
     @given(
@@ -153,7 +229,7 @@ class TestSampling:
         self, lengths, segment_length, num_segments, max_transitions, seed
     ):
         store = store_of(lengths, max_transitions)
-        if max(len(e) for e in store.episodes) < segment_length:
+        if not any(len(e) >= segment_length or e.is_complete for e in store.episodes):
             with pytest.raises(DataError):
                 store.sample(num_segments, segment_length, rng=np.random.default_rng(seed))
             return
@@ -164,10 +240,34 @@ class TestSampling:
         assert batch.episode.min() >= store.num_dropped
 
     def test_every_position_is_drawn_once_where_there_are_just_enough(self):
-        lengths = [3, 10, 4, 7]  # windows of 4: 0, 7, 1, 4
-        batch = store_of(lengths).sample(12, 4, rng=np.random.default_rng(0))
+        lengths = [3, 10, 4, 7, 2, 3]  # windows of 4: one, 7, 1, 4, one, and none of a fragment
+        batch = store_of(lengths).sample(14, 4, rng=np.random.default_rng(0))
         drawn = sorted(zip(batch.episode.tolist(), batch.start.tolist(), strict=True))
-        assert drawn == [(e, s) for e, n in enumerate(lengths) for s in range(n - 3)]
+        long = [(e, s) for e, n in enumerate(lengths) for s in range(n - 3)]
+        assert drawn == sorted([(0, 0), *long, (4, 0)])
+        assert_is_cut_from_its_episode(batch, lengths)
+
+    def test_where_no_whole_episode_is_shorter_the_draws_are_as_if_there_were_no_short_ones(self):
+        long = [20, 9, 30]
+        plain, mixed = EpisodeStore(), EpisodeStore()
+        for number, length in enumerate(long):
+            plain.add(episode(number, length))
+            mixed.add(episode(number, length))
+        mixed.add(episode(3, 4, is_complete=False))
+        draws = [store.sample(30, 6, rng=np.random.default_rng(5)) for store in (plain, mixed)]
+        assert_same_batch(*draws)
+
+    def test_episodes_that_all_ended_early_are_drawn_whole(self):
+        lengths = [2, 5, 1, 3]
+        store = EpisodeStore()
+        for number, length in enumerate(lengths):
+            store.add(episode(number, length))
+        batch = store.sample(4, 8, rng=np.random.default_rng(0))
+        assert sorted(batch.length.tolist()) == [1, 2, 3, 5]
+        assert_is_cut_from_its_episode(batch, lengths)
+        # The end is at an episode's own last step, not at the padding's.
+        ends = (batch.terminated | batch.truncated).argmax(axis=1)
+        np.testing.assert_array_equal(ends, batch.length - 1)
 
     def test_windows_repeat_only_where_there_are_too_few(self):
         store = store_of([30])
@@ -232,11 +332,14 @@ class TestSampling:
         assert_is_cut_from_its_episode(batch, lengths)
 
     def test_a_segment_longer_than_every_episode_is_refused_with_what_to_do(self):
+        store = EpisodeStore()
+        for number, length in enumerate([7, 12, 9]):
+            store.add(episode(number, length, is_complete=False))
         with pytest.raises(DataError) as error:
-            store_of([7, 12, 9]).sample(4, 13, rng=np.random.default_rng(0))
+            store.sample(4, 13, rng=np.random.default_rng(0))
         assert str(error.value) == (
-            "segment_length is 13, but the longest of the 3 newest episodes has 12 steps; "
-            "choose a shorter segment"
+            "segment_length is 13, but the longest of the 3 newest episodes has 12 steps, and "
+            "none was ended by the environment; choose a shorter segment"
         )
 
     def test_an_empty_store_says_so(self):

@@ -131,16 +131,17 @@ def weighted_returns(segments: SegmentBatch, gamma: float) -> Returns:
     """Returns as a myopic teacher sees them: the segment's last steps count most.
 
     Args:
-        segments: S segments of T steps.
+        segments: S segments of up to T steps.
         gamma: weight lost per step into the past; 1 gives the true return.
 
     Returns:
-        (S,) sums of gamma**(T - 1 - t) times step t's true reward.
+        (S,) sums of gamma**(L - 1 - t) times step t's true reward, over the L steps of each.
 
     Raises:
         DataError: a true reward is NaN or infinite.
     """
-    weights = gamma ** np.arange(segments.segment_length - 1, -1, -1, dtype=np.float64)  # (T,)
+    left_to_go = segments.length[:, None] - 1.0 - np.arange(segments.segment_length)  # (S, T)
+    weights = np.where(left_to_go >= 0, gamma ** np.maximum(left_to_go, 0), 0.0)
     # Row-major, so that a segment's sum is the same to the last bit whatever batch it stands in:
     # exact ties depend on it.
     steps = segments.true_rewards.astype(np.float64, order="C") * weights  # (S, T)

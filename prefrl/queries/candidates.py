@@ -53,7 +53,7 @@ class Candidates:
         In one unit, each dim's spread over both together.
         """
         pool, asked = (
-            observation_embeddings(self.segments.observations),
+            observation_embeddings(self.segments.observations, self.segments.length),
             self.predictor.asked_observation_embeddings(),
         )
         points = standardised(np.concatenate([pool, asked]) if len(asked) else pool)

@@ -155,6 +155,29 @@ class SegmentBatch:
         )
 
 
-def observation_embeddings(observations: FloatArray) -> FloatArray:
-    """(S, T, O) -> (S, 2 O) where segments lie: their mean observation, and the last one."""
-    return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
+def equally_long(left: SegmentBatch, right: SegmentBatch) -> tuple[SegmentBatch, SegmentBatch]:
+    """Cuts both segments of every pair to the length of the shorter one.
+
+    A score is a sum over steps: of segments of unequal length it would favour the longer one where
+    rewards are above zero, and the shorter one where they are below.
+    """
+    return left.shortened(right.length), right.shortened(left.length)
+
+
+def observation_embeddings(
+    observations: FloatArray, length: NDArray[np.int64] | None = None
+) -> FloatArray:
+    """Concatenates each segment's mean and last observation, by which distances are measured.
+
+    Args:
+        observations: (S, T, O), zero at padding.
+        length: (S,) steps of each segment; T by default.
+
+    Returns:
+        (S, 2 O).
+    """
+    if length is None or (length == observations.shape[1]).all():
+        return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
+    mean = observations.sum(1) / length[:, None].astype(np.float32)
+    last = observations[np.arange(len(length)), length - 1]
+    return np.concatenate([mean, last], axis=1)

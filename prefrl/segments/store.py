@@ -4,10 +4,12 @@ Axes: S segments, T steps of a segment.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prefrl.errors import DataError
 from prefrl.segments.batch import SegmentBatch
@@ -53,19 +55,22 @@ class EpisodeStore:
     ) -> SegmentBatch:
         """Draws windows uniformly over all positions at which one fits.
 
+        An episode that the environment ended before it was as long as a segment is one window, as
+        long as it is; one that the learner cut that short is none.
+
         Args:
             num_segments: S.
             segment_length: T.
             rng: the stream to draw from.
             max_newest: draw only from the newest episodes that together hold at most this many
                 steps (at least one episode); None draws from all, and so does a number within
-                which no episode is as long as a segment.
+                which there is no window.
 
         Returns:
             S segments; a window appears twice only where there are fewer windows than S.
 
         Raises:
-            DataError: no episode is as long as a segment, or a number is below 1.
+            DataError: there is no window, or a number is below 1.
         """
         if num_segments < 1 or segment_length < 1:
             raise DataError(
@@ -73,41 +78,46 @@ class EpisodeStore:
                 "expected 1 or more of each"
             )
         episodes = list(self.episodes)
-        first = 0
-        if max_newest is not None:
-            newest_first = np.cumsum([len(episode) for episode in reversed(episodes)])
-            keep = int(np.searchsorted(newest_first, max_newest, side="right"))
-            first = len(episodes) - max(keep, 1)
-            if all(len(episode) < segment_length for episode in episodes[first:]):
-                first = 0
-        chosen = episodes[first:]
-        windows = np.array([max(0, len(e) - segment_length + 1) for e in chosen], dtype=np.int64)
+        windows = np.array([_num_windows(e, segment_length) for e in episodes], dtype=np.int64)
+        first = self._first_of_newest(max_newest) if max_newest is not None else 0
+        if not windows[first:].any():
+            first = 0
+        windows = windows[first:]
         ends = np.cumsum(windows)
-        total = int(ends[-1]) if len(ends) else 0
+        total = int(windows.sum())
         if total == 0:
-            if not episodes:
-                raise DataError("the store holds no episodes yet; there is nothing to draw from")
-            longest = max(len(e) for e in chosen)
-            raise DataError(
-                f"segment_length is {segment_length}, but the longest of the {len(chosen)} newest "
-                f"episodes has {longest} steps; choose a shorter segment"
-            )
+            raise DataError(self._why_no_window(segment_length))
         drawn = rng.choice(total, size=num_segments, replace=total < num_segments)
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends[which] - windows[which])
-        cuts = [
-            (chosen[e], slice(s, s + segment_length)) for e, s in zip(which, start, strict=True)
-        ]
-        is_last = (start + segment_length == [len(e) for e, _ in cuts])[:, None] & (
-            np.arange(segment_length) == segment_length - 1
-        )  # (S, T)
-        return SegmentBatch(
-            **{name: np.stack([getattr(e, name)[cut] for e, cut in cuts]) for name in ROWS},
-            terminated=is_last & np.array([e.terminated for e, _ in cuts])[:, None],
-            truncated=is_last & np.array([e.truncated for e, _ in cuts])[:, None],
-            episode=which.astype(np.int64) + first + self.num_dropped,
-            start=start.astype(np.int64),
+        which += first
+        cuts = [(episodes[e], int(s)) for e, s in zip(which, start, strict=True)]
+        return _cut_out(cuts, segment_length, episode=which.astype(np.int64) + self.num_dropped)
+
+    def _why_no_window(self, segment_length: int) -> str:
+        if not self.episodes:
+            return "the store holds no episodes yet; there is nothing to draw from"
+        longest = max(len(e) for e in self.episodes)
+        return (
+            f"segment_length is {segment_length}, but the longest of the {len(self)} newest "
+            f"episodes has {longest} steps, and none was ended by the environment; choose a "
+            "shorter segment"
         )
+
+    def newest(self, max_steps: int) -> "EpisodeStore":
+        """Returns the newest whole episodes within a bound, at least one, under their numbers."""
+        episodes = list(self.episodes)
+        first = self._first_of_newest(max_steps)
+        kept = EpisodeStore(self.max_transitions, num_dropped=self.num_dropped + first)
+        for episode in episodes[first:]:
+            kept.add(episode)
+        return kept
+
+    def _first_of_newest(self, max_steps: int) -> int:
+        """Returns the index of the oldest of the newest episodes that fit into so many steps."""
+        newest_first = np.cumsum([len(episode) for episode in reversed(self.episodes)])
+        kept = int(np.searchsorted(newest_first, max_steps, side="right"))
+        return max(len(self.episodes) - max(kept, 1), 0)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to restore the store, as arrays and plain values."""
@@ -142,3 +152,38 @@ class EpisodeStore:
             own: dict[str, Any] = {name: parts[name][i] for name in ROWS}
             own |= {name: bool(state[name][i]) for name in FLAGS}
             self.add(Episode(**own))
+
+
+def _num_windows(episode: Episode, segment_length: int) -> int:
+    if len(episode) >= segment_length:
+        return len(episode) - segment_length + 1
+    return 1 if episode.is_complete else 0
+
+
+def _cut_out(
+    cuts: Sequence[tuple[Episode, int]], segment_length: int, *, episode: NDArray[np.int64]
+) -> SegmentBatch:
+    """Returns windows of episodes, each beginning at a step; what an episode lacks is padding."""
+    start = np.array([s for _, s in cuts], dtype=np.int64)
+    num_steps = np.array([len(e) for e, _ in cuts], dtype=np.int64)
+    length = np.minimum(num_steps - start, segment_length)
+    is_last = start[:, None] + np.arange(segment_length) == num_steps[:, None] - 1  # (S, T)
+
+    def padded(rows: NDArray[Any]) -> NDArray[Any]:
+        if len(rows) == segment_length:
+            return rows
+        widths = [(0, segment_length - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+        return np.pad(rows, widths)
+
+    def column(name: str) -> NDArray[Any]:
+        steps = zip(cuts, (start + length).tolist(), strict=True)
+        return np.stack([padded(getattr(e, name)[s:end]) for (e, s), end in steps])
+
+    return SegmentBatch(
+        **{name: column(name) for name in ROWS},
+        terminated=is_last & np.array([e.terminated for e, _ in cuts])[:, None],
+        truncated=is_last & np.array([e.truncated for e, _ in cuts])[:, None],
+        episode=episode,
+        start=start,
+        length=length,
+    )

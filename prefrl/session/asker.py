@@ -16,7 +16,7 @@ from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import Predictor, QueryStrategy
 from prefrl.queries.strategies import Uniform
 from prefrl.seeding import CANDIDATES, OBSERVE, SPLIT, SPREAD, STRATEGY, TEACHER, Streams, redrawn
-from prefrl.segments import SegmentBatch
+from prefrl.segments import SegmentBatch, equally_long
 from prefrl.session.pool import Source, spread_out
 
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
@@ -153,7 +153,7 @@ class Asker:
         pairs = strategy.select(pool, count, self.predictor, rng=rng)
         self.select_s += time.perf_counter() - began_s
         pairs = checked_pairs(pairs, len(pool), count)
-        return pool[pairs[:, 0]], pool[pairs[:, 1]]
+        return equally_long(pool[pairs[:, 0]], pool[pairs[:, 1]])
 
 
 def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:

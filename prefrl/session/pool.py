@@ -112,5 +112,5 @@ def spread_out(drawn: SegmentBatch, size: int, *, rng: np.random.Generator) -> S
         size: how many are kept; all of them, in another order, where it is S or more.
         rng: draws the first one.
     """
-    points = standardised(observation_embeddings(drawn.observations))
+    points = standardised(observation_embeddings(drawn.observations, drawn.length))
     return drawn[farthest_points(points, min(size, len(drawn)), rng=rng)]

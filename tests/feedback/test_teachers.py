@@ -206,6 +206,13 @@ class TestMyopia:
         returns = weighted_returns(segments_earning([[1, 2, 4], [4, 2, 1]]), gamma=0.5)
         np.testing.assert_array_equal(returns, [0.25 * 1 + 0.5 * 2 + 4, 0.25 * 4 + 0.5 * 2 + 1])
 
+    def test_of_a_shorter_segment_its_own_last_step_counts_most_and_padding_nothing(self):
+        padded = segments_earning([[1, 2, 4], [4, 2, 9]])
+        segments = dataclasses.replace(padded, length=np.array([3, 2]))
+        returns = weighted_returns(segments, gamma=0.5)
+        np.testing.assert_array_equal(returns, [0.25 * 1 + 0.5 * 2 + 4, 0.5 * 4 + 2])
+        np.testing.assert_array_equal(weighted_returns(segments, gamma=1.0), [7, 6])
+
     def test_gamma_one_sees_the_true_return(self):
         segments = segments_earning([[1, 2, 4], [-4, 2, 1]])
         np.testing.assert_array_equal(weighted_returns(segments, gamma=1.0), segments.true_returns)

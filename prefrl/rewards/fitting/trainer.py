@@ -198,7 +198,7 @@ class RewardTrainer:
         set_bank_alpha(self.model, held, self.config.bank_alpha)
         asked = (*comparisons.left, *comparisons.right)
         self._asked_observation_embeddings = np.concatenate(
-            [observation_embeddings(batch.observations) for batch in asked]
+            [observation_embeddings(batch.observations, batch.length) for batch in asked]
         )
         return {
             "reward_updates": float(num_updates),
