@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prefrl.errors import DataError, StorageError
 from prefrl.records.files import write_atomically
@@ -42,7 +41,7 @@ def save_episodes(path: Path, store: EpisodeStore, *, max_steps: int = MAX_STEPS
         StorageError: the file could not be written; what was there before is untouched.
     """
     state = store.newest(max_steps).state()
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         # A column a run of similar numbers: by columns they take three fifths of the space.
         **{name: np.asfortranarray(state[name]) for name in ROWS},
         **{name: state[name] for name in (*FLAGS, "lengths")},
@@ -68,7 +67,7 @@ def load_episodes(path: str | Path) -> EpisodeStore:
             if (name := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.ascontiguousarray(file[name]) for name in file.files}
+            arrays = {name: np.asarray(file[name], order="C") for name in file.files}
         if (version := int(arrays["format_version"])) != FORMAT_VERSION:
             raise DataError(f"format_version is {version}; expected {FORMAT_VERSION}")
         steps = int(arrays["lengths"].sum())
