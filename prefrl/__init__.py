@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from prefrl.config import QueryConfig, RewardConfig, RunConfig, TeacherConfig
     from prefrl.envs import RewardVecEnv, RewardWrapper
     from prefrl.errors import PrefrlError
+    from prefrl.feedback.dataset import PreferenceDataset
+    from prefrl.feedback.interchange import load_comparisons
     from prefrl.loop import PreferenceLoop
     from prefrl.rewards import EnhancedRewardModel
     from prefrl.runs.compose import Parts, RunResult, resume, run
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "EnhancedRewardModel": "prefrl.rewards",
     "Parts": "prefrl.runs",
+    "PreferenceDataset": "prefrl.feedback.dataset",
     "PreferenceLoop": "prefrl.loop",
     "PrefrlError": "prefrl.errors",
     "QueryConfig": "prefrl.config",
@@ -24,6 +27,7 @@ _HOMES = {
     "RunConfig": "prefrl.config",
     "RunResult": "prefrl.runs",
     "TeacherConfig": "prefrl.config",
+    "load_comparisons": "prefrl.feedback.interchange",
     "resume": "prefrl.runs",
     "run": "prefrl.runs",
 }
@@ -31,6 +35,7 @@ _HOMES = {
 __all__ = [
     "EnhancedRewardModel",
     "Parts",
+    "PreferenceDataset",
     "PreferenceLoop",
     "PrefrlError",
     "QueryConfig",
@@ -40,6 +45,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "TeacherConfig",
+    "load_comparisons",
     "resume",
     "run",
 ]

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from prefrl.cli.answers import answers_command
 from prefrl.cli.bench import bench_command
 from prefrl.cli.eval import eval_command
 from prefrl.cli.report import report_command
@@ -18,6 +19,7 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
   eval   evaluate a finished run:        prefrl eval RUN --video out.mp4
   bench  compare query strategies:       prefrl bench --strategies uniform disagreement --out DIR
   report make its report anew:           prefrl report DIR
+  answers merge files of answers:        prefrl answers merge A.npz B.npz --out C.npz
 
 prefrl COMMAND --help lists a command's options."""
 
@@ -30,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "eval": eval_command,
         "bench": bench_command,
         "report": report_command,
+        "answers": answers_command,
     }
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)

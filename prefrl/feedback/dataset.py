@@ -241,7 +241,7 @@ class PreferenceDataset:
         for name, column in added.items():
             setattr(self, name, joined_column(name, getattr(self, name), column))
         if self.memory.unknown:
-            self.memory = FileMemory(self.memory.dtypes, _without_notice(self.memory.unknown))
+            self.memory = FileMemory(self.memory.dtypes, _left_out(self.memory.unknown))
 
     def _check_dims(self, left: SegmentBatch, right: SegmentBatch) -> None:
         known = _dims(self._pairs[0].left) if self._pairs else _dims(left)
@@ -300,16 +300,22 @@ class PreferenceDataset:
         Args:
             rows: a slice, (B,) indices, or an (N,) mask.
         """
-        chosen = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
         if not self._pairs:
             return PreferenceDataset(self.validation_fraction)
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
+        everything = np.arange(len(self))
+        chosen = everything[rows]
+        memory = self.memory
+        if not np.array_equal(chosen, everything):
+            memory = FileMemory(memory.dtypes, _left_out(memory.unknown))
         columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
         return PreferenceDataset.of_pairs(
             self.pairs.select(chosen),
             columns,
             validation_fraction=self.validation_fraction,
             env_id=self.env_id,
-            memory=FileMemory(self.memory.dtypes, _without_notice(self.memory.unknown)),
+            memory=memory,
         )
 
     def first(self, count: int) -> "PreferenceDataset":
@@ -363,11 +369,11 @@ def _dims(segments: SegmentBatch) -> tuple[int, ...]:
     return (segments.segment_length, *(int(array.shape[2]) for array in arrays))
 
 
-def _without_notice(unknown: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+def _left_out(unknown: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
     if unknown:
         warnings.warn(
             f"{', '.join(unknown)}: not of the format, so which answers they are about is not "
             "known; they are left out now that the answers are others",
-            stacklevel=4,
+            stacklevel=3,
         )
     return {}

@@ -156,11 +156,13 @@ class Pairs:
             right_start=self.right_start[rows],
             length=self.length[rows],
         )
-        is_shown = chosen.is_shown()
+        steps, is_shown = dict(self.steps), chosen.is_shown()
+        if "episode" in steps:  # Not to be counted from whichever of its steps are left.
+            steps["episode_step"] = episodes_of(steps)[1]
         # The rows of a segment stay next to each other, so its start says where all of them are.
         new_row = np.cumsum(is_shown) - 1
         return Pairs(
-            {name: array[is_shown] for name, array in self.steps.items()},
+            {name: array[is_shown] for name, array in steps.items()},
             new_row[chosen.left_start],
             new_row[chosen.right_start],
             chosen.length,
@@ -169,17 +171,10 @@ class Pairs:
 
     def is_shown(self) -> NDArray[np.bool_]:
         """Returns (R,) which rows lie in a segment."""
-        begun = np.zeros(self.num_rows + 1, dtype=np.int64)
-        for start in (self.left_start, self.right_start):
-            np.add.at(begun, start, 1)
-            np.add.at(begun, start + self.length, -1)
-        return np.asarray(np.cumsum(begun[:-1]) > 0, dtype=np.bool_)
-
-    def numbered(self, *, first_episode: int) -> "Pairs":
-        """Returns the same pairs, with their episodes counted from another number on."""
-        episode, step = episodes_of(self.steps)
-        episode = episode - episode.min(initial=0) + first_episode
-        return replace(self, steps={**self.steps, "episode": episode, "episode_step": step})
+        starts = np.concatenate([self.left_start, self.right_start])
+        ends = starts + np.tile(self.length, 2)
+        begun, ended = (np.bincount(rows, minlength=self.num_rows + 1) for rows in (starts, ends))
+        return np.asarray(np.cumsum(begun - ended)[:-1] > 0, dtype=np.bool_)
 
     @staticmethod
     def concatenate(parts: Sequence["Pairs"]) -> "Pairs":
