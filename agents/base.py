@@ -15,6 +15,7 @@ from prefrl.agents.callbacks import RunCallbacks, step_callbacks
 from prefrl.errors import ConfigError
 from prefrl.records.files import write_atomically
 from prefrl.seeding import seed_global_generators
+from prefrl.segments import EpisodeStore
 from prefrl.types import EpisodeReturns, RewardFunction, State
 
 # `_n_calls` is DQN's.
@@ -207,6 +208,14 @@ class SB3Agent(ABC):
     @abstractmethod
     def relabel(self, reward_function: RewardFunction) -> None:
         """Computes rewards already stored anew."""
+
+    def refill(self, store: EpisodeStore) -> int:
+        """Takes recorded episodes for stored experience that was not kept.
+
+        Returns:
+            how many steps were taken; 0 for an agent that stores none.
+        """
+        return 0
 
     def predict(self, observations: Any) -> Any:
         """(N, O) raw observations -> the policy's deterministic actions."""

@@ -11,8 +11,10 @@ from torch import nn
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.exploration import StateEntropyReward, no_reward
+from prefrl.agents.refill_buffer import refill
 from prefrl.agents.relabel_buffer import mark_cut, relabel, stored_rows
 from prefrl.errors import ConfigError
+from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction, State
 
 # PEBBLE explores at random before its state-entropy reward has anything to compare with.
@@ -133,6 +135,12 @@ class OffPolicyAgent(SB3Agent):
             if buffer.size():
                 self.model.train(gradient_steps=CATCH_UP_UPDATES, batch_size=self.model.batch_size)
 
+    def refill(self, store: EpisodeStore) -> int:
+        """Fills the empty replay buffer with the newest recorded steps, at their true rewards."""
+        buffer = self.model.replay_buffer
+        assert buffer is not None
+        return refill(buffer, store)
+
     def _reset_critic(self) -> None:
         """Fresh critic, target and optimiser moments; the actor keeps what exploring taught it."""
         model: Any = self.model
@@ -165,9 +173,10 @@ class OffPolicyAgent(SB3Agent):
         super().restore(state)
         buffer = self.model.replay_buffer
         assert buffer is not None
-        for name, column in state["buffer"]["columns"].items():
-            getattr(buffer, name)[: len(column)] = column
-        buffer.pos, buffer.full = int(state["buffer"]["pos"]), bool(state["buffer"]["full"])
+        if "buffer" in state:  # A finished run keeps none; see `refill`.
+            for name, column in state["buffer"]["columns"].items():
+                getattr(buffer, name)[: len(column)] = column
+            buffer.pos, buffer.full = int(state["buffer"]["pos"]), bool(state["buffer"]["full"])
         self._has_explored_only = bool(state["has_explored_only"])
         self.model.learning_starts = int(state["learning_starts"])
 

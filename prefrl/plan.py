@@ -1,5 +1,6 @@
 """When a run explores, asks and trains: the whole schedule, laid out before the first step."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,13 +94,7 @@ def plan_run(
     ):
         if value < least:
             raise ConfigError(f"{name} is {value}; expected {least} or more")
-    if steps % multiple:
-        low = steps // multiple * multiple
-        choices = " or ".join(str(n) for n in (low, low + multiple) if n > 0)
-        raise ConfigError(
-            f"steps is {steps}, but they are taken {multiple} at a time "
-            f"(num_envs times train_freq); choose {choices}"
-        )
+    _check_multiple(steps, multiple)
     explore_steps = min(-(-explore_steps // multiple) * multiple, steps)
     marks = {0: 0}  # step -> answers asked for there
     if explore_steps:
@@ -115,14 +110,76 @@ def plan_run(
         when = when[when < steps]
         sizes = session_sizes(when.tolist(), budget, queries.schedule, queries.initial_fraction)
         marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}
-    longest = max(checkpoint_every // multiple, 1) * multiple
-    phases = []
-    for start, end in itertools.pairwise([*sorted(marks), steps]):
-        for begin in range(start, end, longest):
-            num_queries = marks[start] if begin == start else 0
-            size = min(longest, end - begin)
-            phases.append(Phase(begin, size, num_queries, is_exploration=begin < explore_steps))
-    return tuple(phases)
+    phases = _cut_at(marks, steps, longest=_multiple_of(multiple, checkpoint_every))
+    return tuple(
+        dataclasses.replace(phase, is_exploration=phase.start_step < explore_steps)
+        for phase in phases
+    )
+
+
+def plan_more(
+    *,
+    start: int,
+    steps: int,
+    budget: int,
+    queries: QueryConfig,
+    checkpoint_every: int,
+    multiple: int,
+) -> tuple[Phase, ...]:
+    """Lays out what is new where a run that has ended is given more steps or more answers.
+
+    Nothing is explored, and the policy changes slowly by now: sessions, as many as the run had, are
+    evenly spaced from the first new step on, and of equal size but for what the schedule says.
+
+    Args:
+        start: environment steps taken before.
+        steps: environment steps in all; may be `start`, then there is one phase without steps.
+        budget: answers asked for beside those that the run has; may be 0.
+        queries: as in `plan_run`.
+        checkpoint_every: as in `plan_run`.
+        multiple: as in `plan_run`.
+
+    Raises:
+        ConfigError: there would be fewer steps or answers than before, or steps cannot be taken.
+    """
+    for name, value, least in (("steps", steps, start), ("budget", budget, 0)):
+        if value < least:
+            raise ConfigError(f"{name} is {value}; expected {least} or more")
+    _check_multiple(steps, multiple)
+    if steps == start:
+        return (Phase(start, 0, budget),)
+    marks = {start: 0}
+    if budget:
+        last = start + (steps - start) * queries.last_session_at
+        when = np.linspace(start, last, queries.num_sessions or 1)
+        when = np.unique((when // multiple * multiple).astype(np.int64))
+        when = when[when < steps]
+        sizes = session_sizes(when.tolist(), budget, queries.schedule, 1 / len(when))
+        marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}
+    return tuple(_cut_at(marks, steps, longest=_multiple_of(multiple, checkpoint_every)))
+
+
+def _check_multiple(steps: int, multiple: int) -> None:
+    if steps % multiple:
+        low = steps // multiple * multiple
+        choices = " or ".join(str(n) for n in (low, low + multiple) if n > 0)
+        raise ConfigError(
+            f"steps is {steps}, but they are taken {multiple} at a time "
+            f"(num_envs times train_freq); choose {choices}"
+        )
+
+
+def _multiple_of(multiple: int, steps: int) -> int:
+    return max(steps // multiple, 1) * multiple
+
+
+def _cut_at(marks: dict[int, int], steps: int, *, longest: int) -> list[Phase]:
+    """Returns phases that begin where queries are asked, none longer than `longest` steps."""
+    return [
+        Phase(begin, min(longest, end - begin), marks[start] if begin == start else 0)
+        for start, end in itertools.pairwise([*sorted(marks), steps])
+        for begin in range(start, end, longest)
+    ]
 
 
 def growing_episode(step: int, *, first: int, whole: int, total_steps: int) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prefrl.config import QueryConfig, ScheduleName
 from prefrl.errors import ConfigError
-from prefrl.plan import Phase, growing_episode, plan_run, session_sizes
+from prefrl.plan import Phase, growing_episode, plan_more, plan_run, session_sizes
 
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
@@ -196,6 +196,63 @@ class TestPlan:
         if asked:
             assert asked[0][0] == explored
             assert asked[-1][0] <= max(explored, steps * last_session_at)
+
+
+def more(**changes: Any) -> tuple[Phase, ...]:
+    """1,000 steps more after 1,000, with 40 answers in 4 sessions; changed as told."""
+    queries = QueryConfig(num_sessions=4, schedule="constant", last_session_at=0.75)
+    usual = {"start": 1000, "steps": 2000, "budget": 40, "checkpoint_every": 500, "multiple": 1}
+    return plan_more(queries=queries, **{**usual, **changes})
+
+
+class TestPlanMore:
+    def test_sessions_of_equal_size_are_spread_evenly_over_what_is_new(self):
+        assert more(multiple=8, start=1000, steps=2000) == (
+            Phase(1000, 248, 10),
+            Phase(1248, 248, 10),
+            Phase(1496, 248, 10),
+            Phase(1744, 256, 10),
+        )
+
+    def test_more_steps_alone_ask_nothing(self):
+        assert more(budget=0) == (Phase(1000, 500), Phase(1500, 500))
+
+    def test_more_answers_alone_are_asked_for_at_once_and_no_step_is_taken(self):
+        assert more(steps=1000) == (Phase(1000, 0, 40),)
+
+    @given(
+        start=st.integers(0, 400),
+        extra=st.integers(0, 400),
+        budget=st.integers(0, 60),
+        checkpoint_every=st.integers(1, 2_000),
+        multiple=st.sampled_from([1, 3, 8]),
+    )
+    def test_steps_and_budget_are_met_exactly(
+        self, start, extra, budget, checkpoint_every, multiple
+    ):
+        start, steps = start * multiple, (start + extra) * multiple
+        sizes = {"start": start, "steps": steps, "budget": budget, "multiple": multiple}
+        phases = more(checkpoint_every=checkpoint_every, **sizes)
+        assert sum(phase.num_steps for phase in phases) == steps - start
+        assert sum(phase.num_queries for phase in phases) == budget
+        assert phases[0].start_step == start
+        for phase, following in itertools.pairwise(phases):
+            assert phase.start_step + phase.num_steps == following.start_step
+            assert phase.num_steps % multiple == 0
+        assert not any(phase.is_exploration for phase in phases)
+        assert max(phase.num_steps for phase in phases) <= max(checkpoint_every, multiple)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"steps": 999}, "steps is 999; expected 1000 or more"),
+            ({"budget": -1}, "budget is -1; expected 0 or more"),
+            ({"steps": 2001, "multiple": 8}, "steps is 2001, .* choose 2000 or 2008"),
+        ],
+    )
+    def test_fewer_than_before_and_steps_that_cannot_be_taken_are_refused(self, changes, said):
+        with pytest.raises(ConfigError, match=said):
+            more(**changes)
 
 
 class TestRefusals:
