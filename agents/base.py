@@ -98,6 +98,8 @@ class SB3Agent(ABC):
         # How long episodes are, by the step of the run at which a phase begins, where environments
         # are `CutEpisodes`; None leaves them alone.
         self.episode_steps: Callable[[int], int] | None = None
+        # What the loop has it learn by; None while it explores, or learns by the true reward.
+        self.learned_reward: RewardFunction | None = None
         # The user's own, told of training steps.
         self.callbacks: RunCallbacks | None = None
         changing = changing_schedules(model)
@@ -155,6 +157,7 @@ class SB3Agent(ABC):
     def set_reward(self, reward_function: RewardFunction) -> None:
         """From the next step on this is the reward."""
         self.venv.set_reward(reward_function)
+        self.learned_reward = reward_function
 
     def pop_finished(self) -> list[EpisodeReturns]:
         """The episodes that ended since the last call."""

@@ -34,7 +34,7 @@ __all__ = [
     "return_figures",
 ]
 
-TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s")
+TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s")
 
 
 class RewardLearner(Predictor, Protocol):

@@ -1,12 +1,14 @@
 """Tiny environments, registered under `tests.own_envs:Name-v0`."""
 
 import os
+import random
 import signal
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium import spaces
 
 
@@ -51,6 +53,31 @@ class Deadly(PointMass):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self._num_steps == int(os.environ.get("PREFRL_KILL_AT", "-1")):
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
+class Single(PointMass):
+    """A `PointMass` that exists once, as a robot on a serial port does."""
+
+    is_taken = False
+
+    def __init__(self) -> None:
+        if Single.is_taken:
+            raise RuntimeError("the port\nis in use")
+        Single.is_taken = True
+        super().__init__()
+
+    def close(self) -> None:
+        Single.is_taken = False
+
+
+class Drawing(PointMass):
+    """A `PointMass` that draws from the global generators, as it should not."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        random.random()
+        np.random.random()  # noqa: NPY002
+        torch.rand(1)
         return super().step(action)
 
 
@@ -105,6 +132,6 @@ class Reading(PointMass):
         self.observation_space = spaces.Text(8)
 
 
-for name in ("PointMass", "Deadly", "Kitchen", "Seeing", "Reading"):
+for name in ("PointMass", "Deadly", "Single", "Drawing", "Kitchen", "Seeing", "Reading"):
     gym.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=50)
 gym.register("Endless-v0", entry_point=f"{__name__}:PointMass")

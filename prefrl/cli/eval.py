@@ -5,6 +5,7 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -16,10 +17,11 @@ from prefrl.errors import ConfigError
 class EvalCommand:
     """Evaluate a finished run's policy on the true reward, and film it.
 
-    Loading policy.zip runs code stored in it: evaluate only runs you trust.
+    Loading policy.zip or best_policy.zip runs code stored in it: evaluate only runs you trust.
 
     Args:
         run: the run folder.
+        policy: the final one, or the best of those evaluated while the run trained (--eval-every).
         episodes: how many to play.
         seed: of the episodes.
         video: write a clip of one episode to this MP4 file.
@@ -28,6 +30,7 @@ class EvalCommand:
     """
 
     run: tyro.conf.Positional[Path]
+    policy: Literal["final", "best"] = "final"
     episodes: int = 10
     seed: int = 0
     video: Path | None = None
@@ -48,9 +51,14 @@ def eval_command(words: list[str]) -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     from prefrl.runs.playback import evaluate_run, film_run
 
-    result = asdict(evaluate_run(command.run, num_episodes=command.episodes, seed=command.seed))
-    known = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in result.items()}
-    print(json.dumps({"run": str(command.run), **known}, indent=2))
+    result = evaluate_run(
+        command.run, num_episodes=command.episodes, seed=command.seed, policy=command.policy
+    )
+    known = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(result).items()
+    }
+    print(json.dumps({"run": str(command.run), "policy": command.policy, **known}, indent=2))
     if command.video is not None:
         num_frames = film_run(
             command.run,
@@ -58,5 +66,6 @@ def eval_command(words: list[str]) -> None:
             seed=command.seed,
             max_seconds=command.video_seconds,
             size=command.video_size,
+            policy=command.policy,
         )
         print(f"{num_frames} frames in {command.video}")

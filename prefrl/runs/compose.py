@@ -45,11 +45,15 @@ from prefrl.records.metrics import (
 )
 from prefrl.records.progress import ProgressBar
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
-from prefrl.runs.evaluation import evaluate
+from prefrl.runs.arena import Arena
+from prefrl.runs.candidates import Candidates, best_so_far
+from prefrl.runs.evaluation import evaluation_of
 from prefrl.runs.resolve import MakeEnv, make_configured_env, plan, resolve, teacher_settings
 from prefrl.runs.summary import summarise
+from prefrl.runs.watch import Watch, WatchSettings
 from prefrl.seeding import (
     EVALUATION,
+    EVALUATION_WHILE_TRAINING,
     POLICY_WEIGHTS,
     REWARD_WEIGHTS,
     Streams,
@@ -237,7 +241,10 @@ class _Run:
         self.make_env = _env_maker(config, parts.make_env)
         self.store = EpisodeStore(config.store_transitions)
         self.venv = make_vec_env(self._make_training_env, config.num_envs, self.store)
+        self.arena = self._make_arena()
+        self.candidates = Candidates(folder / run_folder.CANDIDATES, config.fingerprint())
         self.progress: ProgressBar | None = None
+        self.watch: Watch | None = None
         make = parts.make_model or (
             lambda venv: make_model(
                 config.agent or "ppo",
@@ -257,6 +264,8 @@ class _Run:
             episode_steps=self._episode_steps(),
             callbacks=callbacks,
         )
+        if config.eval_every is not None:  # What cannot be had is known before the first step.
+            self.arena.open()
         self.plan = plan(config, stride=self.agent.stride)
         self.feedback = self._make_feedback(parts) if config.reward == "learned" else None
 
@@ -303,6 +312,30 @@ class _Run:
     def _advance(self, step: int) -> None:
         if self.progress is not None:
             self.progress.advance(step)
+        if self.watch is not None:
+            self.watch.on_step(step)
+
+    def _make_arena(self) -> Arena:
+        training: Any = self.venv.unwrapped
+        return Arena(
+            self.make_env,
+            training.envs,
+            num_episodes=self.config.eval_episodes,
+            place=self.config.eval_in,
+        )
+
+    def _make_watch(self, loop: PreferenceLoop) -> Watch | None:
+        every, steps = self.config.eval_every, self.config.steps
+        if every is None or steps is None:
+            return None
+        seed = self.streams.integer(EVALUATION_WHILE_TRAINING)
+        return Watch(
+            loop,
+            self.agent,
+            arena=self.arena,
+            candidates=self.candidates,
+            settings=WatchSettings(every=every, total_steps=steps, seed=seed),
+        )
 
     def finish(
         self,
@@ -329,6 +362,7 @@ class _Run:
         wall_s = state.get("wall_s", 0.0)
         with contextlib.ExitStack() as stack:
             stack.callback(self.venv.close)
+            stack.callback(self.arena.close)
             with _resumable(folder):
                 log = JsonLinesSink(folder / run_folder.METRICS)
             stack.callback(log.close)
@@ -356,6 +390,10 @@ class _Run:
                     sinks.append(self._open_progress(first_step))
                 records.metrics = Metrics(sinks, wall_offset_s=wall_s)
                 stack.callback(records.metrics.close)
+                self.watch = self._make_watch(loop)
+                if self.watch is not None:
+                    records.on_phase_end = self.watch.on_phase_end
+                    self.watch.begin()
                 loop.run()
                 if self.agent.callbacks is not None:
                     self.agent.callbacks.end()
@@ -392,17 +430,23 @@ class _Run:
         config, folder, feedback = self.config, self.folder, self.feedback
         learner = feedback.learner if feedback else None
         model = learner.model if isinstance(learner, RewardTrainer) else None
-        result = evaluate(
-            self.agent.predict,
-            self.make_env,
-            num_episodes=config.eval_episodes,
-            seed=self.streams.integer(EVALUATION),
-            reward_function=learner.reward_function() if learner else None,
-        )
+        reward_function = learner.reward_function() if learner else None
+        # First what was learned, then whatever may fail.
         self.agent.save_policy(folder / run_folder.POLICY)
         if model is not None:
             model.save(folder / run_folder.REWARD_MODEL)
-        summary = {**summarise(config, loop, result), **self._own_names()}
+        best = best_so_far(folder / run_folder.SUMMARY, loop.agent.num_steps)
+        if best is None:
+            best = self.candidates.keep_best(folder / run_folder.BEST_POLICY, reward_function)
+        rollouts = self.arena.play(
+            self.agent.predict,
+            seed=self.streams.integer(EVALUATION),
+            reward_function=reward_function,
+        )
+        summary = {
+            **summarise(config, loop, evaluation_of(rollouts), best),
+            **self._own_names(),
+        }
         agent = summary["agent"].upper()
         title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
         if config.train_episode_steps is not None:
@@ -413,4 +457,5 @@ class _Run:
             title=title,
         )
         write_text_atomically(folder / run_folder.SUMMARY, json.dumps(summary, indent=2) + "\n")
+        self.candidates.remove()
         return RunResult(folder, summary, self.agent, model)

@@ -10,6 +10,7 @@ import numpy as np
 
 from prefrl.envs.vec_env import make_vec_env
 from prefrl.errors import ConfigError
+from prefrl.runs.rollouts import Rollouts, play
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
 
@@ -60,38 +61,30 @@ def evaluate(
         raise ConfigError(f"num_episodes is {num_episodes}; expected 1 or more")
     venv = make_vec_env(make_env, num_episodes, EpisodeStore(1))  # Nothing played here is kept.
     try:
-        venv.set_reward(reward_function)
-        venv.seed(seed)
-        observations: Any = venv.reset()
-        is_playing = np.ones(num_episodes, dtype=bool)
-        true_return, learned_return = np.zeros(num_episodes), np.zeros(num_episodes)
-        learned_rewards, true_rewards = [], []
-        while is_playing.any():
-            observations, rewards, dones, infos = venv.step(predict(observations))
-            true = np.array([info["true_reward"] for info in infos])
-            true_return[is_playing] += true[is_playing]
-            learned_return[is_playing] += rewards[is_playing]
-            learned_rewards.append(rewards[is_playing])
-            true_rewards.append(true[is_playing])
-            is_playing &= ~dones
+        rollouts = play(
+            predict, venv, num_episodes=num_episodes, seed=seed, reward_function=reward_function
+        )
     finally:
         venv.close()
-    is_learned = reward_function is not None
+    return evaluation_of(rollouts)
+
+
+def evaluation_of(rollouts: Rollouts) -> Evaluation:
+    """Sums up episodes that were played."""
+    true_returns, learned = rollouts.true_returns(), rollouts.learned_rewards
     return Evaluation(
-        true_return_mean=float(true_return.mean()),
-        true_return_std=float(true_return.std()),
-        learned_return_mean=float(learned_return.mean()) if is_learned else math.nan,
+        true_return_mean=float(true_returns.mean()),
+        true_return_std=float(true_returns.std()),
+        learned_return_mean=rollouts.learned_return_mean(),
         reward_true_correlation=(
-            correlation(np.concatenate(learned_rewards), np.concatenate(true_rewards))
-            if is_learned
-            else math.nan
+            math.nan if learned is None else correlation(learned, rollouts.true_rewards)
         ),
-        num_episodes=num_episodes,
+        num_episodes=rollouts.num_episodes,
     )
 
 
 def correlation(x: Any, y: Any) -> float:
-    """Pearson's; NaN where one of them does not vary."""
+    """Returns Pearson's correlation; NaN where one of them does not vary."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan
     return float(np.corrcoef(x, y)[0, 1])

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefrl.agents.factory import load_policy
 from prefrl.config import RunConfig, from_yaml
@@ -16,20 +16,25 @@ from prefrl.runs.evaluation import Evaluation, evaluate
 from prefrl.runs.resolve import make_configured_env
 from prefrl.runs.video import film
 
+PolicyName = Literal["final", "best"]
 
-def evaluate_run(folder: Path | str, *, num_episodes: int, seed: int) -> Evaluation:
+
+def evaluate_run(
+    folder: Path | str, *, num_episodes: int, seed: int, policy: PolicyName = "final"
+) -> Evaluation:
     """Plays a finished run's policy on the true reward, beside what its reward model says of it.
 
     Args:
-        folder: the run folder; its policy.zip is unpickled, so it must be one you trust.
+        folder: the run folder; its policies are unpickled, so it must be one you trust.
         num_episodes: how many to play.
         seed: of the episodes.
+        policy: the final one, or the best of those evaluated while the run trained.
 
     Raises:
         PrefrlError: a file of the run is missing or damaged; it is named.
     """
     folder = Path(folder)
-    config, predict = _finished(folder)
+    config, predict = _finished(folder, policy)
     is_learned = config.reward == "learned"
     model = EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL) if is_learned else None
     return evaluate(
@@ -41,20 +46,29 @@ def evaluate_run(folder: Path | str, *, num_episodes: int, seed: int) -> Evaluat
     )
 
 
-def film_run(folder: Path | str, path: Path, *, seed: int, max_seconds: float, size: int) -> int:
+def film_run(
+    folder: Path | str,
+    path: Path,
+    *,
+    seed: int,
+    max_seconds: float,
+    size: int,
+    policy: PolicyName = "final",
+) -> int:
     """Films a finished run's policy into an MP4 file; returns the number of frames.
 
     Args:
-        folder: the run folder; its policy.zip is unpickled, so it must be one you trust.
+        folder: the run folder; its policies are unpickled, so it must be one you trust.
         path: the clip.
         seed: of the episode.
         max_seconds: longest clip, in seconds of simulated time.
         size: width and height, in pixels, where the environment lets them be chosen.
+        policy: as in `evaluate_run`.
 
     Raises:
         PrefrlError: a file is missing or damaged, or nothing can be rendered here.
     """
-    config, predict = _finished(Path(folder))
+    config, predict = _finished(Path(folder), policy)
     plain = make_configured_env(config)
     settings = {**render_settings(plain, size), **config.env_kwargs}
     plain.close()
@@ -68,7 +82,7 @@ def film_run(folder: Path | str, path: Path, *, seed: int, max_seconds: float, s
     )
 
 
-def _finished(folder: Path) -> tuple[RunConfig, Callable[[Any], Any]]:
+def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[Any], Any]]:
     if not (folder / run_folder.CONFIG).exists():
         raise StorageError(f"{folder} holds no run: there is no config.yaml in it")
     config = from_yaml(folder / run_folder.CONFIG)
@@ -76,4 +90,10 @@ def _finished(folder: Path) -> tuple[RunConfig, Callable[[Any], Any]]:
         agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]
     except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
         agent = config.agent or "ppo"
-    return config, load_policy(agent, folder / run_folder.POLICY)
+    path = folder / (run_folder.POLICY if policy == "final" else run_folder.BEST_POLICY)
+    if policy == "best" and not path.exists():
+        raise StorageError(
+            f"{folder} has no {path.name}; a run keeps one where it is evaluated while it trains "
+            "(--eval-every), once it has ended"
+        )
+    return config, load_policy(agent, path)

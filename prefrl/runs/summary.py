@@ -7,13 +7,23 @@ from typing import Any
 from prefrl.config import RunConfig
 from prefrl.loop import PreferenceLoop
 from prefrl.records.versions import version_of
+from prefrl.runs.candidates import Best
 from prefrl.runs.evaluation import Evaluation
 
 PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
 
 
-def summarise(config: RunConfig, loop: PreferenceLoop, result: Evaluation) -> dict[str, Any]:
-    """The content of summary.json; what does not apply is null."""
+def summarise(
+    config: RunConfig, loop: PreferenceLoop, result: Evaluation, best: Best | None
+) -> dict[str, Any]:
+    """Returns the content of summary.json; what does not apply is null.
+
+    Args:
+        config: the run's settings.
+        loop: at its end.
+        result: of the final policy.
+        best: the best policy of those evaluated on the way; None where none was.
+    """
 
     def known(value: float | None) -> float | None:
         return None if value is None or math.isnan(value) else value
@@ -34,6 +44,9 @@ def summarise(config: RunConfig, loop: PreferenceLoop, result: Evaluation) -> di
         "final_true_return_std": result.true_return_std,
         "final_learned_return_mean": known(result.learned_return_mean),
         "eval_episodes": result.num_episodes,
+        "best_policy_step": best.step if best else None,
+        "best_policy_score": best.score if best else None,
+        "best_policy_true_return": best.true_return if best else None,
         "train_episode_steps": config.train_episode_steps,
         "last_training_true_return": known(loop.last_figures.get("true_return")),
         "reward_holdout_accuracy": known(loop.last_figures.get("reward_holdout_accuracy")),

@@ -30,7 +30,7 @@ SUMMARY_KEYS = {
     *("final_true_return_mean", "final_true_return_std", "final_learned_return_mean"),
     *("reward_holdout_accuracy", "reward_true_correlation", "wall_s", "wall_breakdown", "versions"),
 }
-WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "checkpoint_s"}
+WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s"}
 FILES = {
     *("config.yaml", "metrics.jsonl", "comparisons.npz", "policy.zip", "summary.json"),
     *("reward_model", "checkpoints", "tensorboard", "learning_curve.png"),

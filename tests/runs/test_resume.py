@@ -26,6 +26,7 @@ CONFIGS = {
         env=DEADLY, explore_steps=360, explore_episode_steps=25, train_episode_steps=20
     ),
     "sac": tiny_runs.sac(env=DEADLY, explore_episode_steps=30),
+    "watched ppo": tiny_runs.ppo(env=DEADLY, eval_every=170, train_episode_steps=20),
 }
 
 
@@ -43,6 +44,13 @@ class Home:
 
     def policy(self):
         with zipfile.ZipFile(self.run / "policy.zip") as archive:
+            return torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
+
+    def best_policy(self):
+        path = self.run / "best_policy.zip"
+        if not path.exists():
+            return None
+        with zipfile.ZipFile(path) as archive:
             return torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
 
     def comparisons(self):
@@ -80,7 +88,7 @@ def make_whole(tmp_path_factory):
     return make
 
 
-@pytest.fixture(params=CONFIGS)
+@pytest.fixture(params=["ppo", "sac"])
 def agent(request):
     return request.param
 
@@ -94,11 +102,13 @@ def whole(agent, make_whole):
 def assert_same(home, whole):
     assert home.figures() == whole.figures()
     assert same(home.policy(), whole.policy())
+    assert same(home.best_policy(), whole.best_policy())
     assert same(home.comparisons(), whole.comparisons())
     assert same(home.rows(), whole.rows())
     assert same(home.last_state(), whole.last_state())
     left_over = [path for path in home.run.rglob("*") if "tmp" in path.name]
     assert left_over == []
+    assert not (home.run / "candidates").exists()
 
 
 def at_step(number):
@@ -141,17 +151,39 @@ MOMENTS_OF_SAC = {
     "before the second answers are in place": MOMENTS["before the second answers are in place"],
     "while a checkpoint is written": MOMENTS["while a checkpoint is written"],
 }
-CASES = [("ppo", moment) for moment in MOMENTS] + [("sac", moment) for moment in MOMENTS_OF_SAC]
+# A run that is evaluated while it trains: an evaluation itself, and what it writes.
+MOMENTS_OF_EVALUATIONS = {
+    "before the first evaluation": at_step(80),
+    "while a candidate's policy is written": at_file(r"open run/candidates/.*zip", 2, offset=1),
+    "before a candidate's episodes are in place": at_file(r"rename run/candidates/.*npz", 3),
+    "after a candidate and before its metrics": at_file(
+        r"rename run/candidates/.*npz", 3, offset=1
+    ),
+    "after the last evaluation and before its checkpoint": at_file(r"rename run/checkpoints/", -1),
+    "before the best policy is in place": at_file(r"rename .*best_policy", -1),
+    "after the best policy was found": at_file(r"rename .*best_policy", -1, offset=1),
+}
+MOMENTS_BY_RUN = {"ppo": MOMENTS, "sac": MOMENTS_OF_SAC, "watched ppo": MOMENTS_OF_EVALUATIONS}
+CASES = [(name, moment) for name, moments in MOMENTS_BY_RUN.items() for moment in moments]
 
 
 @pytest.mark.parametrize(("agent", "moment"), CASES, indirect=["agent"])
 def test_a_killed_run_ends_as_if_nothing_had_happened(agent, whole, moment, tmp_path):
     home = Home(tmp_path / "home", agent)
-    options = (MOMENTS if agent == "ppo" else MOMENTS_OF_SAC)[moment](whole.files)
+    options = MOMENTS_BY_RUN[agent][moment](whole.files)
     assert prefrl(home.path, *home.begin, **options).status == -9
     assert not (home.run / "summary.json").exists()
     outcome = prefrl(home.path, *home.go_on)
     assert outcome.status == 0, outcome.err
+    assert_same(home, whole)
+
+
+def test_a_run_killed_while_it_removed_candidates_has_the_same_best_policy(make_whole, tmp_path):
+    whole, home = make_whole("watched ppo"), Home(tmp_path / "home", "watched ppo")
+    removal = at_file(r"remove run/candidates/|remove .*step_.*(zip|npz)", -1)(whole.files)
+    assert prefrl(home.path, *home.begin, **removal).status == -9
+    assert (home.run / "summary.json").exists()
+    assert prefrl(home.path, *home.go_on).status == 0
     assert_same(home, whole)
 
 

@@ -1,0 +1,149 @@
+"""Policies that may be the best of a run, until the reward that decides it is known.
+
+The learned reward changes over a run, so what a policy was worth by it at the time decides nothing:
+each candidate's episodes are kept with it, and scored by the final reward.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefrl.errors import StorageError
+from prefrl.records.checkpoint import load_state, save_state
+from prefrl.records.files import reason, write_bytes_atomically
+from prefrl.runs.rollouts import Rollouts
+from prefrl.types import RewardFunction
+
+MAX_CANDIDATES = 32
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best policy of a run.
+
+    Args:
+        step: at which it was evaluated.
+        score: its mean return by the final learned reward; by the true one without any.
+        true_return: its mean true return.
+    """
+
+    step: int
+    score: float
+    true_return: float
+
+
+class Candidates:
+    """A folder of policies, each with the episodes that it played.
+
+    They are written whole, under names that follow from the step, so that a run that is resumed
+    finds those of before its checkpoint and writes those after it once more.
+
+    Args:
+        folder: where they are; made by the first `add`.
+        fingerprint: of the run's settings.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+
+    def add(self, step: int, rollouts: Rollouts, save_policy: Callable[[Path], object]) -> None:
+        """Keeps a policy and what it played.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"could not make {self._folder}: {reason(error)}") from error
+        save_policy(self._policy(step))
+        # Second: what has episodes has a policy.
+        save_state(self._episodes(step), rollouts.state(), fingerprint=self._fingerprint)
+
+    def keep_best(self, path: Path, reward_function: RewardFunction | None) -> Best | None:
+        """Copies the policy with the highest return; of equal ones, the latest.
+
+        Args:
+            path: the copy.
+            reward_function: the run's final reward; None goes by the true one.
+
+        Returns:
+            None where there are no candidates.
+
+        Raises:
+            StorageError: a file could not be read or written, or is damaged.
+        """
+        best: Best | None = None
+        for step in self._steps():
+            state = load_state(self._episodes(step), fingerprint=self._fingerprint)
+            rollouts = Rollouts.from_state(state)
+            true_return = float(rollouts.true_returns().mean())
+            score = rollouts.scored_by(reward_function) if reward_function else true_return
+            if best is None or score >= best.score:
+                best = Best(step, score, true_return)
+        if best is not None:
+            try:
+                policy = self._policy(best.step).read_bytes()
+            except OSError as error:
+                name = self._policy(best.step)
+                raise StorageError(f"could not read {name}: {reason(error)}") from error
+            write_bytes_atomically(path, policy)
+        return best
+
+    def remove(self) -> None:
+        """Removes them all."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._folder)
+
+    def _steps(self) -> list[int]:
+        names = self._folder.glob("step_*.npz")
+        return sorted(int(path.stem.removeprefix("step_")) for path in names)
+
+    def _policy(self, step: int) -> Path:
+        return self._folder / f"step_{step:09d}.zip"
+
+    def _episodes(self, step: int) -> Path:
+        return self._folder / f"step_{step:09d}.npz"
+
+
+def best_so_far(summary: Path, step: int) -> Best | None:
+    """Reads which policy was the best from the summary of a run that has ended.
+
+    Its candidates are gone by then, or some of them, if it was killed while it removed them.
+
+    Args:
+        summary: the run's summary.json.
+        step: at which the run ends; that of another end says nothing.
+
+    Returns:
+        None where there is no such summary, or it does not say.
+    """
+    try:
+        written = json.loads(summary.read_bytes())
+        if written["steps"] != step:
+            return None
+        names = ("best_policy_step", "best_policy_score", "best_policy_true_return")
+        at, score, true_return = (written[name] for name in names)
+        return Best(int(at), float(score), float(true_return))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_candidate(step: int, *, every: int, total_steps: int) -> bool:
+    """Decides whether the policy that is evaluated at a step is kept.
+
+    All are, but in a run with more than 32 evaluations: of those only every second one, or third,
+    ..., so that they fit on the disk; the final one always. It follows from the step alone, so that
+    a resumed run decides alike.
+
+    Args:
+        step: of the evaluation.
+        every: steps between evaluations.
+        total_steps: of the run.
+    """
+    one_in = -(-total_steps // (every * MAX_CANDIDATES))
+    return step == total_steps or (step // every) % one_in == 0

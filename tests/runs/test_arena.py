@@ -1,0 +1,101 @@
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.wrappers import TimeLimit
+
+from prefrl.envs.fixed_horizon import CutEpisodes
+from prefrl.errors import ConfigError
+from prefrl.runs.arena import Arena
+from tests.own_envs import PointMass, Single
+
+
+def still(observations: Any) -> np.ndarray:
+    return np.zeros((len(observations), 2), dtype=np.float32)
+
+
+class Maker:
+    """Makes environments of 10 steps, up to a number of them, and counts those that are open."""
+
+    def __init__(self, at_most: int) -> None:
+        self.at_most = at_most
+        self.made = self.open = 0
+
+    def __call__(self) -> gym.Env:
+        if self.open == self.at_most:
+            raise RuntimeError("the licence\nis taken")
+        self.made += 1
+        self.open += 1
+        env = PointMass()
+        env.close = self._close  # type: ignore[method-assign]
+        return TimeLimit(env, 10)
+
+    def _close(self) -> None:
+        self.open -= 1
+
+
+def test_own_environments_are_made_once_and_closed_at_the_end():
+    make = Maker(9)
+    arena = Arena(make, [make()], num_episodes=3)
+    for _ in range(2):
+        rollouts = arena.play(still, seed=0, reward_function=None)
+        assert np.bincount(rollouts.episode).tolist() == [10, 10, 10]
+    assert not arena.is_training
+    assert make.made == 4
+    arena.close()
+    assert make.open == 1, "the training environment is not its own"
+
+
+def test_where_they_cannot_all_be_made_it_says_so_and_plays_in_the_training_environment():
+    make = Maker(3)
+    arena = Arena(make, [make()], num_episodes=3)
+    said = r"no further environment could be made \(the licence is taken\); evaluations are played"
+    with pytest.warns(UserWarning, match=said):
+        arena.open()
+    assert arena.is_training
+    assert make.open == 1, "those that were made are closed"
+    rollouts = arena.play(still, seed=0, reward_function=None)
+    assert np.bincount(rollouts.episode).tolist() == [10, 10, 10]
+    arena.close()
+    assert make.open == 1
+
+
+def test_own_ones_that_were_asked_for_are_insisted_on():
+    make = Maker(1)
+    arena = Arena(make, [make()], num_episodes=1, place="own")
+    said = r"could be made \(the licence is taken\); evaluate .* with --eval-in training"
+    with pytest.raises(ConfigError, match=said):
+        arena.open()
+
+
+def test_no_further_environment_is_even_tried_where_the_training_one_was_asked_for():
+    make = Maker(9)
+    arena = Arena(make, [make(), make()], num_episodes=3, place="training")
+    arena.open()
+    rollouts = arena.play(still, seed=0, reward_function=None)
+    assert rollouts.num_episodes == 3
+    assert make.made == 2
+
+
+def test_training_episodes_that_are_cut_are_played_whole():
+    arena = Arena(Single, [CutEpisodes(TimeLimit(PointMass(), 10), 4)], num_episodes=2)
+    Single.is_taken = True
+    try:
+        with pytest.warns(UserWarning, match="the port is in use"):
+            rollouts = arena.play(still, seed=0, reward_function=None)
+    finally:
+        Single.is_taken = False
+    assert np.bincount(rollouts.episode).tolist() == [10, 10]
+
+
+def test_the_same_episodes_begin_in_both_places():
+    make = Maker(9)
+    returns = [
+        Arena(make, [make()], num_episodes=3, place=place)
+        .play(still, seed=5, reward_function=None)
+        .true_returns()
+        .tolist()
+        for place in ("own", "training")
+    ]
+    assert returns[0] == returns[1]

@@ -1,0 +1,133 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefrl.errors import StorageError
+from prefrl.runs.candidates import (
+    MAX_CANDIDATES,
+    Best,
+    Candidates,
+    best_so_far,
+    is_candidate,
+)
+from prefrl.runs.rollouts import Rollouts
+
+
+def played(*observed, true=0.0):
+    """Episodes of two steps, each of which observes one number all along."""
+    obs = np.repeat(np.array(observed, np.float32), 2)[:, None]
+    episode = np.repeat(np.arange(len(observed)), 2)
+    done = np.zeros(len(obs), dtype=bool)
+    return Rollouts(episode, np.full(len(obs), true), None, (obs, 0 * obs, obs, done))
+
+
+def likes(sign):
+    return lambda obs, action, next_obs, done: sign * obs[:, 0]
+
+
+@pytest.fixture
+def candidates(tmp_path):
+    """Two policies: the first has seen larger numbers, the second has the higher true return."""
+    candidates = Candidates(tmp_path / "candidates", "mine")
+    candidates.add(100, played(5, 7, true=1.0), lambda path: path.write_text("at 100"))
+    candidates.add(200, played(1, 2, true=3.0), lambda path: path.write_text("at 200"))
+    return candidates
+
+
+def test_the_final_reward_decides_and_not_the_one_of_the_time_nor_the_true_one(
+    candidates, tmp_path
+):
+    best = candidates.keep_best(tmp_path / "best", likes(+1))
+    assert best == Best(100, 2 * (5 + 7) / 2, 2.0)
+    assert (tmp_path / "best").read_text() == "at 100"
+    best = candidates.keep_best(tmp_path / "best", likes(-1))
+    assert best == Best(200, -2 * (1 + 2) / 2, 6.0)
+    assert (tmp_path / "best").read_text() == "at 200"
+
+
+def test_without_a_learned_reward_the_true_one_decides(candidates, tmp_path):
+    assert candidates.keep_best(tmp_path / "best", None) == Best(200, 6.0, 6.0)
+
+
+def test_of_equals_the_latest_is_the_best(candidates, tmp_path):
+    assert candidates.keep_best(tmp_path / "best", likes(0)).step == 200
+
+
+def test_a_policy_without_its_episodes_is_no_candidate(candidates, tmp_path):
+    (tmp_path / "candidates" / "step_000000200.npz").unlink()
+    assert candidates.keep_best(tmp_path / "best", likes(-1)).step == 100
+
+
+def test_what_was_added_at_a_step_before_is_replaced(candidates, tmp_path):
+    candidates.add(100, played(-9), lambda path: path.write_text("again"))
+    assert candidates.keep_best(tmp_path / "best", likes(-1)) == Best(100, 18.0, 0.0)
+    assert (tmp_path / "best").read_text() == "again"
+
+
+def test_removed_candidates_leave_nothing_and_none_is_best(candidates, tmp_path):
+    for _ in range(2):
+        candidates.remove()
+        assert list(tmp_path.iterdir()) == []
+    assert candidates.keep_best(tmp_path / "best", likes(1)) is None
+    assert not (tmp_path / "best").exists()
+
+
+def test_damaged_episodes_and_those_of_another_run_are_named(candidates, tmp_path):
+    other = Candidates(tmp_path / "candidates", "another")
+    with pytest.raises(StorageError, match=r"step_000000100.npz belongs to another run"):
+        other.keep_best(tmp_path / "best", None)
+    path = tmp_path / "candidates" / "step_000000100.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(StorageError, match=r"step_000000100.npz is damaged"):
+        candidates.keep_best(tmp_path / "best", None)
+    path.unlink()
+    (tmp_path / "candidates" / "step_000000200.zip").unlink()
+    with pytest.raises(StorageError, match=r"could not read .*step_000000200.zip: No such file"):
+        candidates.keep_best(tmp_path / "best", None)
+
+
+def test_a_candidate_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "candidates").write_text("a file, not a folder")
+    with pytest.raises(StorageError, match=r"could not make .*candidates: File exists"):
+        Candidates(tmp_path / "candidates", "").add(1, played(1), lambda path: None)
+
+
+@given(every=st.integers(1, 500), num=st.integers(1, 400), rest=st.integers(0, 499))
+def test_few_enough_are_kept_and_the_final_one_always(every, num, rest):
+    total = num * every + rest % every
+    steps = [*range(every, total, every), total]
+    kept = [step for step in steps if is_candidate(step, every=every, total_steps=total)]
+    assert kept[-1] == total
+    assert len(kept) <= MAX_CANDIDATES + 1
+    if len(steps) <= MAX_CANDIDATES:
+        assert kept == steps
+    assert len(kept) >= min(len(steps), MAX_CANDIDATES // 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "[",
+        "[]",
+        '{"steps": 7}',
+        '{"steps": 7, "best_policy_step": null, "best_policy_score": null, '
+        '"best_policy_true_return": null}',
+    ],
+)
+def test_a_summary_that_does_not_say_which_policy_was_best_says_nothing(content, tmp_path):
+    path = tmp_path / "summary.json"
+    if content is not None:
+        path.write_text(content)
+    assert best_so_far(path, 7) is None
+
+
+def test_the_summary_of_a_run_that_has_ended_says_which_policy_was_best(tmp_path):
+    path = tmp_path / "summary.json"
+    best = {"best_policy_step": 5, "best_policy_score": 1.5, "best_policy_true_return": -2.0}
+    path.write_text(json.dumps({"steps": 7, **best}))
+    assert best_so_far(path, 7) == Best(5, 1.5, -2.0)
+    assert best_so_far(path, 9) is None, "of a run that ended earlier"
