@@ -13,13 +13,14 @@ python := $(VENV)/bin/python
 install := $(python) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run test test-slow lint types check format clean
+.PHONY: help install install-dev run test test-slow snapshot lint types check format clean
 
 help:
 	@echo "make run        train a reward model and a policy on $(ENV) (ENV=..., ARGS=...)"
 	@echo "make check      lint, types and test"
 	@echo "make test       the test suite (ARGS=... goes to pytest)"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make snapshot   the error texts of every command, anew (tests/cli/errors.snapshot.txt)"
 	@echo "make lint       ruff's rules and formatting, and the import layers"
 	@echo "make types      mypy"
 	@echo "make format     apply ruff's formatting and safe fixes"
@@ -52,6 +53,9 @@ test: install-dev
 test-slow: export OMP_NUM_THREADS = 1
 test-slow: install-dev
 	$(python) -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
+
+snapshot: install-dev
+	$(python) -m tests.cli.error_snapshot
 
 lint: install-dev
 	$(python) -m ruff check

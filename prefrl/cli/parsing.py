@@ -35,4 +35,10 @@ def _without_box(text: str) -> str:
     rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]+", line)), len(lines))
     said = one_line(" ".join(lines[:rule])).split(" Got errors:")[0].rstrip(".")
     meant = re.match(r"Perhaps you meant: *(--[\w.-]+)", one_line(" ".join(lines[rule + 1 :])))
+    # tyro keeps an optional choice in a set, whose order changes from one process to the next.
+    said = re.sub(r"(?<=one of \()[^()]+(?=\))", _in_order, said)
     return f"{said}; did you mean {meant[1]}?" if meant else said
+
+
+def _in_order(choices: re.Match[str]) -> str:
+    return ", ".join(sorted(choices[0].split(", ")))

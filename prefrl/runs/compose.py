@@ -130,10 +130,9 @@ def run(
         import_wandb()
     folder = Path(out) if out is not None else _new_folder(resolved)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        hint = (
-            f"; go on with it by --resume {folder}" if (folder / run_folder.CONFIG).exists() else ""
-        )
-        raise StorageError(f"the output folder {folder} is in use{hint}, or choose another --out")
+        has_run = (folder / run_folder.CONFIG).exists()
+        go_on = f"go on with it by --resume {folder}, or " if has_run else ""
+        raise StorageError(f"the output folder {folder} is in use; {go_on}choose another --out")
     session = _Run(resolved, folder, parts)
     is_new = not folder.exists()
     try:

@@ -1,0 +1,182 @@
+"""What a person may type, or have in the folder, that a command must refuse in one line."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import tiny_runs
+
+OWN = "tests.own_envs"
+TINY = ["--num-envs", "2", "--segment-length", "10", "--steps", "1206", "--budget", "23"]
+GOLDEN = Path(__file__).parents[1] / "golden/0.1"
+GOLDEN_RUN = GOLDEN / "ppo"
+EARLIER = ("run", "--env", tiny_runs.POINT_MASS, *TINY, "--out", "run")
+
+
+def nothing(folder: Path) -> None:
+    """An empty folder."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command that is refused.
+
+    Args:
+        words: what follows `prefrl`.
+        prepare: puts into the folder what lies there beforehand.
+    """
+
+    words: tuple[str, ...]
+    prepare: Callable[[Path], None] = nothing
+
+
+def file(name: str, text: str) -> Callable[[Path], None]:
+    """A folder with one file."""
+
+    def prepare(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+    return prepare
+
+
+def finished_run(damaged: str = "", without: str = "") -> Callable[[Path], None]:
+    """A finished run in `run`, one of whose files may be damaged, or gone."""
+
+    def prepare(folder: Path) -> None:
+        shutil.copytree(GOLDEN_RUN, folder / "run")
+        if damaged:
+            (folder / "run" / damaged).write_text("damaged", encoding="utf-8")
+        if without:
+            (folder / "run" / without).unlink()
+
+    return prepare
+
+
+def run(*words: str) -> Case:
+    """`prefrl run` on a point mass, with further words."""
+    out = [] if "--out" in words else ["--out", "run"]
+    return Case(("run", "--env", tiny_runs.POINT_MASS, *TINY, *out, *words))
+
+
+def config(text: str) -> Case:
+    """`prefrl run` with a file of settings."""
+    return Case(("run", "--config", "mine.yaml", "--out", "run"), file("mine.yaml", f"{text}\n"))
+
+
+def bench(*words: str) -> Case:
+    """`prefrl bench` with further words."""
+    return Case(("bench", "--out", "bench", *words))
+
+
+CASES: dict[str, Case] = {
+    "no such command": Case(("train",)),
+    # What is asked of a run.
+    "run: an unknown environment": run("--env", "HalfCheeta-v4"),
+    "run: a version that does not exist": run("--env", "Pendulum-v7"),
+    "run: an environment of a module that does not exist": run("--env", "no_such_module:Robot-v0"),
+    "run: images": run("--env", f"{OWN}:Seeing-v0"),
+    "run: text": run("--env", f"{OWN}:Reading-v0"),
+    "run: no time limit": run("--env", f"{OWN}:Endless-v0"),
+    "run: a segment longer than the episode": run("--segment-length", "51"),
+    "run: a segment longer than what is explored": run(
+        "--explore-steps", "30", "--segment-length", "20"
+    ),
+    "run: a segment longer than the time between checkpoints": run(
+        "--checkpoint-every", "30", "--segment-length", "20"
+    ),
+    "run: no exploration": run("--explore-steps", "0"),
+    "run: nothing but exploration": run("--explore-steps", "1206"),
+    "run: a budget of 0": run("--budget", "0"),
+    "run: a budget below 0": run("--budget", "-5"),
+    "run: steps of 0": run("--steps", "0"),
+    "run: steps below 0": run("--steps", "-7"),
+    "run: steps that the environments cannot share": run("--steps", "1207"),
+    "run: a seed below 0": run("--seed", "-1"),
+    "run: an unknown teacher": run("--teacher", "orcale"),
+    "run: a teacher that errs more than always": run("--teacher.p-mistake", "1.5"),
+    "run: an unknown strategy": run("--strategy", "unifrom"),
+    "run: an unknown selector": run("--strategy", "disagreement+medoid"),
+    "run: a strategy of a module that does not exist": run("--strategy", "no_such_module:mine"),
+    "run: an unknown agent": run("--agent", "td3"),
+    "run: an unknown reward": run("--reward", "fake"),
+    "run: SAC on discrete actions": run("--agent", "sac", "--env", f"{OWN}:Kitchen-v0"),
+    "run: a setting that the agent does not know": run("--agent-settings", "{n_stepps: 5}"),
+    "run: a setting that the agent refuses": run("--agent-settings", "{batch_size: 1}"),
+    "run: a setting that the environment does not know": run("--env-kwargs", "{gravity: 1}"),
+    "run: settings that are no mapping": run("--agent-settings", "n_steps"),
+    "run: an unknown device": run("--device", "tpu9"),
+    "run: an unknown option": run("--stepps", "3"),
+    "run: a number that is none": run("--steps", "many"),
+    "run: an option without its value": run("--budget"),
+    "run: a stray word": run("HalfCheetah-v4"),
+    "run: W&B that is not installed": run("--wandb", "my-project"),
+    # Files and folders.
+    "run: a config file that is not there": run("--config", "nowhere.yaml"),
+    "run: a folder that cannot be made": run("--out", "/dev/null/run"),
+    "run: a folder in use": Case(EARLIER, file("run/thesis.tex", "all my work")),
+    "run: a file where the folder should be": Case(EARLIER, file("run", "a file")),
+    "run: a folder with a run": Case(EARLIER, finished_run()),
+    "run: a file with an unknown key": config("bugdet: 3"),
+    "run: a file with an unknown key further in": config("teacher: {bta: 1}"),
+    "run: a file with a key given twice": config("seed: 1\nseed: 2"),
+    "run: a file with a value out of range": config("budget: 0"),
+    "run: a file with a value of another kind": config("steps: many"),
+    "run: a file that is no mapping": config("- budget"),
+    "run: a file that is no YAML": config("budget: [3"),
+    "run: a file with an unknown teacher": config("teacher: {name: god}"),
+    "run: a file with an unknown agent": config("agent: td3"),
+    "run: resuming with other settings": Case(("run", "--resume", "run", "--seed", "9")),
+    "run: resuming into another folder": Case(("run", "--resume", "run", "--out", "other")),
+    "run: resuming what is no run": Case(("run", "--resume", "run")),
+    "run: resuming from damaged settings": Case(
+        ("run", "--resume", "run"), finished_run(damaged="config.yaml")
+    ),
+    # eval.
+    "eval: what is no run": Case(("eval", "run")),
+    "eval: nothing": Case(("eval",)),
+    "eval: over no episodes": Case(("eval", "run", "--episodes", "0")),
+    "eval: a seed below 0": Case(("eval", "run", "--seed", "-1")),
+    "eval: a clip without length": Case(("eval", "run", "--video-seconds", "0")),
+    "eval: a clip without size": Case(("eval", "run", "--video-size", "0")),
+    "eval: a run without its policy": Case(("eval", "run"), finished_run(without="policy.zip")),
+    "eval: a damaged policy": Case(("eval", "run"), finished_run(damaged="policy.zip")),
+    "eval: damaged settings": Case(("eval", "run"), finished_run(damaged="config.yaml")),
+    "eval: a damaged reward model": Case(
+        ("eval", "run"), finished_run(damaged="reward_model/config.json")
+    ),
+    # bench.
+    "bench: no folder": Case(("bench",)),
+    "bench: an unknown environment": bench("--envs", "HalfCheeta-v4"),
+    "bench: an unknown strategy": bench("--strategies", "uniform", "disagremeent"),
+    "bench: one strategy under two names": bench("--strategies", "random", "uniform"),
+    "bench: an unknown teacher": bench("--teachers", "orcale"),
+    "bench: a teacher that takes no number": bench("--teachers", "oracle:0.5"),
+    "bench: a teacher whose number is none": bench("--teachers", "mistake:often"),
+    "bench: a teacher whose number is out of range": bench("--teachers", "mistake:1.5"),
+    "bench: no seeds": bench("--seeds", "0"),
+    "bench: budgets that fall": bench("--budgets", "100", "50"),
+    "bench: a budget of 0": bench("--budgets", "0"),
+    "bench: an unknown mode": bench("--mode", "both"),
+    "bench: no steps": bench("--steps", "0"),
+    "bench: a mode's setting in the other": bench("--mode", "rl", "--spread-factor", "3"),
+    "bench: threads of whole runs": bench("--mode", "rl", "--threads", "2"),
+    "bench: no jobs": bench("--jobs", "0"),
+    "bench: jobs on a cluster": bench("--executor", "ray", "--jobs", "2"),
+    "bench: an unknown executor": bench("--executor", "slurm"),
+    "bench: a file where the folder should be": Case(
+        ("bench", "--out", "bench"), file("bench", "")
+    ),
+    "bench: damaged settings of the folder": Case(
+        ("bench", "--out", "bench"), file("bench/grid.json", "{")
+    ),
+    # report.
+    "report: nothing": Case(("report",)),
+    "report: a folder that is not there": Case(("report", "bench")),
+    "report: an empty folder": Case(("report", "bench"), lambda at: (at / "bench").mkdir()),
+    "report: damaged results": Case(("report", "bench"), file("bench/results.parquet", "PAR1")),
+    "report: cells without their benchmark": Case(
+        ("report", "bench"), file("bench/cells/one/result.json", "{}")
+    ),
+}
