@@ -9,5 +9,6 @@ if __name__ == "agents":
 from prefrl.agents.factory import make_agent, make_model
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
+from prefrl.agents.table import AGENTS
 
-__all__ = ["OffPolicyAgent", "OnPolicyAgent", "make_agent", "make_model"]
+__all__ = ["AGENTS", "OffPolicyAgent", "OnPolicyAgent", "make_agent", "make_model"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
@@ -18,21 +17,20 @@ from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
+from prefrl.agents.table import AGENTS, agent_kind
 from prefrl.errors import ConfigError, StorageError
 
 MakeModel = Callable[[Any], BaseAlgorithm]
 """Makes an SB3 model for a stack of vector environments."""
 
-_ALGORITHMS: dict[str, Callable[..., BaseAlgorithm]] = {"ppo": PPO, "sac": SAC}
-
 
 def make_model(
     name: str, venv: Any, settings: dict[str, Any], *, seed: int, device: str
 ) -> BaseAlgorithm:
-    """A fresh SB3 model.
+    """Makes a fresh SB3 model.
 
     Args:
-        name: ppo or sac.
+        name: of an agent in the table.
         venv: what it learns in.
         settings: named as SB3 names them; `policy_kwargs.activation_fn` by its name in torch.nn.
             `normalize_observations` (PPO) puts running statistics into the policy;
@@ -45,8 +43,7 @@ def make_model(
         ConfigError: SB3 does not know a setting or refuses its value, or the agent cannot handle
             the spaces.
     """
-    if name not in _ALGORITHMS:
-        raise ConfigError(f"unknown agent {name!r}; choose from {', '.join(sorted(_ALGORITHMS))}")
+    kind = agent_kind(name)
     observations = venv.observation_space
     if not (isinstance(observations, spaces.Box) and len(observations.shape) == 1):
         raise ConfigError(
@@ -62,14 +59,18 @@ def make_model(
                 f"activation_fn is {activation!r}; expected a name in torch.nn, such as ReLU"
             )
         policy["activation_fn"] = getattr(torch.nn, activation)
-    if name == "sac" and not isinstance(venv.action_space, spaces.Box):
+    if not (kind.takes_discrete_actions or isinstance(venv.action_space, spaces.Box)):
+        able = [other for other, its in AGENTS.items() if its.takes_discrete_actions]
         raise ConfigError(
-            f"sac needs continuous actions, {venv.env_id} has {type(venv.action_space).__name__}; "
-            "use --agent ppo"
+            f"{name} needs continuous actions, {venv.env_id} has "
+            f"{type(venv.action_space).__name__}; use --agent {' or '.join(able)}"
         )
     if settings.pop("normalize_observations", False):
-        if name != "ppo":
-            raise ConfigError(f"normalize_observations is for ppo; {name} takes them as they are")
+        if not kind.normalizes_observations:
+            able = [other for other, its in AGENTS.items() if its.normalizes_observations]
+            raise ConfigError(
+                f"normalize_observations is for {' and '.join(able)}; {name} takes them as they are"
+            )
         policy["features_extractor_class"] = NormalizedObservations
     env: VecEnv = venv
     if settings.pop("normalize_reward", False):
@@ -77,9 +78,7 @@ def make_model(
             venv, norm_obs=False, norm_reward=True, gamma=settings.get("gamma", 0.99)
         )
     try:
-        return _ALGORITHMS[name](
-            "MlpPolicy", env, seed=seed, device=device, policy_kwargs=policy, **settings
-        )
+        return kind.make(env, seed=seed, device=device, policy_kwargs=policy, **settings)
     except (TypeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"agent_settings do not fit {name}: {reason}") from error
@@ -94,7 +93,7 @@ def make_agent(
     episode_steps: Callable[[int], int] | None = None,
     callbacks: RunCallbacks | None = None,
 ) -> SB3Agent:
-    """The agent that fits the kind of model.
+    """Makes the agent that fits the kind of model.
 
     Args:
         model: built on a stack that contains a `RewardVecEnv`.
@@ -124,17 +123,17 @@ def make_agent(
 
 
 def tensorboard_logger(folder: Path) -> Logger:
-    """SB3's logger, writing TensorBoard events into `folder`."""
+    """Makes SB3's logger, writing TensorBoard events into `folder`."""
     return configure(str(folder), ["tensorboard"])
 
 
 def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
-    """The deterministic policy in an archive that SB3 wrote: raw observations (N, O) -> actions.
+    """Reads the deterministic policy of an SB3 archive: raw observations (N, O) -> actions.
 
     SB3's archives are unpickled, which runs code from the file: load only what you trust.
 
     Args:
-        name: ppo or sac.
+        name: of an agent in the table.
         path: a run's policy.zip.
 
     Raises:
@@ -143,12 +142,12 @@ def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
     """
     if not path.exists():
         raise StorageError(f"there is no policy {path}; has the run ended?")
-    if name not in _ALGORITHMS:
+    if name not in AGENTS:
         raise ConfigError(
             f"{path} is of a {name} model that its run brought along; load it with that class"
         )
     try:
-        model = _ALGORITHMS[name].load(path, device="cpu")  # type: ignore[attr-defined]
+        model = AGENTS[name].algorithm.load(path, device="cpu")
     except Exception as error:  # every kind of damage surfaces elsewhere in the unpickling
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise StorageError(f"{path} is damaged or no {name} policy: {reason}") from error

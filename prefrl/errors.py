@@ -1,5 +1,8 @@
 """What prefrl raises: each error is one line a person can act on."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class PrefrlError(Exception):
     """Something the user can put right; the command line prints it as one line and exits with 2."""
@@ -32,3 +35,22 @@ class ContractError(PrefrlError):
 def one_line(text: str) -> str:
     """Joins the lines of a text, and the blanks within them, into one line."""
     return " ".join(text.split())
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """Says that there is no such thing, and which there are.
+
+    Args:
+        kind: of the thing: "agent", "teacher".
+        name: what was asked for.
+        valid: what there is, in the order it is listed.
+    """
+    return f"unknown {kind} {name!r}; {choices(name, valid)}"
+
+
+def choices(name: str, valid: Iterable[str]) -> str:
+    """Lists what there is, and what was perhaps meant by `name`."""
+    names = list(valid)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"choose from {', '.join(names)}{hint}"

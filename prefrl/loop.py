@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from prefrl.config import SessionSettings
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Teacher
@@ -22,7 +23,7 @@ from prefrl.records.metrics import JsonLinesSink, Metrics
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
 from prefrl.session.asker import Asker, asked_up_to
-from prefrl.session.pool import SessionSettings, StoreSource
+from prefrl.session.pool import StoreSource
 from prefrl.types import Agent, EpisodeReturns, RewardFunction, State
 
 __all__ = [

@@ -12,11 +12,12 @@ from stable_baselines3 import PPO
 
 from prefrl import PreferenceLoop, QueryConfig, RewardConfig
 from prefrl.agents import OnPolicyAgent
+from prefrl.config import SessionSettings, TeacherSettings
 from prefrl.envs import make_vec_env
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.feedback.teachers import SyntheticTeacher, TeacherSettings
-from prefrl.loop import Feedback, Records, SessionSettings, return_figures
+from prefrl.feedback.teachers import SyntheticTeacher
+from prefrl.loop import Feedback, Records, return_figures
 from prefrl.plan import Phase, plan_run
 from prefrl.queries import Uniform, make_strategy, standardised
 from prefrl.records.checkpoint import Checkpoints

@@ -1,19 +1,69 @@
 """Words of the command line become a command; what is wrong with them becomes one line."""
 
 import contextlib
+import dataclasses
 import io
 import re
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructTypeInfo,
+)
 
+from prefrl.config import TeacherConfig
+from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError, one_line
 
 _Command = TypeVar("_Command")
 
+_SPELLINGS: dict[Any, dict[str, Any]] = {
+    TeacherConfig: {"name": tyro.conf.arg(name="")},
+}
+"""How settings are typed that go by another name on the command line than in config.yaml."""
+
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _free_mapping(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[dict[str, Any]] | None:
+    """Types a mapping as YAML: '{n_epochs: 5}'."""
+    if info.type != dict[str, Any]:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{KEY: VALUE}",
+        instance_from_str=lambda words: mapping_from_text(words[0]),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [mapping_to_text(value)],
+    )
+
+
+@_REGISTRY.struct_rule
+def _spelled(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Gives some settings the names by which they are typed."""
+    if info.type not in _SPELLINGS:
+        return None
+    spellings = _SPELLINGS.pop(info.type)  # so that tyro's own rule is found below
+    try:
+        spec = ConstructorRegistry.get_struct_spec(info)
+    finally:
+        _SPELLINGS[info.type] = spellings
+    assert isinstance(spec, StructConstructorSpec)
+    fields = list(spec.fields)
+    for number, field in enumerate(fields):
+        if field.name in spellings:
+            spelled: Any = Annotated[field.type, spellings[field.name]]
+            fields[number] = dataclasses.replace(field, type=spelled)
+    return dataclasses.replace(spec, fields=tuple(fields))
+
 
 def parse(command: type[_Command], words: list[str], **options: Any) -> _Command:
-    """What tyro makes of the words.
+    """Makes a command of the words.
 
     Raises:
         ConfigError: one line in place of the box that tyro draws around what is wrong.
@@ -21,7 +71,7 @@ def parse(command: type[_Command], words: list[str], **options: Any) -> _Command
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            parsed: _Command = tyro.cli(command, args=words, **options)
+            parsed: _Command = tyro.cli(command, args=words, registry=_REGISTRY, **options)
             return parsed
     except SystemExit as end:
         if not end.code:  # It was asked for help.

@@ -1,25 +1,37 @@
-"""Every settings dataclass of a run, each said once; strict YAML in and out."""
+"""Every settings dataclass, each said once; strict YAML in and out.
 
-from prefrl.config.checking import checked
-from prefrl.config.queries import QueryConfig, ScheduleName
+Settings are checked when they are made; nothing here imports torch, NumPy or the command line.
+"""
+
+from typing import TYPE_CHECKING
+
+from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
+from prefrl.config.resolved import ResolvedRun
 from prefrl.config.reward import RECIPES, Recipe, RewardConfig
 from prefrl.config.reward_model import EnsembleConfig, RewardModelConfig
-from prefrl.config.run import AgentName, RunConfig
-from prefrl.config.teacher import TeacherConfig
+from prefrl.config.run import RunConfig
+from prefrl.config.teacher import TEACHER_PRESETS, TeacherConfig, TeacherSettings
 from prefrl.config.yaml_file import from_yaml, to_yaml
+from prefrl.moved import names_of
 
 __all__ = [
     "RECIPES",
-    "AgentName",
+    "TEACHER_PRESETS",
     "EnsembleConfig",
     "QueryConfig",
     "Recipe",
+    "ResolvedQueries",
+    "ResolvedRun",
     "RewardConfig",
     "RewardModelConfig",
     "RunConfig",
     "ScheduleName",
+    "SessionSettings",
     "TeacherConfig",
-    "checked",
+    "TeacherSettings",
     "from_yaml",
     "to_yaml",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

@@ -1,32 +1,65 @@
-"""Checks settings, and says in one line what is wrong with them and what is valid."""
+"""Settings that are checked when they are made: each error is one line that names the setting."""
 
 import dataclasses
 import difflib
+import functools
 import reprlib
-from collections.abc import Sequence
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+import pydantic.dataclasses
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from typing_extensions import dataclass_transform
 
-from prefrl.config.run import RunConfig
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, one_line
 
-_ADAPTER = TypeAdapter(RunConfig)
+_Settings = TypeVar("_Settings")
+_UNKNOWN = ("unexpected_keyword_argument", "invalid_key")
 
 
-def checked(config: RunConfig) -> RunConfig:
-    """The same settings, every type and range checked.
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def settings(
+    section: str = "", *, kw_only: bool = False
+) -> Callable[[type[_Settings]], type[_Settings]]:
+    """Makes a class a frozen dataclass whose types and ranges are checked at construction.
 
-    Raises:
-        ConfigError: one line naming each setting that is wrong and what it may be.
+    `dataclasses.replace` checks as well. An error is a ConfigError of one line, naming each setting
+    that is wrong or unknown, and what it may be.
+
+    Args:
+        section: stands before the settings' names in errors, as it does in a run's config.yaml.
+        kw_only: settings are given by name only.
     """
-    return validated(dataclasses.asdict(config), source="")
+
+    def decorate(cls: type[_Settings]) -> type[_Settings]:
+        checks = pydantic.dataclasses.dataclass(
+            frozen=True, kw_only=kw_only, config=ConfigDict(extra="forbid")
+        )
+        made: Any = checks(cls)
+        check: Callable[..., None] = made.__init__
+        names = [field.name for field in dataclasses.fields(made) if not field.kw_only]
+
+        @functools.wraps(check)
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            # By name, so that errors have one.
+            named = dict(zip(names, args, strict=False))
+            try:
+                check(self, *args[len(names) :], **named, **kwargs)
+            except ValidationError as error:
+                raise ConfigError(_line(error, made, section)) from None
+
+        made.__init__ = __init__
+        return cls
+
+    return decorate
 
 
-def validated(tree: Any, *, source: str) -> RunConfig:
+def validated(kind: type[_Settings], tree: Any, *, source: str) -> _Settings:
     """Makes settings from a tree of mappings.
 
     Args:
+        kind: a class of settings.
         tree: setting -> value, as it was read.
         source: stands before the error: the file it was read from.
 
@@ -34,33 +67,41 @@ def validated(tree: Any, *, source: str) -> RunConfig:
         ConfigError: one line naming each setting that is wrong and what it may be.
     """
     try:
-        return _ADAPTER.validate_python(tree)
+        return TypeAdapter(kind).validate_python(tree)
     except ValidationError as error:
-        problems: dict[str, str] = {}
-        for problem in error.errors():
-            # Of a setting that may be one thing or another, pydantic names each thing in square
-            # brackets behind it, with a message of its own.
-            names = [str(part) for part in problem["loc"] if "[" not in str(part)]
-            where = ".".join(names) or "the file"
-            if problem["type"] in ("unexpected_keyword_argument", "invalid_key"):
-                problems[where] = f"unknown setting {where!r}{_hint(problem['loc'])}"
-                continue
-            message = problem["msg"].removeprefix("Value error, ")
-            if where in problems:
-                problems[where] += f", or: {message}"
-            else:
-                problems[where] = f"{where} is {reprlib.repr(problem['input'])}: {message}"
-        # An array's form of itself has several lines; an error has one.
-        raise ConfigError(source + " ".join("; ".join(problems.values()).split())) from None
+        raise ConfigError(source + _line(error, kind)) from None
 
 
-def _hint(unknown: Sequence[int | str]) -> str:
-    """What an unknown setting may have been meant to be."""
-    settings: Any = RunConfig
+def _line(error: ValidationError, kind: Any, section: str = "") -> str:
+    """Says what is wrong with each setting."""
+    found: dict[str, str] = {}
+    for problem in error.errors():
+        # Of a setting that may be one thing or another, pydantic names each thing in square
+        # brackets behind it, with a message of its own.
+        path = [str(part) for part in problem["loc"] if "[" not in str(part)]
+        where = ".".join([section, *path] if section else path) or "the file"
+        if problem["type"] in _UNKNOWN:
+            found[where] = f"unknown setting {where!r}{_hint(kind, problem['loc'])}"
+        elif problem["type"] == "missing":
+            found[where] = f"{where} is not given; it has no default"
+        elif where in found:
+            found[where] += f", or: {_message(problem)}"
+        else:
+            found[where] = f"{where} is {reprlib.repr(problem['input'])}: {_message(problem)}"
+    # An array's form of itself has several lines; an error has one.
+    return one_line("; ".join(found.values()))
+
+
+def _message(problem: ErrorDetails) -> str:
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def _hint(kind: Any, unknown: Sequence[int | str]) -> str:
+    """Says what an unknown setting may have been meant to be."""
     for part in unknown[:-1]:
-        settings = get_type_hints(settings).get(str(part))
-    if not dataclasses.is_dataclass(settings):
+        kind = get_type_hints(kind).get(str(part))
+    if not dataclasses.is_dataclass(kind):
         return ""
-    names = [field.name for field in dataclasses.fields(settings)]
+    names: Iterable[str] = [field.name for field in dataclasses.fields(kind)]
     near = difflib.get_close_matches(str(unknown[-1]), names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(names)}"

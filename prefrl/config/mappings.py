@@ -3,28 +3,13 @@
 import reprlib
 from typing import Annotated, Any
 
-import tyro
-import yaml
 from pydantic import AfterValidator
-
-from prefrl.config.yaml_text import Loader
-
-
-def _mapping(
-    text: Annotated[str, tyro.conf.arg(name="", metavar="{KEY: VALUE}")],
-) -> dict[str, Any]:
-    """A mapping typed on the command line as YAML: '{n_epochs: 5}'."""
-    try:
-        tree = yaml.load(text, Loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError:
-        tree = None
-    if not isinstance(tree, dict):
-        raise ValueError(f"expected a mapping such as '{{n_epochs: 5}}', got {text!r}")
-    return tree
 
 
 def _plain(value: Any) -> Any:
-    """The same value in the types that YAML holds, so that a run's config.yaml says all of it."""
+    """Returns the value in the types that YAML holds, so that config.yaml says all of it."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        value = value.item()  # a NumPy scalar, without importing NumPy
     if value is None or isinstance(value, bool):
         return value
     for kind in (str, int, float):
@@ -40,8 +25,5 @@ def _plain(value: Any) -> Any:
     )
 
 
-Mapping = Annotated[
-    dict[str, Any],
-    AfterValidator(_plain),
-    tyro.conf.arg(constructor=_mapping),
-]
+Mapping = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""Copied when settings are made from it."""

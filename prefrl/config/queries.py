@@ -1,14 +1,17 @@
 """The settings of queries: when the teacher is asked, and about what."""
 
-import dataclasses
 from typing import Literal
 
-from prefrl.config.ranges import STRICT, PositiveFloat, PositiveInt, Probability, Share
+from prefrl.config.checking import settings
+from prefrl.config.ranges import PositiveFloat, PositiveInt, Probability, Share
 
 ScheduleName = Literal["constant", "decreasing", "increasing"]
 
+# All pairs of the pool are candidates, so its cost grows with the square of this.
+MAX_CANDIDATES = 1_000
 
-@dataclasses.dataclass(frozen=True)
+
+@settings("queries")
 class QueryConfig:
     """When and about what the teacher is asked.
 
@@ -21,12 +24,13 @@ class QueryConfig:
             the first to the last one: 1 spaces them evenly, more holds the early ones closer
             together, while the policy still changes fast.
         last_session_at: share of the run's steps after which nothing is asked any more.
-        candidate_factor: size of the candidate pool, in segments per query.
+        candidate_factor: size of the candidate pool, in segments per query, up to 1,000 in all.
         min_candidates: smallest candidate pool, in segments.
         spread_factor: so many times the pool is drawn, and the segments that lie farthest apart (by
-            their observations) are kept; 1 keeps a plain draw.
+            their observations) are kept; 1 keeps a plain draw. Most of a policy's time may pass in
+            few situations; a robot that has fallen lies there for the rest of its episode.
         newest_steps: candidates come from the newest episodes that together hold this many steps;
-            None lets the preset decide.
+            None lets the preset decide, and means all of them in a loop of one's own.
         validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
     """
 
@@ -41,4 +45,26 @@ class QueryConfig:
     newest_steps: PositiveInt | None = None
     validation_fraction: Share = 0.15
 
-    __pydantic_config__ = STRICT
+    def pool_size(self, num_queries: int) -> int:
+        """Returns how many segments to draw for a batch of queries; at least two a query."""
+        wanted = max(self.min_candidates, self.candidate_factor * num_queries)
+        return max(min(wanted, MAX_CANDIDATES), 2 * num_queries)
+
+
+@settings("queries", kw_only=True)
+class ResolvedQueries(QueryConfig):
+    """When and about what the teacher is asked, with nothing left to a preset."""
+
+    num_sessions: PositiveInt
+    newest_steps: PositiveInt
+
+
+@settings("queries", kw_only=True)
+class SessionSettings(QueryConfig):
+    """How a session asks, in a loop of one's own; its plan says when.
+
+    Args:
+        segment_length: T.
+    """
+
+    segment_length: PositiveInt

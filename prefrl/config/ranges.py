@@ -1,13 +1,14 @@
-"""The kinds of numbers that settings are, each with its range."""
+"""Defines the kinds of numbers that settings are, each with its range."""
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 
 def _not_a_truth_value(value: Any) -> Any:
-    # Python, and pydantic with it, would take a YAML "yes" for the number 1.
-    if isinstance(value, bool):
+    # Python, and pydantic with it, would take a YAML "yes" for the number 1; NumPy has a class of
+    # its own for them.
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         raise ValueError("Input should be a number")
     return value
 
@@ -23,6 +24,3 @@ NonNegativeFloat = Annotated[float, _NUMBER, Field(ge=0.0, allow_inf_nan=False)]
 # For these, inf is a setting like any other: it never errs, it never clips.
 NonNegativeOrInf = Annotated[float, _NUMBER, Field(ge=0.0)]
 PositiveOrInf = Annotated[float, _NUMBER, Field(gt=0.0)]
-
-# Unknown keys are refused by name, everywhere.
-STRICT = ConfigDict(extra="forbid")

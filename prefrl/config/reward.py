@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
+from prefrl.config.checking import settings
 from prefrl.config.ranges import (
     CountInt,
     NonNegativeFloat,
@@ -18,7 +19,7 @@ from prefrl.config.reward_model import BANK_SIZE, EnsembleConfig
 Recipe = Literal["plain", "robust"]
 
 
-@dataclasses.dataclass(frozen=True)
+@settings("reward_model")
 class RewardConfig(EnsembleConfig):
     """The reward model, as `EnsembleConfig` describes it, and how it is fitted.
 

@@ -1,10 +1,9 @@
 """The settings of a reward model: what it is made of, each with the default that is measured."""
 
-import dataclasses
 from typing import Literal
 
-from prefrl.config.fields import check_fields
-from prefrl.config.ranges import STRICT, CountInt, PositiveInt, Share
+from prefrl.config.checking import settings
+from prefrl.config.ranges import CountInt, PositiveInt, Share
 from prefrl.errors import ConfigError
 
 BankPolicy = Literal["fifo", "reservoir", "importance"]
@@ -13,7 +12,7 @@ BankPolicy = Literal["fifo", "reservoir", "importance"]
 BANK_SIZE = 2_048
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@settings("reward_model", kw_only=True)
 class EnsembleConfig:
     """The layers, the heads and the bank of a reward model.
 
@@ -46,10 +45,8 @@ class EnsembleConfig:
     bank_policy: BankPolicy = "reservoir"
     bank_neighbours: PositiveInt = 10
 
-    __pydantic_config__ = STRICT
 
-
-@dataclasses.dataclass(frozen=True)
+@settings()
 class RewardModelConfig(EnsembleConfig):
     """The shape of one reward model: an ensemble, and what is known of its inputs.
 
@@ -73,7 +70,6 @@ class RewardModelConfig(EnsembleConfig):
     env_id: str | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self)
         if self.observation_dim is not None and self.observation_dim > self.input_dim:
             raise ConfigError(
                 f"observation_dim is {self.observation_dim}; "

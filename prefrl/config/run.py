@@ -9,16 +9,15 @@ import hashlib
 import json
 from typing import Literal
 
+from prefrl.config.checking import settings
 from prefrl.config.mappings import Mapping
 from prefrl.config.queries import QueryConfig
-from prefrl.config.ranges import STRICT, CountInt, PositiveInt
+from prefrl.config.ranges import CountInt, PositiveInt
 from prefrl.config.reward import RewardConfig
 from prefrl.config.teacher import TeacherConfig
 
-AgentName = Literal["ppo", "sac"]
 
-
-@dataclasses.dataclass(frozen=True)
+@settings()
 class RunConfig:
     """One run of preference-based reinforcement learning.
 
@@ -68,7 +67,7 @@ class RunConfig:
     """
 
     env: str = "HalfCheetah-v4"
-    agent: AgentName | None = None
+    agent: str | None = None
     steps: PositiveInt | None = None
     budget: PositiveInt = 700
     segment_length: PositiveInt | None = None
@@ -94,9 +93,7 @@ class RunConfig:
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
 
-    __pydantic_config__ = STRICT
-
     def fingerprint(self) -> str:
-        """A short name for these settings; a checkpoint belongs to exactly one."""
+        """Returns a short name for these settings; a checkpoint belongs to exactly one."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

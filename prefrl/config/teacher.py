@@ -1,31 +1,77 @@
 """The settings of a simulated teacher."""
 
 import dataclasses
+import math
 from typing import Annotated
 
-import tyro
+from pydantic import AfterValidator
 
-from prefrl.config.ranges import STRICT, NonNegativeFloat, NonNegativeOrInf, Probability
+from prefrl.config.checking import settings
+from prefrl.config.ranges import NonNegativeFloat, NonNegativeOrInf, Probability
+from prefrl.errors import choices
+
+FAILINGS: dict[str, dict[str, float]] = {
+    "oracle": {},
+    "noisy": {"beta": 1.0},
+    "mistake": {"p_mistake": 0.1},
+    "skip": {"skip_fraction": 0.1},
+    "equal": {"equal_fraction": 0.1},
+    "myopic": {"gamma": 0.9},
+}
+"""B-Pref's six teachers with the values of its experiments: all else is as with the oracle."""
 
 
-@dataclasses.dataclass(frozen=True)
+def _known(name: str) -> str:
+    if name not in FAILINGS:
+        raise ValueError(choices(name, FAILINGS))
+    return name
+
+
+@settings("teacher")
 class TeacherConfig:
-    """Who answers, and how reliably.
+    """Who answers, and how reliably; what is None is decided by the preset of that name.
 
     Args:
         name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers).
-        beta: rationality per standard deviation of segment returns; inf never errs, 0 tosses coins.
-        gamma: myopia, the weight lost per step into the segment's past; 1 forgets nothing.
+        beta: rationality per standard deviation of segment returns: the odds of the better of two
+            segments grow e-fold per 1/beta of them; inf never errs, 0 tosses coins.
+        gamma: myopia: step t of T weighs gamma**(T - 1 - t); 1 forgets nothing.
         p_mistake: share of decisive answers that are flipped.
-        skip_fraction: how large the skip threshold is; 0 never skips.
-        equal_fraction: how large the tie threshold is; 0 ties only exact equals.
+        skip_fraction: skip threshold as a fraction of the mean absolute return; 0 never skips.
+        equal_fraction: tie threshold as a fraction of the mean absolute return; 0 leaves only the
+            exact ties of a teacher that never errs.
     """
 
-    name: Annotated[str, tyro.conf.arg(name="")] = "oracle"
+    name: Annotated[str, AfterValidator(_known)] = "oracle"
     beta: NonNegativeOrInf | None = None
     gamma: Probability | None = None
     p_mistake: Probability | None = None
     skip_fraction: NonNegativeFloat | None = None
     equal_fraction: NonNegativeFloat | None = None
 
-    __pydantic_config__ = STRICT
+    def decided(self) -> "TeacherSettings":
+        """Returns the settings with nothing left to the preset."""
+        own = {name: value for name, value in vars(self).items() if value is not None}
+        return dataclasses.replace(TEACHER_PRESETS[self.name], **own)
+
+
+@settings("teacher", kw_only=True)
+class TeacherSettings(TeacherConfig):
+    """A teacher's settings with nothing left to its preset; the defaults never err."""
+
+    beta: NonNegativeOrInf = math.inf
+    gamma: Probability = 1.0
+    p_mistake: Probability = 0.0
+    skip_fraction: NonNegativeFloat = 0.0
+    equal_fraction: NonNegativeFloat = 0.0
+
+    @property
+    def needs_scale(self) -> bool:
+        """Says whether answers depend on how large the returns of the pool are."""
+        return self.beta < math.inf or self.skip_fraction > 0 or self.equal_fraction > 0
+
+
+TEACHER_PRESETS: dict[str, TeacherSettings] = {
+    name: TeacherSettings(name=name, **failings) for name, failings in FAILINGS.items()
+}
+"""The settings of each teacher in `FAILINGS`, by name."""

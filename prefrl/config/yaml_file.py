@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,7 +13,7 @@ from prefrl.errors import ConfigError
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The settings as YAML, in the order they are declared; they are `checked` ones."""
+    """Returns the settings as YAML, in the order they are declared."""
     tree = dataclasses.asdict(config)
     # In ASCII: PyYAML breaks some of Unicode's line ends otherwise.
     return yaml.dump(tree, Dumper=Dumper, sort_keys=False)
@@ -34,4 +35,26 @@ def from_yaml(path: Path) -> RunConfig:
         raise ConfigError(
             f"{path} holds no settings; expected a mapping such as a run's config.yaml"
         )
-    return validated(tree, source=f"{path}: ")
+    return validated(RunConfig, tree, source=f"{path}: ")
+
+
+def mapping_from_text(text: str) -> dict[str, Any]:
+    """Reads a mapping that is typed as YAML: '{n_epochs: 5}'.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        tree = yaml.load(text, Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError:
+        tree = None
+    if not isinstance(tree, dict):
+        raise ValueError(f"expected a mapping such as '{{n_epochs: 5}}', got {text!r}")
+    return tree
+
+
+def mapping_to_text(mapping: dict[str, Any]) -> str:
+    """Returns what `mapping_from_text` reads, in one line."""
+    return yaml.dump(
+        mapping, Dumper=Dumper, sort_keys=False, default_flow_style=True, width=float("inf")
+    ).strip()

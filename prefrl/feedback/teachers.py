@@ -15,86 +15,22 @@ Source: Lee et al. 2021, "B-Pref: Benchmarking Preference-Based Reinforcement Le
 - Choice and mistake share one random draw per pair: the same distribution as B-Pref's two draws.
 """
 
-import difflib
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import ConfigError, DataError
+from prefrl.config import TeacherConfig, TeacherSettings
+from prefrl.errors import DataError
+from prefrl.moved import names_of
 from prefrl.segments import SegmentBatch
 
 Returns = NDArray[np.float64]
 
 # All pairs of this many segments are half a million: some 50 MB and a few hundredths of a second.
 _MAX_SEGMENTS_PAIRED = 1_000
-
-
-@dataclass(frozen=True)
-class TeacherSettings:
-    """How a simulated teacher fails; the defaults never do.
-
-    Args:
-        beta: rationality, 0 or more: the odds of the better of two segments grow e-fold per 1/beta
-            standard deviations of return. inf is perfectly rational, 0 tosses a coin.
-        gamma: myopia in [0, 1]: step t of T weighs gamma**(T - 1 - t); 1 forgets nothing.
-        p_mistake: share of decisive answers that are flipped, in [0, 1].
-        skip_fraction: skip threshold as a fraction of the mean absolute return; 0 never skips.
-        equal_fraction: tie threshold as a fraction of the mean absolute return; 0 leaves only the
-            exact ties of a perfectly rational teacher.
-
-    Raises:
-        ConfigError: a setting is not a number in its range.
-    """
-
-    beta: float = math.inf
-    gamma: float = 1.0
-    p_mistake: float = 0.0
-    skip_fraction: float = 0.0
-    equal_fraction: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, expected, highest in (
-            ("beta", "0 or more (inf is perfectly rational)", math.inf),
-            ("gamma", "0 to 1", 1.0),
-            ("p_mistake", "0 to 1", 1.0),
-            ("skip_fraction", "0 or more, and finite", np.finfo(np.float64).max),
-            ("equal_fraction", "0 or more, and finite", np.finfo(np.float64).max),
-        ):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0.0 <= value <= highest):
-                raise ConfigError(f"{name} is {value!r}; expected a number, {expected}")
-
-    @property
-    def needs_scale(self) -> bool:
-        """Whether answers depend on how large the returns of the pool are."""
-        return self.beta < math.inf or self.skip_fraction > 0 or self.equal_fraction > 0
-
-
-TEACHER_PRESETS: dict[str, TeacherSettings] = {
-    "oracle": TeacherSettings(),
-    "noisy": TeacherSettings(beta=1.0),
-    "mistake": TeacherSettings(p_mistake=0.1),
-    "skip": TeacherSettings(skip_fraction=0.1),
-    "equal": TeacherSettings(equal_fraction=0.1),
-    "myopic": TeacherSettings(gamma=0.9),
-}
-"""B-Pref's six teachers with the values of its experiments, by name."""
-
-
-def preset(name: str) -> TeacherSettings:
-    """One of B-Pref's teachers; `dataclasses.replace` changes a setting of it.
-
-    Raises:
-        ConfigError: there is no such teacher; the message lists those there are.
-    """
-    if name not in TEACHER_PRESETS:
-        nearest = difflib.get_close_matches(name, TEACHER_PRESETS, n=1)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
-        valid = ", ".join(TEACHER_PRESETS)
-        raise ConfigError(f"teacher is {name!r}; expected one of {valid}{hint}")
-    return TEACHER_PRESETS[name]
 
 
 @dataclass(frozen=True)
@@ -257,11 +193,11 @@ class SyntheticTeacher:
     needs no state of it: the loop shows the pool before every session.
 
     Args:
-        settings: how it fails.
+        settings: how it fails; what is None is decided by the preset of its name.
     """
 
-    def __init__(self, settings: TeacherSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: TeacherConfig) -> None:
+        self.settings = settings.decided()
         self._scale: ReturnScale | None = None
 
     def observe(self, pool: SegmentBatch) -> dict[str, float]:
@@ -340,3 +276,7 @@ class SyntheticTeacher:
         answers[odds.is_tie] = 0.5
         answers[odds.is_skipped] = np.nan
         return answers
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

@@ -1,6 +1,5 @@
 """Query strategies by name: an acquisition with a selector, or one of your own."""
 
-import difflib
 import importlib
 import sys
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, unknown
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, sides_drawn
 from prefrl.queries.predictor import Pairs, Predictor, QueryStrategy
@@ -51,9 +50,9 @@ def make_strategy(name: str) -> QueryStrategy:
         raise ConfigError(f"strategy {name!r}: {first!r} is a whole one and takes no selector")
     head, tail = _parts(name)
     if head not in ACQUISITIONS:
-        raise ConfigError(_unknown("strategy", head, strategy_names()))
+        raise ConfigError(unknown("strategy", head, strategy_names()))
     if tail not in SELECTORS:
-        raise ConfigError(_unknown("selector", tail, sorted(SELECTORS)))
+        raise ConfigError(unknown("selector", tail, sorted(SELECTORS)))
     if (head, tail) == ("uniform", GREEDY):
         return Uniform()
     return Combined(ACQUISITIONS[head], SELECTORS[tail])
@@ -77,12 +76,6 @@ def _parts(name: str) -> tuple[str, str]:
     head, plus, tail = ALIASES.get(name, name).partition("+")
     head = head if head in ACQUISITIONS else ALIASES.get(head, head)
     return head, tail if plus else GREEDY
-
-
-def _unknown(what: str, name: str, valid: list[str]) -> str:
-    near = difflib.get_close_matches(name, valid, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"unknown {what} {name!r}; choose from {', '.join(valid)}{hint}"
 
 
 def _imported(path: str) -> QueryStrategy:

@@ -17,7 +17,7 @@ import torch
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import Callbacks, RunCallbacks
 from prefrl.agents.factory import MakeModel, make_agent, make_model, tensorboard_logger
-from prefrl.config import RunConfig, from_yaml, to_yaml
+from prefrl.config import ResolvedRun, RunConfig, SessionSettings, from_yaml, to_yaml
 from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.envs.registry import prepared
@@ -48,7 +48,7 @@ from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidates import Candidates, best_so_far
 from prefrl.runs.evaluation import evaluation_of
-from prefrl.runs.resolve import MakeEnv, make_configured_env, plan, resolve, teacher_settings
+from prefrl.runs.resolve import MakeEnv, make_configured_env, plan, resolve
 from prefrl.runs.summary import summarise
 from prefrl.runs.watch import Watch, WatchSettings
 from prefrl.seeding import (
@@ -60,7 +60,6 @@ from prefrl.seeding import (
     seed_global_generators,
 )
 from prefrl.segments import EpisodeStore
-from prefrl.session.pool import SessionSettings
 from prefrl.types import State
 
 
@@ -184,9 +183,11 @@ def resume(
         config = from_yaml(folder / run_folder.CONFIG)
         found = _checkpoints(folder, config).latest()
         if found is None:  # It was killed before its first step.
-            config = resolve(config, own_env=parts.make_env)
-            write_text_atomically(folder / run_folder.CONFIG, to_yaml(config))
-        session = _Run(config, folder, parts)
+            resolved = resolve(config, own_env=parts.make_env)
+            write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
+        else:
+            resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
+        session = _Run(resolved, folder, parts)
         return session.finish(
             found,
             show_progress=show_progress,
@@ -213,29 +214,27 @@ def _resumable(folder: Path) -> Iterator[None]:
         raise KeyboardInterrupt(f"stopped; {hint}") from None
 
 
-def _new_folder(config: RunConfig) -> Path:
+def _new_folder(config: ResolvedRun) -> Path:
     name = f"{config.env.replace('/', '_').replace(':', '_')}-{config.agent}-{config.reward}"
     return Path("runs") / f"{name}-seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _env_maker(config: RunConfig, own: MakeEnv | None) -> MakeEnv:
+def _env_maker(config: ResolvedRun, own: MakeEnv | None) -> MakeEnv:
     if own is None:
         return lambda: make_configured_env(config)
     limit = config.max_episode_steps
-    assert limit is not None
     return lambda: prepared(own(), env_id=config.env, max_episode_steps=limit)
 
 
 class _Run:
     """One run's parts, built from its settings; nothing is written before `finish`."""
 
-    def __init__(self, config: RunConfig, folder: Path, parts: Parts) -> None:
+    def __init__(self, config: ResolvedRun, folder: Path, parts: Parts) -> None:
         self.config = config
         self.folder = folder
         self.parts = parts
         callbacks = RunCallbacks(parts.callbacks)
         self.streams = Streams(config.seed)
-        assert config.agent and config.num_envs
         torch.set_num_threads(config.threads)
         self.make_env = _env_maker(config, parts.make_env)
         self.store = EpisodeStore(config.store_transitions)
@@ -246,7 +245,7 @@ class _Run:
         self.watch: Watch | None = None
         make = parts.make_model or (
             lambda venv: make_model(
-                config.agent or "ppo",
+                config.agent,
                 venv,
                 config.agent_settings,
                 seed=self.streams.integer(POLICY_WEIGHTS),
@@ -276,12 +275,10 @@ class _Run:
         first, whole = self.config.train_episode_steps, self.config.max_episode_steps
         if first is None:
             return None
-        assert whole and self.config.steps
         return partial(growing_episode, first=first, whole=whole, total_steps=self.config.steps)
 
     def _make_feedback(self, parts: Parts) -> Feedback:
         config, settings = self.config, self.config.reward_model
-        assert config.segment_length
         observations = observation_dim(self.venv.observation_space)
         model = build_model(
             observations + action_dim(self.venv.action_space),
@@ -292,18 +289,12 @@ class _Run:
             env_id=self.venv.env_id,
         )
         return Feedback(
-            teacher=parts.teacher or SyntheticTeacher(teacher_settings(config.teacher)),
+            teacher=parts.teacher or SyntheticTeacher(config.teacher),
             strategy=parts.strategy or make_strategy(config.strategy),
             learner=RewardTrainer(
                 model.to(self.agent.model.device), settings, streams=self.streams
             ),
-            settings=SessionSettings(
-                segment_length=config.segment_length,
-                candidate_factor=config.queries.candidate_factor,
-                min_candidates=config.queries.min_candidates,
-                spread_factor=config.queries.spread_factor,
-                newest_steps=config.queries.newest_steps,
-            ),
+            settings=SessionSettings(segment_length=config.segment_length, **vars(config.queries)),
             dataset=PreferenceDataset(config.queries.validation_fraction),
             path=self.folder / run_folder.COMPARISONS,
         )
@@ -409,7 +400,6 @@ class _Run:
         return sinks
 
     def _open_progress(self, first_step: int) -> ProgressBar:
-        assert self.config.steps
         print(f"run folder: {self.folder}", file=sys.stderr)
         budget = self.config.budget if self.feedback else None
         self.progress = ProgressBar(self.config.steps, budget=budget, first_step=first_step)

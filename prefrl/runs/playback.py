@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prefrl.agents.factory import load_policy
+from prefrl.agents.table import DEFAULT_AGENT
 from prefrl.config import RunConfig, from_yaml
 from prefrl.envs.cameras import render_settings
 from prefrl.errors import StorageError
@@ -89,7 +90,7 @@ def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[An
     try:
         agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]
     except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
-        agent = config.agent or "ppo"
+        agent = config.agent or DEFAULT_AGENT
     path = folder / (run_folder.POLICY if policy == "final" else run_folder.BEST_POLICY)
     if policy == "best" and not path.exists():
         raise StorageError(

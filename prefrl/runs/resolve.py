@@ -1,20 +1,19 @@
 """Decides what a run's settings left to the presets, and whether all of it fits together."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import torch
 from gymnasium.wrappers import TimeLimit
 
-from prefrl.agents.presets import preset_for
-from prefrl.config import RunConfig, TeacherConfig, checked
+from prefrl.agents.presets import Preset
+from prefrl.agents.table import DEFAULT_AGENT, preset_for
+from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making
 from prefrl.errors import ConfigError
-from prefrl.feedback.teachers import TeacherSettings
-from prefrl.feedback.teachers import preset as teacher_preset
+from prefrl.moved import names_of
 from prefrl.plan import Phase, plan_run
 from prefrl.queries import make_strategy
 
@@ -30,8 +29,8 @@ _NOT_FOR_GYMNASIUM = {
 }
 
 
-def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
-    """The settings with everything decided that was left to the presets.
+def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> ResolvedRun:
+    """Decides everything that settings left to the presets.
 
     Args:
         config: the settings.
@@ -39,18 +38,15 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
             its name.
 
     Raises:
-        ConfigError: a setting is out of range, unknown, or does not fit the others.
+        ConfigError: the agent or the strategy is unknown, or settings do not fit each other.
     """
-    config = checked(config)
     for name, instead in _NOT_FOR_GYMNASIUM.items():
         if name in config.env_kwargs:
             raise ConfigError(f"env_kwargs has {name}, but {instead}")
-    limit = _time_limit(config, own_env)
-    agent = config.agent or "ppo"
-    preset = preset_for(config.env, agent)
-    queries = config.queries
-    teacher = teacher_settings(config.teacher)
     make_strategy(config.strategy)
+    agent = config.agent or DEFAULT_AGENT
+    preset = preset_for(config.env, agent)
+    limit = _time_limit(config, own_env)
     steps = config.steps or preset.steps
     num_envs = config.num_envs or preset.num_envs
     segment_length = config.segment_length or preset.segment_length
@@ -58,49 +54,73 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> RunConfig:
         raise ConfigError(
             f"segment_length is {segment_length}, but an episode of {config.env} has {limit} steps"
         )
-    # Where a robot that falls lies there for the rest of its episode, it should not lie long.
-    explore_episode, train_episode = config.explore_episode_steps, config.train_episode_steps
-    if preset.starts_short or _never_ends_early(config, own_env):
-        explore_episode = explore_episode or min(2 * segment_length, limit)
-        train_episode = train_episode or min(4 * segment_length, limit)
     # A short run must not spend itself on exploring, but every environment needs a segment.
     explore = max(min(preset.explore_steps, steps // 10), num_envs * segment_length)
-    resolved = dataclasses.replace(
-        config,
-        agent=agent,
-        steps=steps,
-        segment_length=segment_length,
-        num_envs=num_envs,
-        explore_steps=explore if config.explore_steps is None else config.explore_steps,
-        checkpoint_every=config.checkpoint_every or preset.checkpoint_every,
-        max_episode_steps=limit,
-        explore_episode_steps=_checked_episode(
-            "explore_episode_steps", explore_episode, segment_length
-        ),
-        train_episode_steps=_checked_episode("train_episode_steps", train_episode, segment_length),
-        device=usable_device(config.device),
-        agent_settings=_merged(preset.agent_settings, config.agent_settings),
-        teacher=TeacherConfig(name=config.teacher.name, **dataclasses.asdict(teacher)),
-        reward_model=config.reward_model.decided(),
-        queries=dataclasses.replace(
-            queries,
-            num_sessions=queries.num_sessions or preset.num_sessions,
-            newest_steps=queries.newest_steps or preset.newest_steps,
-        ),
-    )
-    if config.reward == "learned" and not resolved.explore_steps:
-        raise ConfigError("explore_steps is 0; the first queries need steps to ask about")
-    phases = plan(resolved)
-    longest = (
-        max((phase.num_steps for phase in phases if phase.is_exploration), default=0) // num_envs
-    )
-    if config.reward == "learned" and longest < segment_length:
-        raise ConfigError(
-            f"segment_length is {segment_length}, but before the first queries no environment "
-            f"takes more than {longest} steps in a row (explore_steps {resolved.explore_steps}, "
-            f"checkpoint_every {resolved.checkpoint_every}, num_envs {num_envs})"
-        )
+    decided = {
+        **vars(config),
+        **_episode_lengths(config, preset, segment_length, limit, own_env),
+        "agent": agent,
+        "steps": steps,
+        "segment_length": segment_length,
+        "num_envs": num_envs,
+        "explore_steps": explore if config.explore_steps is None else config.explore_steps,
+        "checkpoint_every": config.checkpoint_every or preset.checkpoint_every,
+        "max_episode_steps": limit,
+        "device": usable_device(config.device),
+        "agent_settings": _merged(preset.agent_settings, config.agent_settings),
+        "teacher": config.teacher.decided(),
+        "reward_model": config.reward_model.decided(),
+        "queries": _decided_queries(config.queries, preset),
+    }
+    resolved = ResolvedRun(**decided)
+    _check_exploration(resolved)
     return resolved
+
+
+def _episode_lengths(
+    config: RunConfig, preset: Preset, segment_length: int, limit: int, own_env: MakeEnv | None
+) -> dict[str, int | None]:
+    """Decides how long episodes are while exploring and at first; None leaves them whole."""
+    lengths = {
+        "explore_episode_steps": config.explore_episode_steps,
+        "train_episode_steps": config.train_episode_steps,
+    }
+    # Where a robot that falls lies there for the rest of its episode, it should not lie long.
+    if preset.starts_short or _never_ends_early(config, own_env):
+        for name, num_segments in (("explore_episode_steps", 2), ("train_episode_steps", 4)):
+            lengths[name] = lengths[name] or min(num_segments * segment_length, limit)
+    for name, steps in lengths.items():
+        if steps is not None and steps < segment_length:
+            raise ConfigError(
+                f"{name} is {steps}; queries need segments of {segment_length} steps, within an "
+                "episode"
+            )
+    return lengths
+
+
+def _decided_queries(queries: QueryConfig, preset: Preset) -> ResolvedQueries:
+    decided = {
+        "num_sessions": queries.num_sessions or preset.num_sessions,
+        "newest_steps": queries.newest_steps or preset.newest_steps,
+    }
+    return ResolvedQueries(**{**vars(queries), **decided})
+
+
+def _check_exploration(config: ResolvedRun) -> None:
+    """Refuses a run whose first queries would find no segment to ask about."""
+    if config.reward != "learned":
+        return
+    if not config.explore_steps:
+        raise ConfigError("explore_steps is 0; the first queries need steps to ask about")
+    exploring = [phase.num_steps for phase in plan(config) if phase.is_exploration]
+    longest = max(exploring, default=0) // config.num_envs
+    if longest < config.segment_length:
+        raise ConfigError(
+            f"segment_length is {config.segment_length}, but before the first queries no "
+            f"environment takes more than {longest} steps in a row (explore_steps "
+            f"{config.explore_steps}, checkpoint_every {config.checkpoint_every}, num_envs "
+            f"{config.num_envs})"
+        )
 
 
 def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
@@ -119,17 +139,8 @@ def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
     return limit
 
 
-def _checked_episode(name: str, steps: int | None, segment_length: int) -> int | None:
-    """A setting that cuts episodes short; None leaves them whole."""
-    if steps is not None and steps < segment_length:
-        raise ConfigError(
-            f"{name} is {steps}; queries need segments of {segment_length} steps, within an episode"
-        )
-    return steps
-
-
 def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
-    """Whether the environment would end early by itself, and was told not to."""
+    """Says whether the environment would end early by itself, and was told not to."""
     if own_env is not None or not config.fixed_horizon:
         return False
     spec, asked = find_spec(config.env), config.env_kwargs
@@ -141,7 +152,7 @@ def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
 
 
 def usable_device(name: str) -> str:
-    """A device that torch can work on here; `auto` is a GPU where there is one, else the CPU.
+    """Returns a device that torch can work on here; `auto` is a GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: torch knows no such device, or this machine has none.
@@ -163,38 +174,29 @@ def _merged(preset: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {**preset, **own, "policy_kwargs": {**preset.get("policy_kwargs", {}), **policy}}
 
 
-def teacher_settings(config: TeacherConfig) -> TeacherSettings:
-    """The named teacher with what was overridden."""
-    own = {k: v for k, v in dataclasses.asdict(config).items() if k != "name" and v is not None}
-    return dataclasses.replace(teacher_preset(config.name), **own)
-
-
-def plan(config: RunConfig, *, stride: int | None = None) -> tuple[Phase, ...]:
-    """The phases of a run whose settings are resolved.
+def plan(config: ResolvedRun, *, stride: int | None = None) -> tuple[Phase, ...]:
+    """Lays out the phases of a run.
 
     Args:
         config: the settings.
         stride: steps the agent takes at once; None reads it from the settings.
     """
-    queries = config.queries
-    assert config.steps and config.num_envs and config.checkpoint_every and queries.num_sessions
-    assert config.explore_steps is not None
     if stride is None:
         # An off-policy model takes its steps in strides; phases must not cut them.
-        train_freq = config.agent_settings.get("train_freq", 1) if config.agent == "sac" else 1
+        train_freq = config.agent_settings.get("train_freq", 1)
         stride = config.num_envs * (train_freq if isinstance(train_freq, int) else 1)
     return plan_run(
         steps=config.steps,
         explore_steps=config.explore_steps if config.reward == "learned" else 0,
         budget=config.budget,
-        queries=queries,
+        queries=config.queries,
         checkpoint_every=config.checkpoint_every,
         multiple=stride,
     )
 
 
 def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:
-    """One environment as the settings describe it."""
+    """Makes one environment as the settings describe it."""
     return make_env(
         config.env,
         fixed_horizon=config.fixed_horizon,
@@ -202,3 +204,7 @@ def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gy
         render_mode=render_mode,
         **config.env_kwargs,
     )
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

@@ -4,7 +4,7 @@ import math
 import platform
 from typing import Any
 
-from prefrl.config import RunConfig
+from prefrl.config import ResolvedRun
 from prefrl.loop import PreferenceLoop
 from prefrl.records.versions import version_of
 from prefrl.runs.candidates import Best
@@ -14,7 +14,7 @@ PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "nump
 
 
 def summarise(
-    config: RunConfig, loop: PreferenceLoop, result: Evaluation, best: Best | None
+    config: ResolvedRun, loop: PreferenceLoop, result: Evaluation, best: Best | None
 ) -> dict[str, Any]:
     """Returns the content of summary.json; what does not apply is null.
 

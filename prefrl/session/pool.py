@@ -8,37 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from prefrl.config import SessionSettings
 from prefrl.queries.coverage import farthest_points, standardised
 from prefrl.segments import EpisodeStore, SegmentBatch, observation_embeddings
-
-# All pairs of the pool are candidates, so its cost grows with the square of this.
-MAX_CANDIDATES = 1_000
-
-
-@dataclass(frozen=True)
-class SessionSettings:
-    """How candidates are drawn in a session.
-
-    Args:
-        segment_length: T.
-        candidate_factor: segments in the pool per query, up to 1,000 in all.
-        min_candidates: smallest pool.
-        spread_factor: so many times the pool is drawn, and those are kept that lie farthest apart.
-            Most of a policy's time may pass in few situations; a robot that has fallen lies there
-            for the rest of its episode.
-        newest_steps: candidates come from the newest episodes holding this many steps; None: all.
-    """
-
-    segment_length: int
-    candidate_factor: int = 10
-    min_candidates: int = 200
-    spread_factor: int = 3
-    newest_steps: int | None = None
-
-    def pool_size(self, num_queries: int) -> int:
-        """Returns how many segments are drawn for a batch of queries; at least two a query."""
-        wanted = max(self.min_candidates, self.candidate_factor * num_queries)
-        return max(min(wanted, MAX_CANDIDATES), 2 * num_queries)
 
 
 class Source(Protocol):

@@ -2,7 +2,8 @@ import pytest
 from gymnasium.envs.registration import registry
 
 from prefrl.agents import make_agent, make_model
-from prefrl.agents.presets import preset_for
+from prefrl.agents.table import AGENTS, preset_for
+from prefrl.errors import ConfigError
 from tests.agents.stacks import stack
 
 TASKS = [
@@ -19,7 +20,7 @@ TASKS = [
 ]
 
 
-@pytest.mark.parametrize("agent", ["ppo", "sac"])
+@pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_preset_fits_its_task(task, agent):
     limit = registry[f"{task}-v4"].max_episode_steps
@@ -32,7 +33,7 @@ def test_a_preset_fits_its_task(task, agent):
     assert preset == preset_for(f"{task}-v5", agent)
 
 
-@pytest.mark.parametrize("agent", ["ppo", "sac"])
+@pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("task", ["HalfCheetah", "Reacher", "Swimmer"])
 def test_sb3_takes_the_settings_of_a_preset(task, agent):
     preset = preset_for(f"{task}-v4", agent)
@@ -52,3 +53,9 @@ def test_a_preset_can_be_changed_without_changing_the_next():
     preset_for("Ant-v4", "ppo").agent_settings["gamma"] = 0.0
     assert preset_for("Ant-v4", "sac").agent_settings["gamma"] == 0.99
     assert preset_for("Ant-v4", "ppo").agent_settings["gamma"] == 0.98
+
+
+def test_an_unknown_agent_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError) as refused:
+        preset_for("Ant-v4", "td3")
+    assert str(refused.value) == "unknown agent 'td3'; choose from ppo, sac"

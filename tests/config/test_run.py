@@ -1,20 +1,25 @@
+import contextlib
 import dataclasses
+import pickle
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
-import tyro
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.config import (
+    TEACHER_PRESETS,
     QueryConfig,
     RewardConfig,
     RunConfig,
+    SessionSettings,
     TeacherConfig,
-    checked,
     from_yaml,
     to_yaml,
 )
@@ -81,7 +86,7 @@ CONFIGS = fields_of(
     explore_steps=COUNT | st.none(),
     env_kwargs=MAPPINGS,
     agent_settings=MAPPINGS,
-    teacher=fields_of(TeacherConfig),
+    teacher=fields_of(TeacherConfig, name=st.sampled_from(sorted(TEACHER_PRESETS))),
     queries=fields_of(
         QueryConfig, schedule=st.sampled_from(["constant", "decreasing", "increasing"])
     ),
@@ -108,13 +113,12 @@ def refusal(tmp_path: Path, text: str) -> str:
 class TestYaml:
     @given(config=CONFIGS)
     def test_settings_come_back_as_they_were_written(self, tmp_path_factory, config):
-        assert checked(config) == config
         again = read(tmp_path_factory.mktemp("config"), to_yaml(config))
         assert again == config
         assert again.fingerprint() == config.fingerprint()
 
     def test_every_default_is_valid_and_comes_back(self, tmp_path):
-        assert read(tmp_path, to_yaml(RunConfig())) == checked(RunConfig()) == RunConfig()
+        assert read(tmp_path, to_yaml(RunConfig())) == RunConfig()
 
     def test_what_a_file_leaves_out_keeps_its_default(self, tmp_path):
         config = read(tmp_path, "env: Hopper-v4\nqueries: {schedule: constant}\n")
@@ -181,7 +185,7 @@ class TestRefusals:
             ("budget: .inf", "budget is inf: Input should be a finite number"),
             ("budget:", "budget is None: Input should be a valid integer"),
             ("seed: -1", "seed is -1: Input should be greater than or equal to 0"),
-            ("agent: dqn", "agent is 'dqn': Input should be 'ppo' or 'sac'"),
+            ("teacher: {name: orakle}", "teacher.name is 'orakle': choose from oracle, noisy"),
             ("reward: none", "reward is 'none': Input should be 'learned' or 'true'"),
             ("fixed_horizon: maybe", "fixed_horizon is 'maybe': Input should be a valid boolean"),
             ("env: 5", "env is 5: Input should be a valid string"),
@@ -234,32 +238,85 @@ class TestRefusals:
             from_yaml(tmp_path)
 
     @pytest.mark.parametrize(
-        "value", [print, object(), np.float32(1), np.zeros((3, 3)), {1: 2}, {"a": [{2}]}, b"a"]
+        "value",
+        [print, object(), np.datetime64("2026"), np.zeros((3, 3)), {1: 2}, {"a": [{2}]}, b"a"],
     )
     def test_settings_that_no_file_can_hold_are_refused_in_one_line(self, value):
         with pytest.raises(ConfigError, match=r"agent_settings is .* cannot be written") as refused:
-            checked(RunConfig(agent_settings={"policy_kwargs": {"x": value}}))
+            RunConfig(agent_settings={"policy_kwargs": {"x": value}})
         assert "\n" not in str(refused.value)
 
-    def test_settings_made_in_python_are_checked_as_those_of_a_file(self):
+
+class TestPython:
+    def test_settings_are_checked_when_they_are_made(self):
         with pytest.raises(ConfigError, match=r"^budget is 0: Input should be greater than 0$"):
-            checked(RunConfig(budget=0))
+            RunConfig(budget=0)
+        with pytest.raises(ConfigError, match=r"^steps is 0: Input should be greater than 0$"):
+            dataclasses.replace(RunConfig(), steps=0)
+
+    def test_a_section_goes_by_its_name(self):
+        with pytest.raises(ConfigError, match=r"^queries\.spread_factor is 0: "):
+            QueryConfig(spread_factor=0)
         with pytest.raises(ConfigError, match=r"^teacher\.gamma is 3: "):
-            checked(RunConfig(teacher=TeacherConfig(gamma=3)))
+            RunConfig(teacher={"gamma": 3})  # type: ignore[arg-type]
 
+    def test_an_unknown_setting_is_refused_with_what_may_have_been_meant(self):
+        with pytest.raises(ConfigError, match=r"^unknown setting 'bugdet'; did you mean budget\?$"):
+            RunConfig(bugdet=3)  # type: ignore[call-arg]
 
-class TestChecked:
+    def test_a_setting_given_by_its_place_is_named_too(self):
+        with pytest.raises(ConfigError, match=r"^agent is 3: Input should be a valid string$"):
+            RunConfig("Hopper-v4", 3)  # type: ignore[arg-type]
+
+    def test_a_setting_without_a_default_that_is_left_out_is_named(self):
+        with pytest.raises(ConfigError, match=r"^queries\.segment_length is not given; it has no"):
+            SessionSettings()  # type: ignore[call-arg]
+
+    def test_scalars_of_numpy_are_taken_for_pythons(self, tmp_path):
+        config = RunConfig(
+            steps=np.int64(8),  # type: ignore[arg-type]
+            fixed_horizon=np.bool_(False),  # type: ignore[arg-type]
+            queries=QueryConfig(initial_fraction=np.float32(0.5)),  # type: ignore[arg-type]
+            agent_settings={"gamma": np.float64(0.5), "n_epochs": np.int32(3)},
+        )
+        numbers = (config.steps, config.queries.initial_fraction, *config.agent_settings.values())
+        assert numbers == (8, 0.5, 0.5, 3)
+        assert [type(number) for number in numbers] == [int, float, float, int]
+        assert config.fixed_horizon is False
+        assert read(tmp_path, to_yaml(config)) == config
+
+    def test_a_truth_value_of_numpy_is_no_number(self):
+        with pytest.raises(ConfigError, match=r"^budget is .*True.*: Input should be a number$"):
+            RunConfig(budget=np.bool_(True))  # type: ignore[arg-type]
+
     def test_what_python_offers_beyond_yaml_takes_yamls_form(self, tmp_path):
-        config = checked(RunConfig(env_kwargs={"a": (1, np.float64(2.5), "x")}, steps=np.int64(8)))  # type: ignore[arg-type]
+        config = RunConfig(env_kwargs={"a": (1, np.float64(2.5), "x")})
         assert config.env_kwargs == {"a": [1, 2.5, "x"]}
-        assert type(config.steps) is int
         assert read(tmp_path, to_yaml(config)) == config
 
     def test_the_given_settings_are_not_changed(self):
         nested = {"net_arch": (64, 64)}
-        config = RunConfig(agent_settings={"policy_kwargs": nested})
-        checked(config).agent_settings["policy_kwargs"]["net_arch"].append(1)
+        RunConfig(agent_settings={"policy_kwargs": nested}).agent_settings["policy_kwargs"][
+            "net_arch"
+        ].append(1)
         assert nested == {"net_arch": (64, 64)}
+
+    def test_settings_cannot_be_changed(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            RunConfig().budget = 3  # type: ignore[misc]
+
+    @given(config=CONFIGS)
+    def test_settings_can_be_pickled(self, config):
+        assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+
+
+def test_neither_numpy_nor_torch_nor_the_command_line_is_imported_for_settings():
+    code = "import prefrl.config, sys; print({'numpy', 'torch', 'tyro'} & {*sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+OTHER_VALUES = (True, False, 1, 2, 0.5, {"x": 1}, "x", "noisy")
 
 
 class TestFingerprint:
@@ -278,57 +335,22 @@ class TestFingerprint:
     def test_every_setting_changes_it(self, section, name):
         start = RunConfig()
         holder = getattr(start, section) if section else start
-        old = getattr(holder, name)
-        new: Any = {
-            bool: lambda: not old,
-            str: lambda: old + "x",
-            dict: lambda: {**old, "x": 1},
-            type(None): lambda: 1,
-        }.get(type(old), lambda: old + 1)()
-        changed: Any = dataclasses.replace(holder, **{name: new})
+        changed: Any = holder
+        words = re.findall(r"'(\w+)'", str(get_type_hints(type(holder))[name]))
+        for value in (*OTHER_VALUES, *words):
+            with contextlib.suppress(ConfigError):
+                changed = dataclasses.replace(holder, **{name: value})
+            if changed != holder:
+                break
         if section:
             changed = RunConfig(**{section: changed})
         assert changed.fingerprint() != start.fingerprint()
 
 
-class TestCommandLine:
-    @pytest.mark.parametrize(
-        ("words", "expected"),
-        [
-            ("--seed 0", RunConfig(seed=0)),
-            ("--teacher noisy", RunConfig(teacher=TeacherConfig(name="noisy"))),
-            ("--teacher.beta inf", RunConfig(teacher=TeacherConfig(beta=float("inf")))),
-            ("--queries.schedule constant", RunConfig(queries=QueryConfig(schedule="constant"))),
-        ],
-    )
-    def test_settings_can_be_typed(self, words, expected):
-        assert tyro.cli(RunConfig, args=words.split()) == expected
-
-    def test_mappings_are_typed_as_yaml(self):
-        words = ["--agent-settings", "{learning_rate: 3e-4, policy_kwargs: {net_arch: [8]}}"]
-        assert tyro.cli(RunConfig, args=words).agent_settings == {
-            "learning_rate": 3e-4,
-            "policy_kwargs": {"net_arch": [8]},
-        }
-
-    def test_what_is_not_typed_comes_from_the_given_settings(self):
-        given = RunConfig(env_kwargs={"a": 1}, teacher=TeacherConfig(beta=2.0), seed=7)
-        assert tyro.cli(RunConfig, args=[], default=given) == given
-        typed = tyro.cli(RunConfig, args=["--teacher.gamma", "0.5"], default=given)
-        assert typed == dataclasses.replace(given, teacher=TeacherConfig(beta=2.0, gamma=0.5))
-
-    @pytest.mark.parametrize("text", ["5", "{a: ", "- 1"])
-    def test_what_is_no_mapping_ends_the_program_with_a_word(self, text, capsys):
-        with pytest.raises(SystemExit) as left:
-            tyro.cli(RunConfig, args=["--env-kwargs", text])
-        assert left.value.code == 2
-        assert "env-kwargs" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(("name", "value"), [("error_rate", 2.0), ("bank_alpha", "much")])
 def test_a_number_or_a_word_that_is_neither_is_named_once(name, value):
     with pytest.raises(ConfigError) as caught:
-        checked(RunConfig(reward_model=RewardConfig(**{name: value})))
+        RewardConfig(**{name: value})
     text = str(caught.value)
     assert text.startswith(f"reward_model.{name} is {value!r}: Input should be")
     assert text.count(name) == 1

@@ -2,14 +2,15 @@
 
 import pytest
 
-from prefrl.feedback.teachers import TEACHER_PRESETS, SyntheticTeacher, TeacherSettings, preset
+from prefrl.config import TEACHER_PRESETS, TeacherConfig, TeacherSettings
+from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.testing import check_teacher
 
 
 @pytest.mark.parametrize("name", sorted(TEACHER_PRESETS))
 def test_a_preset_keeps_to_the_contract(name: str) -> None:
     check_teacher(
-        lambda: SyntheticTeacher(preset(name)),
+        lambda: SyntheticTeacher(TeacherConfig(name)),
         is_mirrored=name in ("oracle", "skip", "equal", "myopic"),
     )
 

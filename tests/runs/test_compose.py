@@ -14,7 +14,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prefrl import EnhancedRewardModel, Parts, QueryConfig, RewardWrapper, RunConfig, resume, run
-from prefrl.config import from_yaml
+from prefrl.config import ResolvedRun, from_yaml
 from prefrl.errors import ConfigError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import Uniform
@@ -196,7 +196,7 @@ def test_two_checkpoints_are_kept(finished):
 
 def test_its_config_file_reruns_it_exactly(finished, tmp_path):
     config = from_yaml(finished.folder / "config.yaml")
-    assert resolve(config) == config, "nothing is left to be decided"
+    assert resolve(config) == ResolvedRun.of(config), "nothing is left to be decided"
     assert_same_run(run(config, out=tmp_path / "again", show_progress=False), finished)
 
 

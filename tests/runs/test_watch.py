@@ -232,10 +232,10 @@ def test_callbacks_of_ones_own_are_called_on_training_steps(make, tmp_path):
 
 
 def plan_of(result):
-    from prefrl.config import from_yaml
+    from prefrl.config import ResolvedRun, from_yaml
     from prefrl.runs.resolve import plan
 
-    return plan(from_yaml(result.folder / "config.yaml"))
+    return plan(ResolvedRun.of(from_yaml(result.folder / "config.yaml")))
 
 
 def test_what_is_no_callback_is_refused_before_anything_is_written(tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from prefrl.config import SessionSettings
 from prefrl.queries import standardised
 from prefrl.segments import Episode, EpisodeStore, SegmentBatch, observation_embeddings
-from prefrl.session.pool import FixedSource, SessionSettings, StoreSource, spread_out
+from prefrl.session.pool import FixedSource, StoreSource, spread_out
 
 
 def made_up(num_segments, *, seed=0):

@@ -18,8 +18,7 @@ from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.queries import make_strategy
 from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration.probabilities import report
-from prefrl.runs.resolve import teacher_settings
-from prefrl.seeding import Streams
+from prefrl.seeding import REWARD_WEIGHTS, Streams
 from prefrl.segments import SegmentBatch
 from prefrl.session.asker import Asker
 from prefrl.session.pool import FixedSource
@@ -118,13 +117,13 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         sum(dims),
         reward_config,
         segment_length=pool.candidates.segment_length,
-        generator=streams.torch_generator("reward-weights"),
+        generator=streams.torch_generator(REWARD_WEIGHTS),
         observation_dim=dims[0],
     )
     learner = RewardTrainer(model, reward_config, streams=streams)
     asker = Asker(
         source=FixedSource(pool.candidates, size=schedule.num_candidates),
-        teacher=SyntheticTeacher(teacher_settings(teacher_config(cell.teacher))),
+        teacher=SyntheticTeacher(teacher_config(cell.teacher)),
         strategy=make_strategy(cell.strategy),
         predictor=learner,
         streams=streams,
@@ -163,7 +162,7 @@ def canonical_teacher(name: str) -> str:
     """
     preset, colon, _ = name.partition(":")
     config = teacher_config(name)
-    if not colon or teacher_settings(config) == teacher_settings(TeacherConfig(name=preset)):
+    if not colon or config.decided() == TeacherConfig(preset).decided():
         return preset
     return f"{preset}:{getattr(config, _FAILINGS[preset])!r}".removesuffix(".0")
 
@@ -184,6 +183,4 @@ def teacher_config(name: str) -> TeacherConfig:
             own = {failing: float(number)}
         except ValueError:
             raise ConfigError(f"teacher {name!r}: {number!r} is no number") from None
-    config = TeacherConfig(name=preset, **own)
-    teacher_settings(config)
-    return config
+    return TeacherConfig(preset, **own)

@@ -488,7 +488,7 @@ def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeyp
     [
         (("--env", "Nothing-v4"), "unknown environment 'Nothing-v4'"),
         (("--strategy", "uniform", "uncertainty"), "unknown strategy 'uncertainty'"),
-        (("--teacher", "mistaken"), "teacher is 'mistaken'; expected one of"),
+        (("--teacher", "mistaken"), "teacher.name is 'mistaken': choose from oracle"),
         (("--budget", "300", "100"), r"budgets are \[300, 100\]; expected them ascending"),
         (
             ("--mode", "rl", "--budget", "9", "--threads", "2"),

@@ -1,0 +1,49 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+
+from prefrl.cli.parsing import parse
+from prefrl.config import QueryConfig, RunConfig, TeacherConfig
+from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
+from prefrl.errors import ConfigError
+from tests.config.test_run import MAPPINGS
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            ("--seed 0", RunConfig(seed=0)),
+            ("--teacher noisy", RunConfig(teacher=TeacherConfig(name="noisy"))),
+            ("--teacher.beta inf", RunConfig(teacher=TeacherConfig(beta=float("inf")))),
+            ("--queries.schedule constant", RunConfig(queries=QueryConfig(schedule="constant"))),
+        ],
+    )
+    def test_settings_can_be_typed(self, words, expected):
+        assert parse(RunConfig, words.split(), prog="prefrl run") == expected
+
+    def test_mappings_are_typed_as_yaml(self):
+        words = ["--agent-settings", "{learning_rate: 3e-4, policy_kwargs: {net_arch: [8]}}"]
+        assert parse(RunConfig, words, prog="prefrl run").agent_settings == {
+            "learning_rate": 3e-4,
+            "policy_kwargs": {"net_arch": [8]},
+        }
+
+    def test_what_is_not_typed_comes_from_the_given_settings(self):
+        given = RunConfig(env_kwargs={"a": 1}, teacher=TeacherConfig(beta=2.0), seed=7)
+        assert parse(RunConfig, [], prog="prefrl run", default=given) == given
+        typed = parse(RunConfig, ["--teacher.gamma", "0.5"], prog="prefrl run", default=given)
+        assert typed == dataclasses.replace(given, teacher=TeacherConfig(beta=2.0, gamma=0.5))
+
+    @pytest.mark.parametrize("text", ["5", "{a: ", "- 1"])
+    def test_what_is_no_mapping_is_refused_in_a_line(self, text):
+        with pytest.raises(
+            ConfigError, match=r"^.*--env-kwargs.*expected a mapping such as"
+        ) as left:
+            parse(RunConfig, ["--env-kwargs", text], prog="prefrl run")
+        assert "\n" not in str(left.value)
+
+    @given(mapping=MAPPINGS)
+    def test_a_mapping_is_typed_as_it_is_shown(self, mapping):
+        assert mapping_from_text(mapping_to_text(mapping)) == mapping
