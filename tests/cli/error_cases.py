@@ -4,6 +4,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tests import tiny_runs
 
@@ -68,6 +71,54 @@ def config(text: str) -> Case:
 def bench(*words: str) -> Case:
     """`prefrl bench` with further words."""
     return Case(("bench", "--out", "bench", *words))
+
+
+def answers(*names: str) -> Callable[[Path], None]:
+    """A folder with files of answers."""
+
+    def prepare(folder: Path) -> None:
+        for name in names:
+            shutil.copy(GOLDEN_RUN / "comparisons.npz", folder / f"{name}.npz")
+
+    return prepare
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    """A folder with half a file of answers."""
+
+    def prepare(folder: Path) -> None:
+        whole = (GOLDEN_RUN / "comparisons.npz").read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+
+    return prepare
+
+
+def arrays(name: str, **content: Any) -> Callable[[Path], None]:
+    """A folder with an archive of arrays."""
+    return lambda folder: np.savez(folder / name, **content)
+
+
+def changed(name: str, **content: Any) -> Callable[[Path], None]:
+    """A folder with a file of answers, some of whose arrays say another thing everywhere."""
+
+    def prepare(folder: Path) -> None:
+        with np.load(GOLDEN_RUN / "comparisons.npz") as whole:
+            given = dict(whole)
+        for array, value in content.items():
+            given[array] = np.full(np.shape(given.get(array, 0)), value)
+        np.savez(folder / name, **given)
+
+    return prepare
+
+
+def merged(*prepare: Callable[[Path], None]) -> Case:
+    """`prefrl answers merge` of two files."""
+
+    def all_of(folder: Path) -> None:
+        for one in prepare:
+            one(folder)
+
+    return Case(("answers", "merge", "a.npz", "b.npz", "--out", "c.npz"), all_of)
 
 
 CASES: dict[str, Case] = {
@@ -178,5 +229,30 @@ CASES: dict[str, Case] = {
     "report: damaged results": Case(("report", "bench"), file("bench/results.parquet", "PAR1")),
     "report: cells without their benchmark": Case(
         ("report", "bench"), file("bench/cells/one/result.json", "{}")
+    ),
+    # answers.
+    "answers: nothing": Case(("answers",)),
+    "answers: an unknown command": Case(("answers", "marge")),
+    "answers: one file to merge": Case(
+        ("answers", "merge", "a.npz", "--out", "b.npz"), answers("a")
+    ),
+    "answers: no file to merge into": Case(
+        ("answers", "merge", "a.npz", "b.npz"), answers("a", "b")
+    ),
+    "answers: a file that is not there": merged(answers("a")),
+    "answers: an empty file": merged(answers("a"), file("b.npz", "")),
+    "answers: a file that is none of answers": merged(answers("a"), file("b.npz", "left")),
+    "answers: a file that was cut": merged(answers("a"), cut("b.npz")),
+    "answers: a file of other arrays": merged(answers("a"), arrays("b.npz", left=np.zeros(3))),
+    "answers: a file that lacks arrays": merged(
+        answers("a"), arrays("b.npz", left_start=np.zeros(3), p_left=np.zeros(3))
+    ),
+    "answers: a file of a newer format": merged(answers("a"), changed("b.npz", format_version=99)),
+    "answers: answers out of range": merged(answers("a"), changed("b.npz", p_left=2.0)),
+    "answers: files of different environments": merged(
+        changed("a.npz", env_id="Hopper-v4"), changed("b.npz", env_id="Ant-v4")
+    ),
+    "answers: merging into a file that is there": Case(
+        ("answers", "merge", "a.npz", "b.npz", "--out", "b.npz"), answers("a", "b")
     ),
 }
