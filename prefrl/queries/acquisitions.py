@@ -20,12 +20,12 @@ NEWEST_EPISODES = 10
 
 @acquisition("uniform")
 def uniform(candidates: Candidates) -> Values:
-    """All pairs are worth the same, so that chance decides; the predictor is not asked."""
+    """Gives all pairs the same value, so that chance decides; the predictor is not asked."""
     return np.zeros((len(candidates), len(candidates)), dtype=np.float32)
 
 
 def preference_disagreement(scores: FloatArray) -> FloatArray:
-    """How much heads differ in the probability they give to "left", for all pairs.
+    """Returns the variance over heads of the probability of "left", for all pairs.
 
     Christiano et al. 2017, section 2.2.4: the variance over the ensemble of the predicted
     preference.
@@ -48,14 +48,14 @@ def preference_disagreement(scores: FloatArray) -> FloatArray:
 
 
 def _signed_preferences(scores: FloatArray) -> Iterator[FloatArray]:
-    """K times (S, S): 2 p_k - 1, from -1 for "right" to 1 for "left"."""
+    """Yields K times (S, S): 2 p_k - 1, from -1 for "right" to 1 for "left"."""
     for head in scores.T:  # K is a handful; an (S, S, K) array would not fit in cache
         yield np.tanh((head[:, None] - head[None, :]) * np.float32(0.5))
 
 
 @acquisition("disagreement")
 def disagreement(candidates: Candidates) -> Values:
-    """The variance over heads of p_k (Christiano et al. 2017; B-Pref, by the standard deviation).
+    """Returns the variance over heads of p_k (Christiano et al. 2017; B-Pref takes its root).
 
     APReL's `disagreement` (Katz et al. 2019) is another thing: how far apart two samples of a
     linear reward's weights are.
@@ -64,7 +64,7 @@ def disagreement(candidates: Candidates) -> Values:
 
 
 def _binary_entropy(signed: FloatArray) -> FloatArray:
-    """Of a coin, in nats, from 2 p - 1."""
+    """Returns a coin's entropy, in nats, from 2 p - 1."""
     p = np.float32(0.5) + np.float32(0.5) * np.abs(signed)
     q = np.float32(1.0) - p
     tiny = np.float32(np.finfo(np.float32).tiny)
@@ -73,7 +73,7 @@ def _binary_entropy(signed: FloatArray) -> FloatArray:
 
 
 def _mean_preference(scores: FloatArray) -> FloatArray:
-    """(S, S) 2 p - 1 of the mean over heads."""
+    """Returns (S, S) 2 p - 1 of the mean over heads."""
     total = np.zeros((len(scores), len(scores)), dtype=np.float32)
     for signed in _signed_preferences(scores):
         total += signed
@@ -82,7 +82,7 @@ def _mean_preference(scores: FloatArray) -> FloatArray:
 
 @acquisition("entropy")
 def entropy(candidates: Candidates) -> Values:
-    """How open the answer is: the entropy of the mean prediction, in nats.
+    """Returns the entropy of the mean prediction, in nats.
 
     B-Pref's `entropy` is `mean_entropy`.
     """
@@ -91,7 +91,7 @@ def entropy(candidates: Candidates) -> Values:
 
 @acquisition("mean_entropy")
 def mean_entropy(candidates: Candidates) -> Values:
-    """How open the answer is to each head: the mean of their entropies, in nats (B-Pref).
+    """Returns the mean over heads of their predictions' entropies, in nats (B-Pref).
 
     Heads that are sure and contradict each other count for little, unlike with `entropy`.
     """
@@ -104,7 +104,7 @@ def mean_entropy(candidates: Candidates) -> Values:
 
 @acquisition("information_gain")
 def information_gain(candidates: Candidates) -> Values:
-    """What the answer tells of which head is right: their mutual information, in nats.
+    """Returns the mutual information of the answer and the head that is right, in nats.
 
     H(mean p) - mean H(p) (BALD, Houlsby et al. 2011; for preferences Biyik et al. 2019): high where
     each head is sure and they contradict each other, 0 where all of them toss a coin.
@@ -122,11 +122,11 @@ def information_gain(candidates: Candidates) -> Values:
 
 @acquisition("logit_variance")
 def logit_variance(candidates: Candidates) -> Values:
-    """The population variance over heads of s_k(i) - s_k(j), as imitation's default."""
+    """Returns the population variance over heads of s_k(i) - s_k(j), as imitation's default."""
     scores = candidates.scores.astype(np.float64)
-    spread = scores - scores.mean(1, keepdims=True)
+    centred = scores - scores.mean(1, keepdims=True)
     # The variance of a difference is the sum of variances less twice the covariance.
-    covariance = spread @ spread.T / scores.shape[1]
+    covariance = centred @ centred.T / scores.shape[1]
     variance = np.diag(covariance)
     values: Values = np.maximum(variance[:, None] + variance[None, :] - 2 * covariance, 0.0)
     return values
@@ -134,7 +134,7 @@ def logit_variance(candidates: Candidates) -> Values:
 
 @acquisition("volume_removal")
 def volume_removal(candidates: Candidates) -> Values:
-    """How much of the belief over heads the answer removes at least (Sadigh et al. 2017, eq. 9).
+    """Returns the least share of belief that an answer removes (Sadigh et al. 2017, eq. 9).
 
     min(1 - mean p, mean p), at most 1/2: as heads weigh equally, pairs rank as by `entropy`.
     """
@@ -143,7 +143,7 @@ def volume_removal(candidates: Candidates) -> Values:
 
 @acquisition("regret")
 def regret(candidates: Candidates) -> Values:
-    """What would be lost, in nats, by following one head where another is right.
+    """Returns the loss, in nats, of following one head where another is right.
 
     After Wilde et al. 2020, eq. 7: the best segment of one head and that of another are worth
     asking about for what each loses by the other's choice. Carried over to any pair: the most that
@@ -162,16 +162,17 @@ def regret(candidates: Candidates) -> Values:
 
 @acquisition("thompson")
 def thompson(candidates: Candidates) -> Values:
-    """Two heads, drawn for the batch, each nominate: i is worth one's score, j the other's.
+    """Lets two heads, drawn for the batch, nominate: i is worth one's score, j the other's.
 
     The best pair is the favourite of one against that of the other (Thompson sampling, as in
-    Tucker et al. 2020 and APReL). A head's scores count in its own spread.
+    Tucker et al. 2020 and APReL). A head's scores are divided by their standard
+    deviation.
     """
     scores = candidates.scores.astype(np.float64)
     num_heads = scores.shape[1]
     one, other = candidates.rng.choice(num_heads, size=2, replace=num_heads < 2)
-    spread = scores.std(0)
-    scaled = (scores - scores.mean(0)) / np.where(spread > 0, spread, 1.0)
+    std = scores.std(0)
+    scaled = (scores - scores.mean(0)) / np.where(std > 0, std, 1.0)
     one_way = scaled[:, one][:, None] + scaled[:, other][None, :]
     values: Values = np.maximum(one_way, one_way.T)
     return values
@@ -179,14 +180,14 @@ def thompson(candidates: Candidates) -> Values:
 
 @acquisition("on_policy")
 def on_policy(candidates: Candidates) -> Values:
-    """Pairs of the newest ten episodes, all alike; then older ones (QPA, Hu et al. 2024)."""
+    """Prefers the newest ten episodes, all alike; then older ones (QPA, Hu et al. 2024)."""
     too_old = np.maximum(candidates.age - (NEWEST_EPISODES - 1), 0).astype(np.float32)
     return -np.maximum(too_old[:, None], too_old[None, :])
 
 
 @acquisition("duo")
 def duo(candidates: Candidates) -> Values:
-    """Uncertain and on-policy: information gain, of the newest ten episodes before all others.
+    """Returns the information gain, of the newest ten episodes before all others (DUO).
 
     With the selector `medoids`, its default, diverse as well: DUO (Feng et al. 2025), which keeps
     the most uncertain of the newest pairs and takes one from each of as many clusters as are asked

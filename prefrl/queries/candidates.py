@@ -38,19 +38,19 @@ class Candidates:
 
     @cached_property
     def embeddings(self) -> FloatArray:
-        """(S, F) where segments lie in the reward model's feature space."""
+        """(S, F) segments as points of the reward model's feature space."""
         return self.predictor.embed_segments(self.segments)
 
     @cached_property
     def asked(self) -> FloatArray:
-        """(M, F) where segments lie that were asked about before."""
+        """(M, F) the same of those that were asked about before."""
         return self.predictor.asked_embeddings()
 
     @cached_property
-    def places(self) -> tuple[FloatArray, FloatArray]:
-        """(S, 2 O) and (M, 2 O) where segments, and those asked about before, lie by observation.
+    def observation_points(self) -> tuple[FloatArray, FloatArray]:
+        """(S, 2 O) and (M, 2 O) mean and last observation of segments, and of those asked about.
 
-        In one unit, each dim's spread over both together.
+        Each dim is divided by its standard deviation over both together.
         """
         pool, asked = (
             observation_embeddings(self.segments.observations, self.segments.length),
@@ -61,6 +61,6 @@ class Candidates:
 
     @cached_property
     def age(self) -> NDArray[np.int64]:
-        """(S,) how many episodes of the pool are newer than a segment's; 0 for the newest."""
+        """(S,) the number of episodes in the pool that are newer than a segment's."""
         _, rank = np.unique(-self.segments.episode, return_inverse=True)
         return rank.reshape(-1).astype(np.int64)

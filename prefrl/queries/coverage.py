@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 from prefrl.segments import FloatArray
 
 
-def standardised(places: FloatArray) -> FloatArray:
-    """Places to measure distances between.
+def standardised(embeddings: FloatArray) -> FloatArray:
+    """Returns points in one unit, to measure distances between.
 
     Args:
-        places: (S, D) of all segments whose distances are to be compared.
+        embeddings: (S, D) all segments whose distances are to be compared.
 
     Returns:
-        (S, D) each dim in its own spread over the segments; one that stands still is 0.
+        (S, D) each dim divided by its standard deviation over the segments; a constant one is 0.
     """
-    spread = places.std(0)
-    is_moving = spread > 1e-6
-    points: FloatArray = (places - places.mean(0)) / np.where(is_moving, spread, np.inf)
+    std = embeddings.std(0)
+    centred = embeddings - embeddings.mean(0)
+    points: FloatArray = centred / np.where(std > 1e-6, std, np.inf)
     return points
 
 
 def farthest_points(
     points: FloatArray, num_chosen: int, *, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Greedy k-center: each next point is the one farthest from all chosen before it.
+    """Chooses by greedy k-center: each next point is the one farthest from all chosen before it.
 
     Gonzalez 1985; for choosing what to label, Sener and Savarese 2018, algorithm 1. No point then
     lies farther from a chosen one than twice what the best choice would allow.
@@ -44,8 +44,8 @@ def farthest_points(
     chosen = np.empty(num_chosen, dtype=np.int64)
     nearest = np.full(len(points), np.inf, dtype=points.dtype)
     row = int(rng.integers(len(points)))
-    for place in range(num_chosen):
-        chosen[place] = row
+    for rank in range(num_chosen):
+        chosen[rank] = row
         distances = squares + squares[row] - 2 * points @ points[row]
         np.minimum(nearest, distances, out=nearest)
         nearest[row] = -np.inf  # Its distance to itself is 0 but for rounding.

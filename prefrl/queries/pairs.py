@@ -8,7 +8,7 @@ from prefrl.segments import SegmentBatch
 
 
 def num_pairs(num_segments: int) -> int:
-    """How many different pairs a pool of segments offers."""
+    """Counts the different pairs that a pool of segments offers."""
     return num_segments * (num_segments - 1) // 2
 
 
@@ -26,7 +26,7 @@ def check_pool(pool: SegmentBatch, num_queries: int) -> None:
 
 
 def checked_pairs(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
-    """What a strategy chose, which may be a user's own.
+    """Returns what a strategy chose, which may be a user's own, once it has been checked.
 
     Raises:
         DataError: it is not as many distinct pairs of different segments as were asked for.
@@ -50,7 +50,7 @@ def checked_pairs(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
 
 
 def sides_drawn(pairs: Pairs, *, rng: np.random.Generator) -> Pairs:
-    """The pairs, each turned round half of the time.
+    """Returns the pairs, each turned round half of the time.
 
     Which side a segment stands on must carry no information.
     """

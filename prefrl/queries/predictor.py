@@ -1,4 +1,4 @@
-"""What a query strategy sees, and what it gives back.
+"""The protocols of a query strategy and of what it sees of a reward model.
 
 Axes: S segments, K heads, D features, O observation dims, M segments asked about.
 """
@@ -15,22 +15,22 @@ Pairs = NDArray[np.int64]
 
 
 class Predictor(Protocol):
-    """What a query strategy may ask of a reward model."""
+    """The reward model, as far as a query strategy may know it."""
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, K) each head's reward summed over each segment, in nats."""
+        """Returns (S, K) each head's reward summed over each segment, in nats."""
         ...
 
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, D) where segments lie in its feature space, at unit length."""
+        """Returns (S, D) segments as points of its feature space, at unit length."""
         ...
 
     def asked_embeddings(self) -> FloatArray:
-        """(M, D) where those lie that it remembers having been asked about; M may be 0."""
+        """Returns (M, D) the same of those it remembers having been asked about; M may be 0."""
         ...
 
     def asked_observation_embeddings(self) -> FloatArray:
-        """(M, 2 O) mean and last observation, raw, of all segments asked about.
+        """Returns (M, 2 O) mean and last observation, raw, of all segments asked about.
 
         M may be 0, or more than those above.
         """
@@ -48,5 +48,5 @@ class QueryStrategy(Protocol):
         *,
         rng: np.random.Generator,
     ) -> Pairs:
-        """(num_queries, 2) distinct pairs, none of a segment with itself."""
+        """Returns (num_queries, 2) distinct pairs, none of a segment with itself."""
         ...

@@ -15,6 +15,7 @@ from prefrl.queries.candidates import Candidates
 from prefrl.queries.predictor import Pairs
 from prefrl.queries.registry import Values, selector
 from prefrl.segments import FloatArray
+from prefrl.types import Float64Array
 
 # Diversity is sought among so many times the pairs asked for, those of highest value. B-Pref and
 # DUO draw ten times as many, too.
@@ -24,11 +25,9 @@ TOURNAMENT_SIZE = 10
 # The hull is sought in so many principal directions: its vertices multiply with each of them.
 HULL_DIMS = 4
 
-_Array = NDArray[np.float64]
-
 
 def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Generator) -> Pairs:
-    """The pairs of highest value, each segment used as rarely as possible.
+    """Chooses the pairs of highest value, each segment used as rarely as possible.
 
     A segment returns only once no pair of unused segments is left.
 
@@ -51,11 +50,11 @@ def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Gene
             # Most pairs of a block touch a used segment: they are dropped in one sweep.
             block = np.arange(start, min(start + 4096, len(ranked)))
             i, j = left[ranked[block]], right[ranked[block]]
-            for place in block[~(is_taken[block] | is_used[i] | is_used[j])].tolist():
-                pair = ranked[place]
+            for index in block[~(is_taken[block] | is_used[i] | is_used[j])].tolist():
+                pair = ranked[index]
                 if is_used[left[pair]] or is_used[right[pair]]:
                     continue
-                is_taken[place] = is_used[left[pair]] = is_used[right[pair]] = True
+                is_taken[index] = is_used[left[pair]] = is_used[right[pair]] = True
                 chosen.append(int(pair))
                 if len(chosen) == num_queries:
                     break
@@ -66,13 +65,13 @@ def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Gene
 
 @selector("greedy")
 def greedy(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """The pairs of highest value, each segment used as rarely as possible."""
+    """Chooses the pairs of highest value, each segment used as rarely as possible."""
     return best_distinct_pairs(values, num_queries, rng=candidates.rng)
 
 
 @selector("tournament")
 def tournament(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """For each query ten pairs are drawn at random, and the best of them is asked about.
+    """Draws ten pairs at random for each query, and chooses the best of them.
 
     After Christiano et al. 2017, section 2.2.4, who draw ten times the pairs and keep the best
     tenth: softer than `greedy`, which asks about the extremes of all pairs.
@@ -87,7 +86,7 @@ def tournament(values: Values, candidates: Candidates, num_queries: int) -> Pair
 
 
 def shortlist(values: Values, num_pairs: int, *, rng: np.random.Generator) -> Pairs:
-    """The pairs of highest value, whatever their segments; equal ones are taken at random.
+    """Returns the pairs of highest value, whatever their segments; equal ones in random order.
 
     Args:
         values: (S, S) symmetric.
@@ -101,8 +100,8 @@ def shortlist(values: Values, num_pairs: int, *, rng: np.random.Generator) -> Pa
     shuffled = rng.permutation(len(left))
     worth = -values[left[shuffled], right[shuffled]]
     if num_pairs < len(shuffled):
-        kept = np.argpartition(worth, num_pairs - 1)[:num_pairs]
-        shuffled, worth = shuffled[kept], worth[kept]
+        best = np.argpartition(worth, num_pairs - 1)[:num_pairs]
+        shuffled, worth = shuffled[best], worth[best]
     ranked = shuffled[np.argsort(worth, kind="stable")]
     return np.stack([left[ranked], right[ranked]], axis=1).astype(np.int64)
 
@@ -111,10 +110,11 @@ def _shortlisted(values: Values, candidates: Candidates, num_queries: int) -> Pa
     return shortlist(values, SHORTLIST_FACTOR * num_queries, rng=candidates.rng)
 
 
-def pair_points(candidates: Candidates, pairs: Pairs) -> _Array:
-    """Where pairs lie: the better segment's embedding minus the other's, by the mean of heads.
+def pair_points(candidates: Candidates, pairs: Pairs) -> Float64Array:
+    """Returns each pair as a point: the embedding of its better segment minus that of the other.
 
-    The feature difference is all that a linear reward is told by an answer (Biyik and Sadigh 2018).
+    Better by the mean of heads. The difference is all that an answer tells a linear reward (Biyik
+    and Sadigh 2018).
 
     Returns:
         (C, F).
@@ -122,20 +122,20 @@ def pair_points(candidates: Candidates, pairs: Pairs) -> _Array:
     scores, points = candidates.scores.astype(np.float64).mean(1), candidates.embeddings
     i, j = pairs.T
     sign = np.where(scores[i] >= scores[j], 1.0, -1.0)
-    gaps: _Array = sign[:, None] * (points[i].astype(np.float64) - points[j])
+    gaps: Float64Array = sign[:, None] * (points[i].astype(np.float64) - points[j])
     return gaps
 
 
-def squared_distances(points: _Array, others: _Array) -> _Array:
-    """(C, F), (M, F) -> (C, M)."""
+def squared_distances(points: Float64Array, others: Float64Array) -> Float64Array:
+    """Returns (C, M) squared distances of (C, F) points to (M, F) others."""
     squares = np.square(points).sum(1)[:, None] + np.square(others).sum(1)[None, :]
-    distances: _Array = np.maximum(squares - 2 * points @ others.T, 0.0)
+    distances: Float64Array = np.maximum(squares - 2 * points @ others.T, 0.0)
     return distances
 
 
 @selector("kcenter")
 def kcenter(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """Of the best pairs, each next one whose segments lie farthest from all asked about before.
+    """Chooses of the best pairs each next one whose segments lie farthest from all asked about.
 
     By the reward model's segment embeddings; what was asked about is what its bank remembers:
     the answers fitted to, without those held out or skipped, which `kcenter_observations` counts.
@@ -146,51 +146,51 @@ def kcenter(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
 
 @selector("kcenter_observations")
 def kcenter_observations(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """As `kcenter`, by raw observations instead of what the reward model makes of them.
+    """Chooses as `kcenter`, by raw observations instead of the reward model's embeddings.
 
     As B-Pref's k-center samplers (Lee et al. 2021), from which we depart: there a pair is one
     point, all observations of both segments in a row, in their own units. Here each segment is one,
     at its mean and its last observation, so that being a moment later in the same gait counts less,
-    and each dim counts in its own spread.
+    and each dim is divided by its standard deviation.
     """
     pairs = _shortlisted(values, candidates, num_queries)
-    points, asked = candidates.places
+    points, asked = candidates.observation_points
     return farthest_pairs(pairs, num_queries, points=points, asked=asked)
 
 
 def farthest_pairs(
     pairs: Pairs, num_chosen: int, *, points: FloatArray, asked: FloatArray
 ) -> Pairs:
-    """Greedy k-center on pairs (Gonzalez 1985), counted from what was asked about before.
+    """Chooses pairs by greedy k-center (Gonzalez 1985), counted from what was asked about before.
 
     A pair lies as far as the nearer of its two segments.
 
     Args:
         pairs: (C, 2) rows of `points`, the best first.
         num_chosen: at most C.
-        points: (S, F) where segments lie.
-        asked: (M, F) where those lie that were asked about; M may be 0.
+        points: (S, F) of the segments.
+        asked: (M, F) of those that were asked about; M may be 0.
 
     Returns:
         (num_chosen, 2) of the pairs, in the order chosen; of those equally far the best is first.
     """
-    places, taken = points.astype(np.float64), asked.astype(np.float64)
-    near = squared_distances(places, taken).min(1) if len(taken) else np.full(len(places), np.inf)
+    exact, taken = points.astype(np.float64), asked.astype(np.float64)
+    near = squared_distances(exact, taken).min(1) if len(taken) else np.full(len(exact), np.inf)
     left, right = pairs.T
     is_free = np.ones(len(pairs), dtype=bool)
     chosen = np.empty(num_chosen, dtype=np.int64)
-    for place in range(num_chosen):
+    for rank in range(num_chosen):
         distance = np.where(is_free, np.minimum(near[left], near[right]), -1.0)
         best = int(distance.argmax())
-        chosen[place], is_free[best] = best, False
-        both = squared_distances(places, places[pairs[best]])
+        chosen[rank], is_free[best] = best, False
+        both = squared_distances(exact, exact[pairs[best]])
         near = np.minimum(near, both.min(1))
         near[pairs[best]] = 0.0  # but for rounding
     return pairs[chosen]
 
 
-def _medoids(points: _Array, num: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of `num` points that are the centres of as many clusters (FasterPAM)."""
+def _medoids(points: Float64Array, num: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Returns the rows of `num` points that are the centres of as many clusters (FasterPAM)."""
     if num >= len(points):
         return np.arange(len(points))
     distances = np.sqrt(squared_distances(points, points))
@@ -200,14 +200,14 @@ def _medoids(points: _Array, num: int, *, rng: np.random.Generator) -> NDArray[n
 
 @selector("medoids")
 def medoids(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """Of the best pairs, the centres of as many clusters of them (Biyik and Sadigh 2018)."""
+    """Chooses of the best pairs the centres of as many clusters (Biyik and Sadigh 2018)."""
     pairs = _shortlisted(values, candidates, num_queries)
     return pairs[_medoids(pair_points(candidates, pairs), num_queries, rng=candidates.rng)]
 
 
 @selector("boundary_medoids")
 def boundary_medoids(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """Medoids of the best pairs that lie on their convex hull (Biyik and Sadigh 2018).
+    """Chooses medoids of the best pairs on their convex hull (Biyik and Sadigh 2018).
 
     The hull is that of their first principal directions, as it has next to all points for vertices
     where there are many; where it has too few, the best other pairs fill the batch.
@@ -224,8 +224,8 @@ def boundary_medoids(values: Values, candidates: Candidates, num_queries: int) -
     return chosen
 
 
-def hull_vertices(points: _Array) -> NDArray[np.int64]:
-    """Rows of (C, F) points on their convex hull in the first principal directions, ascending.
+def hull_vertices(points: Float64Array) -> NDArray[np.int64]:
+    """Returns the rows of (C, F) points on their hull in the first principal directions, ascending.
 
     All of them where they are too few, or lie too flat, to have one.
     """
@@ -245,7 +245,7 @@ def hull_vertices(points: _Array) -> NDArray[np.int64]:
 
 @selector("successive_elimination")
 def successive_elimination(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """Of the two best pairs that lie closest, the one worth less goes, until the batch is left.
+    """Drops, of the two best pairs that lie closest, the one worth less, until the batch is left.
 
     Biyik and Sadigh 2018, algorithm 1.
     """
@@ -270,7 +270,7 @@ def successive_elimination(values: Values, candidates: Candidates, num_queries: 
 
 @selector("dpp")
 def dpp(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """A likely batch of a determinantal point process over the best pairs (Biyik et al. 2019).
+    """Chooses a likely batch of a determinantal point process (Biyik et al. 2019).
 
     Pairs are likely together the more they are worth and the less alike they are: the kernel is
     q_i q_j exp(-d_ij^2 / 2 h^2), h being the median distance and q values scaled to [0.1, 1]. Its
@@ -287,8 +287,8 @@ def dpp(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
     return pairs[greedy_mode(kernel, num_queries)]
 
 
-def greedy_mode(kernel: _Array, num: int) -> NDArray[np.int64]:
-    """Rows that one after the other add most to the determinant of what is chosen.
+def greedy_mode(kernel: Float64Array, num: int) -> NDArray[np.int64]:
+    """Returns the rows that one after the other add most to the determinant of what is chosen.
 
     Args:
         kernel: (C, C) positive semidefinite.
@@ -298,11 +298,11 @@ def greedy_mode(kernel: _Array, num: int) -> NDArray[np.int64]:
     basis = np.zeros((num, len(kernel)))
     is_free = np.ones(len(kernel), dtype=bool)
     chosen = np.empty(num, dtype=np.int64)
-    for place in range(num):
+    for rank in range(num):
         best = int(np.where(is_free, gain, -np.inf).argmax())
-        chosen[place], is_free[best] = best, False
+        chosen[rank], is_free[best] = best, False
         if gain[best] > 1e-10:
-            rest = kernel[best] - basis[:place].T @ basis[:place, best]
-            basis[place] = rest / np.sqrt(gain[best])
-            gain = np.maximum(gain - np.square(basis[place]), 0.0)
+            rest = kernel[best] - basis[:rank].T @ basis[:rank, best]
+            basis[rank] = rest / np.sqrt(gain[best])
+            gain = np.maximum(gain - np.square(basis[rank]), 0.0)
     return chosen

@@ -26,12 +26,12 @@ from prefrl.segments import SegmentBatch
 
 
 def strategy_names() -> list[str]:
-    """What can be asked for by a name alone."""
+    """Lists every strategy that can be asked for by a name alone."""
     return sorted({*STRATEGIES, *ACQUISITIONS, *ALIASES})
 
 
 def make_strategy(name: str) -> QueryStrategy:
-    """The strategy of that name.
+    """Makes the strategy of a name.
 
     Args:
         name: an acquisition, `acquisition+selector`, another project's name for one, a registered
@@ -59,7 +59,7 @@ def make_strategy(name: str) -> QueryStrategy:
 
 
 def canonical_name(name: str) -> str:
-    """The one name of a strategy that has several: `uniform` of `uniform+greedy` and of `random`.
+    """Returns a strategy's one name: `uniform` for `uniform+greedy` and for `random`.
 
     Args:
         name: one that `make_strategy` takes; registered names and `module:name` stay as they are.
@@ -72,14 +72,14 @@ def canonical_name(name: str) -> str:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Acquisition and selector."""
+    """Splits a name into acquisition and selector."""
     head, plus, tail = ALIASES.get(name, name).partition("+")
     head = head if head in ACQUISITIONS else ALIASES.get(head, head)
     return head, tail if plus else GREEDY
 
 
 def _imported(path: str) -> QueryStrategy:
-    """`module:name`, looked for in the working directory as well."""
+    """Imports `module:name`, looked for in the working directory as well."""
     module_name, _, name = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -130,7 +130,7 @@ class Combined:
         *,
         rng: np.random.Generator,
     ) -> Pairs:
-        """(num_queries, 2) distinct pairs."""
+        """Returns (num_queries, 2) distinct pairs."""
         check_pool(pool, num_queries)
         candidates = Candidates(pool, predictor, rng)
         values = self.values_of(candidates)
@@ -155,7 +155,7 @@ class Function:
         *,
         rng: np.random.Generator,
     ) -> Pairs:
-        """(num_queries, 2) the function's choice."""
+        """Returns (num_queries, 2) the function's choice."""
         return self.choose(pool, num_queries, predictor, rng=rng)
 
 
@@ -170,7 +170,7 @@ class Uniform:
         *,
         rng: np.random.Generator,
     ) -> Pairs:
-        """(num_queries, 2) distinct pairs; the predictor is not asked."""
+        """Returns (num_queries, 2) distinct pairs; the predictor is not asked."""
         check_pool(pool, num_queries)
         if 2 * num_queries <= len(pool):
             return rng.permutation(len(pool))[: 2 * num_queries].reshape(-1, 2).astype(np.int64)

@@ -40,22 +40,22 @@ class CellFolder:
 
     @property
     def work(self) -> Path:
-        """Where the cell may write."""
+        """The folder that the cell may write to."""
         return self.path / "work"
 
     @property
     def log(self) -> Path:
-        """Where its process prints."""
+        """The file that its process prints to."""
         return self.path / "log.txt"
 
     @property
-    def kept(self) -> Path:
-        """A packed work folder."""
+    def packed_file(self) -> Path:
+        """The packed work folder."""
         return self.path / "kept.zip"
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is a result."""
+        """True once there is a result."""
         return (self.path / "result.json").exists()
 
     def begin(self, cell: Cell) -> None:
@@ -68,7 +68,7 @@ class CellFolder:
             write_json(self.path / "cell.json", cell.fields())
 
     def cell(self) -> Cell:
-        """Whose folder it is."""
+        """Returns the cell whose folder it is."""
         path = self.path / "cell.json"
         try:
             cell = Cell(**read_json(path))
@@ -88,10 +88,10 @@ class CellFolder:
         write_json(self.path / "result.json", {"rows": found, "digest": digest(found)})
         shutil.rmtree(self.work, ignore_errors=True)
         with _storage(self.path):
-            self.kept.unlink(missing_ok=True)
+            self.packed_file.unlink(missing_ok=True)
 
     def rows(self) -> list[Row]:
-        """The result of a finished cell."""
+        """Returns a finished cell's result."""
         path = self.path / "result.json"
         again = "remove it, and the cell is run again"
         try:
@@ -118,7 +118,7 @@ class CellFolder:
         write_text_atomically(self.path / "failure.txt", why.rstrip() + "\n")
 
     def failure(self) -> str | None:
-        """Why the last attempt failed, the first line for people in a hurry; None if it did not."""
+        """Returns the last attempt's error, in short in its first line; None if it did not fail."""
         path = self.path / "failure.txt"
         if self.is_finished or not path.exists():
             return None
@@ -133,29 +133,29 @@ class CellFolder:
                 for path in sorted(self.work.rglob("*")):
                     archive.write(path, path.relative_to(self.work))
 
-        write_atomically(self.kept, write)
+        write_atomically(self.packed_file, write)
 
     def unpack(self) -> None:
         """Makes the work folder; what `kept.zip` holds takes the place of what is in it."""
         with _storage(self.path):
-            if self.kept.exists():
+            if self.packed_file.exists():
                 shutil.rmtree(self.work, ignore_errors=True)
                 self.work.mkdir()
                 try:
-                    with zipfile.ZipFile(self.kept) as archive:
+                    with zipfile.ZipFile(self.packed_file) as archive:
                         archive.extractall(self.work)
                 except _DAMAGED_ZIP as error:
-                    raise StorageError(f"{self.kept} is damaged: {error}") from None
+                    raise StorageError(f"{self.packed_file} is damaged: {error}") from None
                 # Last: a kill before this line only means that the same is unpacked again.
-                self.kept.unlink()
+                self.packed_file.unlink()
             self.work.mkdir(exist_ok=True)
 
     def packed(self) -> bytes | None:
-        """What an attempt elsewhere can go on from; None if there is nothing yet."""
+        """Packs what an attempt elsewhere can go on from; None if there is nothing yet."""
         with _storage(self.path):
-            if not self.kept.exists() and self.work.is_dir() and any(self.work.iterdir()):
+            if not self.packed_file.exists() and self.work.is_dir() and any(self.work.iterdir()):
                 self.pack()
-            return self.kept.read_bytes() if self.kept.exists() else None
+            return self.packed_file.read_bytes() if self.packed_file.exists() else None
 
 
 @contextlib.contextmanager

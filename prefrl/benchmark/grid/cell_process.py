@@ -73,7 +73,7 @@ class CellProcess:
             ) from None
 
     def is_over(self) -> bool:
-        """Whether it has ended; if so, its folder says how."""
+        """Says whether it has ended; if so, its folder says how."""
         status = self._process.poll()
         if status is None:
             return False
@@ -86,7 +86,7 @@ class CellProcess:
         return True
 
     def kill(self) -> None:
-        """Ends it, and what it started, at once; nothing happens if it has ended."""
+        """Kills it and what it started, at once; nothing happens if it has ended."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -98,7 +98,7 @@ class CellProcess:
 
 
 def death(status: int) -> str:
-    """How a process ended that left nothing, in a line."""
+    """Says in a line how a process ended that left nothing."""
     if status >= 0:
         return f"its process exited with status {status} before it had a result"
     try:
@@ -110,7 +110,7 @@ def death(status: int) -> str:
 
 
 def function_name(function: CellFunction) -> str:
-    """`module:name` of a function, by which other processes find it.
+    """Returns `module:name` of a function, by which other processes find it.
 
     Raises:
         ConfigError: they would not.
@@ -143,12 +143,12 @@ def main(function: str, *, packs: bool) -> None:
 
 
 def inputs_folder() -> Path:
-    """Within a cell, the files that it is given to read: a copy of the ledger's `inputs`."""
+    """Returns the files that a cell is given to read: a copy of the ledger's `inputs`."""
     return Path(os.environ[_INPUTS])
 
 
 def _nothing() -> None:
-    """The work folder is where the next attempt looks for it."""
+    """Leaves the work folder for the next attempt."""
 
 
 def _die_at_end_of(lifeline: int) -> None:

@@ -85,7 +85,7 @@ CellFunction = Callable[[Cell, Path, Keep], list[Row]]
 
 
 def plain(value: Any, place: str, *, nan_is_null: bool = False) -> Any:
-    """A copy of a tree of values in JSON's own types; NumPy's numbers become Python's.
+    """Copies a tree of values in JSON's own types; NumPy's numbers become Python's.
 
     Args:
         value: the tree; tuples become lists.
@@ -120,7 +120,7 @@ def plain(value: Any, place: str, *, nan_is_null: bool = False) -> Any:
 
 
 def plain_rows(rows: Any) -> list[Row]:
-    """A cell's result as it is stored.
+    """Returns a cell's result as it is stored.
 
     Raises:
         DataError: it is not a list of mappings of plain JSON values, or a row has a name that says
@@ -136,7 +136,7 @@ def plain_rows(rows: Any) -> list[Row]:
 
 
 def digest(value: Any) -> str:
-    """12 hexadecimal digits that stand for a tree of JSON values, whatever its keys' order.
+    """Returns 12 hexadecimal digits that stand for a tree of JSON values, whatever its keys' order.
 
     1.0 is 1, as in JSON itself and in RFC 8785, from which we depart in how other numbers are put.
     """

@@ -38,7 +38,7 @@ class Executor(Protocol):
             cells: distinct, none of them finished.
             function: runs one; at the top level of a module that can be imported.
             ledger: where results go as they come.
-            on_done: told of each cell that is over.
+            on_done: called with each cell that is over.
 
         Raises:
             ConfigError: it cannot begin.
@@ -68,12 +68,12 @@ class LocalExecutor:
         self.jobs = jobs or max(1, num_cores() // self.threads)
 
     def check(self) -> None:
-        """This machine is there."""
+        """Accepts: this machine is there."""
 
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone
     ) -> None:
-        """As `Executor.run`; what is not over when it is interrupted is killed."""
+        """Runs as `Executor.run`; what is not over when it is interrupted is killed."""
         name = function_name(function)
         waiting, running = deque(cells), dict[Cell, CellProcess]()
         try:

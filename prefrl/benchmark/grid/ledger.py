@@ -101,7 +101,7 @@ class Ledger:
         return self.out / "inputs"
 
     def read_inputs(self) -> dict[str, bytes]:
-        """The content of `inputs`, by file name, to be sent where the folder is not to be seen."""
+        """Returns the content of `inputs`, by file name, for machines without the folder."""
         try:
             # Those with a dot are in the making, or were when a kill came.
             return {path.name: path.read_bytes() for path in sorted(self.inputs.glob("[!.]*"))}
@@ -120,11 +120,11 @@ class Ledger:
                 self.out.rmdir()
 
     def folder(self, cell: Cell) -> CellFolder:
-        """The cell's own folder; it need not be there yet."""
+        """Returns the cell's own folder; it need not be there yet."""
         return CellFolder(self.out / "cells" / cell.id)
 
     def pending(self, cells: Iterable[Cell]) -> list[Cell]:
-        """The cells that are not finished, each once, in their order; failed ones are among them.
+        """Returns the cells that are not finished, each once, in order; failed ones are among them.
 
         Raises:
             StorageError: a result is damaged, which is better known now than after hours.
@@ -138,7 +138,7 @@ class Ledger:
         return waiting
 
     def rows(self) -> list[Row]:
-        """What all finished cells returned, each row with its cell's id and parts before it.
+        """Returns the rows of all finished cells, each with its cell's id and parts before it.
 
         All parts but the settings, which `common` tells.
 
@@ -154,7 +154,7 @@ class Ledger:
         return found
 
     def failure(self, cell: Cell) -> Failure | None:
-        """Why the last attempt at a cell failed; None if it did not."""
+        """Returns the error of the last attempt at a cell; None if it did not fail."""
         text = self.folder(cell).failure()
         return None if text is None else Failure(cell, text)
 
@@ -187,7 +187,7 @@ class Ledger:
         return len({row["cell"] for row in rows})
 
     def _gathered(self) -> list[Row]:
-        """The rows in `results.parquet` of cells that have no folder."""
+        """Returns the rows in `results.parquet` of cells that have no folder."""
         if not (self.out / FILE).exists():
             return []
         try:
@@ -204,7 +204,7 @@ class Ledger:
 
 
 def _differences(found: Any, wanted: Any, place: str = "") -> list[str]:
-    """Where two trees of settings differ, one phrase a place."""
+    """Lists the differences of two trees of settings, one phrase a place."""
     if not isinstance(found, dict) or not isinstance(wanted, dict):
         # Not ==, to which True is 1.
         same = digest(found) == digest(wanted)

@@ -38,7 +38,7 @@ _SWEEP_AFTER_S = 60.0
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of an attempt.
+    """The outcome of an attempt.
 
     Args:
         rows: the result; None where there is none.
@@ -110,7 +110,7 @@ class RayExecutor:
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone
     ) -> None:
-        """As `Executor.run`; PrefrlError where the cluster is lost on the way."""
+        """Runs as `Executor.run`; PrefrlError where the cluster is lost on the way."""
         name, ray = function_name(function), self._ray
         with self._connected(), self._losing_it_is_one_line():
             self._warn_if_no_node_is_large_enough()
@@ -174,7 +174,7 @@ class RayExecutor:
     def _store(self, packed: dict[str, bytes], cells: Iterable[Cell], ledger: Ledger) -> None:
         for cell in cells:
             if (content := packed.get(cell.id)) is not None:
-                write_bytes_atomically(ledger.folder(cell).kept, content)
+                write_bytes_atomically(ledger.folder(cell).packed_file, content)
 
     def _warn_if_no_node_is_large_enough(self) -> None:
         sizes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
@@ -229,7 +229,7 @@ class RayExecutor:
 
 
 def import_ray() -> Any:
-    """The ray package.
+    """Imports the ray package.
 
     Raises:
         ConfigError: it is not installed.
@@ -260,14 +260,14 @@ def _attempt(
     inputs: dict[str, bytes],
     mailbox: Any,
 ) -> _Outcome:
-    """One attempt at a cell, on a node."""
+    """Makes one attempt at a cell, on a node."""
     cell = Cell(**fields)
     _sweep()
     with tempfile.TemporaryDirectory(prefix=_HOME) as home, claimed(Path(home)):
         folder = CellFolder(Path(home) / cell.id)
         folder.begin(cell)
         if packed is not None:
-            folder.kept.write_bytes(packed)
+            folder.packed_file.write_bytes(packed)
         given = Path(home) / "inputs"
         given.mkdir()
         for name, content in inputs.items():
@@ -279,12 +279,12 @@ def _attempt(
                 # Never waits for Ray: that would lend this cell's CPUs to another one.
                 time.sleep(POLL_S)
                 with suppress(FileNotFoundError):  # Nothing kept yet, or finished by now.
-                    if (now := folder.kept.stat().st_mtime_ns) != sent:
-                        mailbox.put.remote(cell.id, folder.kept.read_bytes())
+                    if (now := folder.packed_file.stat().st_mtime_ns) != sent:
+                        mailbox.put.remote(cell.id, folder.packed_file.read_bytes())
                         sent = now
         finally:
             process.kill()
         if folder.is_finished:
             return _Outcome(folder.rows())
-        packed = folder.kept.read_bytes() if folder.kept.exists() else None
+        packed = folder.packed_file.read_bytes() if folder.packed_file.exists() else None
         return _Outcome(None, folder.failure() or "", process.has_died, packed)

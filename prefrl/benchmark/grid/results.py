@@ -64,7 +64,7 @@ def write_results(rows: Sequence[Row], folder: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise StorageError(f"cannot use {folder}: {reason(error)}") from error
     path = folder / FILE
-    # Parquet would read flipped bits as figures; its own checksums leave the headers of pages out.
+    # Parquet would read flipped bits as numbers; its own checksums leave the headers of pages out.
     table = table.replace_schema_metadata({_DIGEST: _digest(table)})
     write_atomically(path, lambda file: parquet.write_table(table, file))
     write_atomically(path.with_suffix(".csv"), lambda file: csv.write_csv(table, file))
@@ -102,7 +102,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         raise StorageError(f"{path} is damaged, or no Parquet file: {why}") from error
     if is_changed:
         raise StorageError(
-            f"{path} is damaged: its figures are not those that prefrl wrote (were they changed on "
+            f"{path} is damaged: its numbers are not those that prefrl wrote (were they changed on "
             f"purpose, drop {_DIGEST.decode()} from the file's metadata)"
         )
     missing = [name for name in (*TEXTS, *COUNTS) if name not in names]
@@ -120,7 +120,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _digest(table: Any) -> bytes:
-    """SHA-256 of the columns; a file that another program wrote anew, as pandas does, has none."""
+    """Returns the columns' SHA-256; a file that another program wrote anew has none."""
     return hashlib.sha256(json.dumps(table.to_pydict(), default=repr).encode()).hexdigest().encode()
 
 
@@ -151,7 +151,7 @@ def _arrow_type(name: str) -> Any:
 
 
 def _checked(row: Row, name: str, index: int) -> Any:
-    """A row's value for a column, None where it is not known."""
+    """Returns a row's value for a column, None where it is not known."""
     value = row.get(name)
     is_unknown = value is None or (isinstance(value, float) and math.isnan(value))
     if name in TEXTS:

@@ -27,7 +27,7 @@ Mode = Literal["reward", "rl"]
 
 @dataclass(frozen=True)
 class QueryBenchmark:
-    """What is compared.
+    """A comparison of query strategies: everything that is common to its cells.
 
     Args:
         envs: environments.
@@ -101,14 +101,14 @@ class QueryBenchmark:
         )
 
     def pool_settings(self, env: str) -> PoolSettings:
-        """The pool that strategies choose from."""
+        """Returns the settings of the pool that strategies choose from."""
         settings = PoolSettings(env, steps=self.steps)
         if self.segment_length is None:
             return settings
         return replace(settings, segment_length=self.segment_length)
 
     def settings(self) -> dict[str, Any]:
-        """What all cells have in common, as JSON values."""
+        """Returns what all cells have in common, as JSON values."""
         if self.mode == "rl":
             length = {} if self.segment_length is None else {"segment_length": self.segment_length}
             return {"steps": self.steps, **length}
@@ -120,7 +120,7 @@ class QueryBenchmark:
         return {**schedule, "pool": pool}
 
     def cells(self) -> Iterator[Cell]:
-        """Seed by seed, so that an interrupted benchmark is still balanced."""
+        """Lists the cells seed by seed, so that an interrupted benchmark is still balanced."""
         for seed in range(self.seeds):
             for env in self.envs:
                 own: list[dict[str, Any]] = [{}]
@@ -135,8 +135,8 @@ class QueryBenchmark:
 def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger, envs: Iterable[str]) -> None:
     """Makes sure that pools are there, and are those that finished cells chose from.
 
-    An agent that is trained again on another kind of machine does other things, and figures of two
-    pools must not stand in one table.
+    An agent that is trained again on another kind of machine does other things, and one table
+    must not hold measurements of two pools.
     """
     path = ledger.out / "pools.json"
     known = read_json(path) if path.exists() else {}
@@ -177,7 +177,7 @@ def run_benchmark(
         PrefrlError: it cannot begin, or `out` is of another benchmark or damaged.
     """
     executor = executor or LocalExecutor()
-    # What is not told by a cell, and yet its figures depend on.
+    # What no cell names, and its measurements depend on all the same.
     defaults = {"prefrl": version_of("prefrl"), "reward_model": asdict(RewardConfig().decided())}
     ledger = Ledger(out, {"mode": benchmark.mode, **benchmark.settings(), **defaults})
     cells = list(benchmark.cells())

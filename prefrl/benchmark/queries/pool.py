@@ -28,7 +28,7 @@ TEST_EVERY = 4
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """How a pool is made.
+    """The settings that a pool is made by.
 
     Args:
         env: the environment.
@@ -59,7 +59,7 @@ class PoolSettings:
         return "-".join([env, *map(str, sizes)])
 
     def path(self, folder: Path) -> Path:
-        """Where the pool is kept."""
+        """Returns the pool's file."""
         return folder / f"{self.name}.npz"
 
 
@@ -133,7 +133,7 @@ def collect(settings: PoolSettings, folder: Path) -> Pool:
 
 
 def _kept(drawn: SegmentBatch) -> SegmentBatch:
-    """Each window once, as a short run has fewer than are drawn; without simulator states."""
+    """Takes each window once, as a short run has fewer than are drawn; no simulator states."""
     windows = np.stack([drawn.episode, drawn.start], axis=1)
     _, first = np.unique(windows, axis=0, return_index=True)
     batch = drawn[np.sort(first)]
@@ -141,7 +141,7 @@ def _kept(drawn: SegmentBatch) -> SegmentBatch:
 
 
 def cached(settings: PoolSettings, folder: Path) -> Pool:
-    """The pool, from its file in `folder` if it is there; collected and kept there otherwise.
+    """Loads the pool from its file in `folder`, or collects it and saves it there.
 
     Raises:
         StorageError: the file is damaged, or the disk refused.

@@ -54,7 +54,7 @@ class Schedule:
             raise ConfigError(f"budgets are {list(self.budgets)}; expected them ascending")
 
     def totals(self) -> list[int]:
-        """Answers after each session: every budget is among them."""
+        """Returns the answers after each session: every budget is among them."""
         totals = [min(self.first, self.budgets[0])]
         for budget in self.budgets:
             # Equal sessions between two budgets, none much larger than `growth` allows.
@@ -75,7 +75,7 @@ def measured(learner: RewardTrainer, test: SegmentBatch) -> Row:
     gap = test.true_returns[rows[:, 0]] - test.true_returns[rows[:, 1]]
     rows, gap = rows[gap != 0], gap[gap != 0]
     scores = learner.score_segments(test).astype(np.float64)
-    told = report(
+    calibration = report(
         scores[rows[:, 0]] - scores[rows[:, 1]],
         (gap > 0).astype(np.float64),
         temperature=float(model.temperature),
@@ -88,15 +88,15 @@ def measured(learner: RewardTrainer, test: SegmentBatch) -> Row:
     is_told = rewards.std() > 0 and true.std() > 0
     correlation = float(np.corrcoef(rewards, true)[0, 1]) if is_told else None
     return {
-        "accuracy": told.accuracy,
-        "nll": told.nll,
-        "ece": told.ece,
+        "accuracy": calibration.accuracy,
+        "nll": calibration.nll,
+        "ece": calibration.ece,
         "correlation": correlation,
     }
 
 
 def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
-    """One strategy, teacher and seed on the pool of an environment.
+    """Measures one strategy, teacher and seed on the pool of an environment.
 
     Args:
         cell: what to do; its settings are those of `Schedule` by name, `pool`, those of
@@ -155,7 +155,7 @@ _FAILINGS = {
 
 
 def canonical_teacher(name: str) -> str:
-    """The one name of a teacher that can be written in several ways, as mistake:.10 for mistake.
+    """Returns the one name of a teacher with several, as mistake for mistake:.10.
 
     Raises:
         ConfigError: as `teacher_config`.
@@ -168,7 +168,7 @@ def canonical_teacher(name: str) -> str:
 
 
 def teacher_config(name: str) -> TeacherConfig:
-    """A teacher by its preset, or `preset:share` for the failing that its name is about.
+    """Returns a teacher by name, or by `name:share` for the failing that its name is about.
 
     Raises:
         ConfigError: there is none of that name, or the number is not one or out of range.

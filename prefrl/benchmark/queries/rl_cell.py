@@ -18,7 +18,7 @@ _MEASURES = {
 
 
 def config_of(cell: Cell) -> RunConfig:
-    """The run that a cell is; its settings are those of `RunConfig` by name.
+    """Returns the run that a cell is; its settings are those of `RunConfig` by name.
 
     Raises:
         ConfigError: there is no such teacher.
@@ -35,7 +35,7 @@ def config_of(cell: Cell) -> RunConfig:
 
 
 def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
-    """One strategy, teacher and seed through a whole run.
+    """Takes one strategy, teacher and seed through a whole run.
 
     Args:
         cell: what to do.

@@ -1,4 +1,4 @@
-"""What a study says: estimates with intervals, and which differences are supported."""
+"""Everything that a report shows of a study, estimated with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Analysis:
         reference: environment -> the curve on the true reward, in the measure's own units.
         finals: strategy -> interquartile mean at the final budget, on the scale.
         areas: likewise of the mean height of the curve.
-        others: measure -> strategy -> interquartile mean of the last known figure.
+        others: measure -> strategy -> interquartile mean of the last known value.
         thresholds: (T,) of the profiles.
         profiles: strategy -> (T,) share of runs above each.
         improvement: strategy -> probability of improvement over uniform.
@@ -137,19 +137,19 @@ def analyse(study: Study, *, rng: np.random.Generator) -> Analysis:
 
 
 def strata_of(scores: Scores) -> Strata:
-    """(seeds,) scores of each stratum, in order of name."""
+    """Returns (seeds,) scores of each stratum, in order of name."""
     return [np.array(list(scores[stratum].values())) for stratum in sorted(scores)]
 
 
 def _band(
     curves: Sequence[Curve], measure: str, grid: Float64Array, rng: np.random.Generator
 ) -> Band:
-    """Of one stratum, where at least one run has figures."""
+    """Estimates the curve of one stratum, where at least one run has measurements."""
     return Band(grid, bootstrap([np.array([c.at(measure, grid) for c in curves])], rng=rng))
 
 
 def _overall_band(study: Study, strategy: str, rng: np.random.Generator) -> Band:
-    """Over the strata that the scale covers, where every one of them has figures."""
+    """Estimates the curve over the strata on the scale, where each of them has measurements."""
     grid = study.grid()
     strata = []
     has_all = np.ones(len(grid), dtype=bool)
@@ -157,8 +157,8 @@ def _overall_band(study: Study, strategy: str, rng: np.random.Generator) -> Band
         curves = study.of(strategy, stratum)
         if not curves or not study.scale.covers(stratum[0]):
             continue
-        places = grid * study.ends[stratum] if study.is_in_shares else grid
-        heights = np.array([curve.at(study.mode.measure, places) for curve in curves])
+        points = grid * study.ends[stratum] if study.is_in_shares else grid
+        heights = np.array([curve.at(study.mode.measure, points) for curve in curves])
         strata.append(study.scale.apply(heights, stratum[0]))
         has_all &= np.isfinite(heights).any(axis=0)
     if not strata:

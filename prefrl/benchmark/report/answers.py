@@ -13,7 +13,7 @@ from prefrl.types import Float64Array
 
 @dataclass(frozen=True)
 class Answers:
-    """How many answers strategies need for what `uniform` reaches with all of its own.
+    """The answers that strategies need for what `uniform` reaches with all of its own.
 
     Args:
         budget: uniform's largest.
@@ -29,7 +29,7 @@ class Answers:
 
 
 def answers_needed(study: Study, stratum: Stratum) -> Answers | None:
-    """The answers each strategy needs, by its finished runs' mean.
+    """Reads the answers that each strategy needs off its finished runs' mean.
 
     Returns:
         None without `uniform`, or where all runs had much the same number of answers, which says

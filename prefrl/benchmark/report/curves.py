@@ -22,15 +22,15 @@ Scores = dict[Stratum, dict[int, float]]
 
 @dataclass(frozen=True)
 class Mode:
-    """What the runs of a mode are judged by.
+    """The measures that the runs of a mode are judged by.
 
     Args:
         name: as rows have it.
         title: for people.
-        measure: the figure that strategies are compared by; the higher, the better.
+        measure: the one that strategies are compared by; the higher, the better.
         label: says what that is.
         axis: what learning curves are drawn over.
-        others: further figures worth a column, "-" before those that are better low.
+        others: further measures worth a column, "-" before those that are better low.
     """
 
     name: str
@@ -58,7 +58,7 @@ MODE_OF = {
 
 @dataclass(frozen=True)
 class Curve:
-    """What one run reached, measurement by measurement.
+    """One run, measurement by measurement.
 
     Args:
         strategy: its name.
@@ -67,8 +67,8 @@ class Curve:
         x: (P,) answers or environment steps, ascending.
         budgets: (P,) answers so far.
         measures: (P,) each, by name; NaN where it is not known.
-        final: the compared measure at the last place: of a policy in evaluation, where the curve
-            tells what training episodes brought; NaN where it is not known.
+        final: the compared measure at the last point: of a policy in evaluation, where the curve
+            shows what training episodes brought; NaN where it is not known.
         answers: answers -> the compared measure once they had been given; of a policy, whose curve
             is one of steps as much as of answers, only what it ended with.
     """
@@ -83,13 +83,13 @@ class Curve:
     answers: Mapping[int, float]
 
     def known(self, measure: str) -> tuple[Float64Array, Float64Array]:
-        """The points where a measure is known: x, and the measure."""
+        """Returns the points where a measure is known: x, and the measure."""
         values = self.measures.get(measure, np.full(len(self.x), np.nan))
         is_known = np.isfinite(values)
         return self.x[is_known], values[is_known]
 
     def at(self, measure: str, x: Float64Array) -> Float64Array:
-        """A measure at places of one's own, interpolated; NaN beyond where it is known."""
+        """Interpolates a measure at any points; NaN beyond where it is known."""
         known_x, values = self.known(measure)
         if not len(known_x):
             return np.full(np.shape(x), np.nan)
@@ -98,10 +98,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scale:
-    """How returns of different environments are made comparable.
+    """A scale that makes returns of different environments comparable.
 
     Args:
-        reference: the arm whose mean return is 1; "" where figures stand as they are.
+        reference: the arm whose mean return is 1; "" where measures stay in their own units.
         means: environment -> that mean, for those that have one.
     """
 
@@ -109,11 +109,11 @@ class Scale:
     means: Mapping[str, float] = field(default_factory=dict)
 
     def covers(self, env: str) -> bool:
-        """Whether an environment's figures can be put on the scale."""
+        """Says whether an environment's returns can be put on the scale."""
         return not self.reference or env in self.means
 
     def apply(self, values: Float64Array, env: str) -> Float64Array:
-        """Values on the scale; NaN where it does not cover the environment."""
+        """Puts values on the scale; NaN where it does not cover the environment."""
         if not self.reference:
             return values
         if env not in self.means:

@@ -57,7 +57,7 @@ def draw_band(
 
 
 def draw_reference(axes: "Axes", band: Band) -> Any:
-    """Draws the arm on the true reward; one that is known at one place only is a level."""
+    """Draws the arm on the true reward; one that is known at one point only is a level."""
     is_known = np.isfinite(band.height.value)
     x, value = band.x[is_known], band.height.value[is_known]
     if len(x) == 1:

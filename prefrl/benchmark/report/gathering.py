@@ -39,7 +39,7 @@ def study_of(rows: Sequence[Row], mode: Mode) -> Study:
 
 
 def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
-    """One run's curve; its cells may be several, with budgets of their own."""
+    """Makes one run's curve; its cells may be several, with budgets of their own."""
     by_budget: dict[int, tuple[str, list[Row]]] = {}
     for cell, rows in cells.items():
         ordered = sorted(rows, key=lambda row: (row["budget"], row.get("step") or 0))
@@ -55,7 +55,7 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
     # the largest budget; what a smaller budget is worth, a run that ended with it says best.
     shown = by_cell[-1] if axis == "step" else [row for rows in by_cell for row in rows]
     counted = [rows[-1] for rows in by_cell] if axis == "step" else shown
-    rows = _one_a_place(shown, axis, earliest=mode.measure if axis == "step" else "")
+    rows = _merged(shown, axis, earliest=mode.measure if axis == "step" else "")
     first = rows[0]
     names = {mode.measure, "select_s", *(name.removeprefix("-") for name in mode.others)}
     return Curve(
@@ -70,25 +70,25 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
     )
 
 
-def _one_a_place(rows: Sequence[Row], axis: str, *, earliest: str) -> list[Row]:
-    """By the axis, ascending: of several rows at one place the last known figure of each kind.
+def _merged(rows: Sequence[Row], axis: str, *, earliest: str) -> list[Row]:
+    """Merges rows at one point of the axis: the last known value of each kind; ascending.
 
-    A session is held at the step at which returns are told; and at the last step, after what
+    A session is held at the step at which returns are logged; and at the last step, after what
     training brought, comes the evaluation.
 
     Args:
         rows: of a curve, in order.
-        axis: what places are by.
-        earliest: the figure of which the first that is known counts.
+        axis: the column that points are by.
+        earliest: the measure of which the first that is known counts.
     """
-    places: dict[float, dict[str, Any]] = {}
+    points: dict[float, dict[str, Any]] = {}
     for row in rows:
-        place = places.setdefault(row[axis], {})
+        point = points.setdefault(row[axis], {})
         for name, value in row.items():
-            is_told = name == earliest and _is_known(place.get(name))
-            if name not in place or (_is_known(value) and not is_told):
-                place[name] = value
-    return [place for _, place in sorted(places.items())]
+            is_settled = name == earliest and _is_known(point.get(name))
+            if name not in point or (_is_known(value) and not is_settled):
+                point[name] = value
+    return [point for _, point in sorted(points.items())]
 
 
 def _column(rows: Sequence[Row], name: str) -> Float64Array:

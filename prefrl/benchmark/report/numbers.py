@@ -8,7 +8,7 @@ from prefrl.benchmark.report.statistics import Estimate
 
 
 def digits_of(estimates: Iterable[Estimate]) -> int | None:
-    """Digits behind the point that figures shown together are worth: two of the widest interval.
+    """Returns digits behind the point for numbers shown together: two of the widest interval.
 
     Args:
         estimates: () each.
@@ -21,10 +21,10 @@ def digits_of(estimates: Iterable[Estimate]) -> int | None:
 
 
 def plain_number(value: float, digits: int | None = None) -> str:
-    """A figure for people.
+    """Writes a number for people.
 
     Args:
-        value: the figure.
+        value: the number.
         digits: behind the point; None gives three in all, or every one before the point where
             those are more.
     """
@@ -35,6 +35,6 @@ def plain_number(value: float, digits: int | None = None) -> str:
 
 
 def interval_text(estimate: Estimate, digits: int | None = None) -> str:
-    """Both ends of an interval that there is."""
+    """Writes both ends of an interval that there is."""
     low, high = float(estimate.low), float(estimate.high)
     return f"{plain_number(low, digits)} to {plain_number(high, digits)}"

@@ -52,7 +52,7 @@ class Estimate:
 
 
 def iqm(scores: Float64Array, axis: int = 0) -> Float64Array:
-    """Interquartile mean: of the middle half of the scores.
+    """Returns the interquartile mean: of the middle half of the scores.
 
     A quarter of them, rounded down, is left out at each end, as rliable does; so three scores are
     simply averaged.
@@ -73,7 +73,7 @@ def iqm(scores: Float64Array, axis: int = 0) -> Float64Array:
 
 
 def mean(scores: Float64Array, axis: int = 0) -> Float64Array:
-    """Of the scores that are known; NaN where none is."""
+    """Returns the mean of the scores that are known; NaN where none is."""
     is_known = ~np.isnan(scores)
     return _divided(np.where(is_known, scores, 0.0).sum(axis), is_known.sum(axis))
 
@@ -91,7 +91,7 @@ def bootstrap(
     rng: np.random.Generator,
     num_resamples: int = NUM_RESAMPLES,
 ) -> Estimate:
-    """Percentile interval of a statistic over all strata, seeds resampled within each.
+    """Estimates a statistic over all strata, its interval by resampling seeds within each.
 
     Agarwal et al. 2021, section 4.1.
 
@@ -123,7 +123,7 @@ def probability_of_improvement(
     rng: np.random.Generator,
     num_resamples: int = NUM_RESAMPLES,
 ) -> Estimate:
-    """How likely a run of one strategy is to beat a run of another on the same task.
+    """Estimates the probability that a run of one strategy beats one of another on the same task.
 
     Agarwal et al. 2021, section 4.3: the Mann-Whitney U statistic over the number of pairs, ties
     counted half, averaged over strata. Both sides are resampled, each by itself.
@@ -160,7 +160,7 @@ def probability_of_improvement(
 def performance_profile(
     strata: Strata, thresholds: Float64Array, *, rng: np.random.Generator
 ) -> Estimate:
-    """The share of runs that score higher than each threshold.
+    """Estimates the share of runs that score higher than each threshold.
 
     Agarwal et al. 2021, section 4.2: the run-score distribution, all tasks together.
 
@@ -183,14 +183,14 @@ def _batches(num_resamples: int, size: int) -> Iterator[int]:
 
 
 def _ends(draws: Float64Array, can_vary: NDArray[np.bool_]) -> tuple[Float64Array, Float64Array]:
-    """Of the draws' middle 95%; a draw may have met nothing but gaps and is left out then."""
+    """Returns the ends of the draws' middle 95%; a draw of nothing but gaps is left out."""
     draws = np.where(can_vary, draws, 0.0)  # nanpercentile warns where all is NaN
     low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
     return np.where(can_vary, low, np.nan), np.where(can_vary, high, np.nan)
 
 
 def signed_rank_p(differences: Float64Array) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test (1945) that pairs differ by 0 in the middle.
+    """Returns the two-sided p of Wilcoxon's signed-rank test (1945) that pairs do not differ.
 
     Zeros are left out. The distribution is the exact one of random signs, given the ranks, so that
     ties, which accuracies on a small test set have, need no approximation; only beyond 200 pairs
@@ -217,7 +217,7 @@ def signed_rank_p(differences: Float64Array) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): p-values that hold for all tests together.
+    """Corrects p-values by Holm's step-down (1979), so that they hold for all tests together.
 
     Args:
         p_values: of the tests that were made.
@@ -234,7 +234,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def pairs_needed(num_tests: int) -> int:
-    """Fewest pairs with which one of so many tests can come out below 0.05 after Holm.
+    """Returns the fewest pairs with which one of so many tests can come below 0.05 after Holm.
 
     n pairs that all point one way have p = 2 / 2^n.
     """
@@ -245,7 +245,7 @@ def pairs_needed(num_tests: int) -> int:
 
 
 def area_under_curve(x: Float64Array, y: Float64Array, low: float, high: float) -> float:
-    """A curve's mean height between two points, straight lines between its own.
+    """Returns a curve's mean height between two points, straight lines between its own.
 
     Args:
         x: (P,) ascending.
@@ -263,7 +263,7 @@ def area_under_curve(x: Float64Array, y: Float64Array, low: float, high: float) 
 
 
 def budget_to_reach(budgets: Float64Array, means: Float64Array, target: float) -> float | None:
-    """The smallest budget at which a curve reaches a height, straight lines between its points.
+    """Returns the smallest budget at which a curve reaches a height, lines between its points.
 
     Args:
         budgets: (P,) ascending.
@@ -285,7 +285,7 @@ def budget_to_reach(budgets: Float64Array, means: Float64Array, target: float) -
 
 
 def relative_to(scores: Float64Array, reference: float) -> Float64Array:
-    """Returns in a unit that environments share: 1 is as good as the reference.
+    """Puts returns in a unit that environments share: 1 is as good as the reference.
 
     Where the reference is above 0 this is the plain ratio. Where it is below, as in tasks that pay
     costs, a ratio would turn the order round; so the distance from the reference is measured in

@@ -44,7 +44,7 @@ class Study:
 
     @cached_property
     def ends(self) -> dict[Stratum, float]:
-        """Where the longest run of each stratum ended: the final budget, or the last step."""
+        """The end of each stratum's longest run: the final budget, or the last step."""
         return _ends(self.curves)
 
     @cached_property
@@ -57,7 +57,7 @@ class Study:
 
     @cached_property
     def starts(self) -> dict[Stratum, float]:
-        """From where on every finished run of a stratum has figures."""
+        """The point from which on every finished run of a stratum has measurements."""
         starts: dict[Stratum, float] = {}
         for curve in filter(self.is_finished, self.curves):
             x, _ = curve.known(self.mode.measure)
@@ -89,7 +89,7 @@ class Study:
         return {env: mean for env, mean in means.items() if mean != 0}
 
     def of(self, strategy: str, stratum: Stratum | None = None) -> list[Curve]:
-        """The runs of a strategy, of one stratum or of all."""
+        """Returns the runs of a strategy, of one stratum or of all."""
         return [
             curve
             for curve in self.curves
@@ -97,17 +97,17 @@ class Study:
         ]
 
     def is_finished(self, curve: Curve) -> bool:
-        """Whether a run has a figure at the end of its stratum, with the answers others had."""
+        """Says whether a run reached the end of its stratum, with the answers others had."""
         is_at_end = curve.x[-1] == self.ends[curve.stratum]
         has_answers = curve.budgets[-1] >= LEAST_SHARE * self.budgets[curve.stratum]
         return bool(is_at_end and np.isfinite(curve.final) and has_answers)
 
     def finals(self, strategy: str) -> Scores:
-        """What each finished run reached in the compared measure, on the scale."""
+        """Returns each finished run's final value of the compared measure, on the scale."""
         return self._scores(strategy, lambda curve: np.array(curve.final))
 
     def areas(self, strategy: str) -> Scores:
-        """The compared measure's mean height over each finished run's curve, on the scale."""
+        """Returns the compared measure's mean height over each finished run's curve."""
 
         def area(curve: Curve) -> Float64Array:
             span = self.starts[curve.stratum], self.ends[curve.stratum]
@@ -116,7 +116,7 @@ class Study:
         return self._scores(strategy, area)
 
     def lasts(self, strategy: str, measure: str) -> Scores:
-        """The last known figure of each finished run, as it stands: of any measure."""
+        """Returns the last known value of any measure for each finished run, in its own units."""
 
         def last(curve: Curve) -> Float64Array:
             _, values = curve.known(measure)
@@ -137,21 +137,21 @@ class Study:
         return scores
 
     def grid(self, stratum: Stratum | None = None) -> Float64Array:
-        """(P,) places to draw curves at: those of the measurements, or 60 where there are more.
+        """Returns (P,) points to draw curves at: the measurements', or 60 where there are more.
 
         Args:
-            stratum: None for all together; where strata end at different places, as shares of
+            stratum: None for all together; where strata end at different points, as shares of
                 where each ends.
         """
         scale = self.ends if stratum is None and self.is_in_shares else defaultdict(lambda: 1.0)
         chosen = (curve for curve in self.curves if stratum in (None, curve.stratum))
-        places = [curve.x / (scale[curve.stratum] or 1.0) for curve in chosen]
-        grid = np.unique(np.concatenate(places)) if places else np.zeros(0)
+        points = [curve.x / (scale[curve.stratum] or 1.0) for curve in chosen]
+        grid = np.unique(np.concatenate(points)) if points else np.zeros(0)
         return grid if len(grid) <= _MOST_POINTS else np.linspace(grid[0], grid[-1], _MOST_POINTS)
 
     @cached_property
     def is_in_shares(self) -> bool:
-        """Whether strata end at different places, so that a grid for all is one of shares."""
+        """True where strata end at different points, so that a grid for all is one of shares."""
         return len(set(self.ends.values())) > 1
 
 

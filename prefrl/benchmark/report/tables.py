@@ -1,4 +1,4 @@
-"""A report's figures as tables: CSV files for whoever wants to go on from them."""
+"""A report's numbers as tables: CSV files for whoever wants to go on from them."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ _ENDS = ("low", "high")
 
 @dataclass(frozen=True)
 class Table:
-    """What one CSV file holds.
+    """The content of one CSV file.
 
     Args:
         header: names of its columns.
@@ -27,7 +27,7 @@ class Table:
     rows: Sequence[Sequence[Any]]
 
     def csv(self) -> str:
-        """The file's text."""
+        """Returns the file's text."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.header)
@@ -42,7 +42,7 @@ def _cell(value: Any) -> Any:
 
 
 def tables_of(analysis: Analysis) -> dict[str, Table]:
-    """Every table that the study has figures for, by name."""
+    """Returns every table that the study has measurements for, by name."""
     tables = {
         "verdicts": _verdicts(analysis),
         "scores": _scores(analysis),
@@ -119,7 +119,7 @@ def _scores_by_stratum(analysis: Analysis) -> Table:
 
 
 def _curve_rows(analysis: Analysis) -> Iterator[tuple[Any, ...]]:
-    """Those over all strata first, with no environment beside them."""
+    """Yields the curves over all strata first, with no environment beside them."""
     for name, band in analysis.by_strategy.items():
         yield from _band_rows((name, "", ""), band)
     for stratum, bands in analysis.by_stratum.items():

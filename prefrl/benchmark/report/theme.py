@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BACKGROUND = "#c3c7d0"
-"""Of strategies that are not told apart."""
+"""Of strategies that share one grey."""
 
 # Okabe and Ito 2008, and three more; the second ten of twenty are dashed.
 _COLOURS = (

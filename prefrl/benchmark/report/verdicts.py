@@ -22,7 +22,7 @@ _FEWEST_PAIRS = pairs_needed(1)
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a strategy compares with `uniform` in runs with the same environment, teacher and seed.
+    """A strategy compared with `uniform`, run by run of one environment, teacher and seed.
 
     Args:
         strategy: its name.
@@ -131,7 +131,7 @@ def verdicts(
 
 
 def paired_differences(scores: Scores, baseline: Scores) -> dict[Stratum, Float64Array]:
-    """Stratum -> (pairs,) differences over the seeds that both have, in order of name."""
+    """Returns stratum -> (pairs,) differences over the seeds that both have, in order of name."""
     return {
         stratum: np.array([scores[stratum][seed] - baseline[stratum][seed] for seed in seeds])
         for stratum in sorted(scores.keys() & baseline.keys())

@@ -212,18 +212,18 @@ def test_what_is_packed_is_what_is_unpacked_elsewhere(ledger, tmp_path):
     (here.work / "a" / "b.bin").write_bytes(b"\0\1")
     (here.work / "empty").mkdir()
     (there.work / "stale").write_text("")
-    there.kept.write_bytes(here.packed())
+    there.packed_file.write_bytes(here.packed())
     there.unpack()
     found = sorted(str(path.relative_to(there.work)) for path in there.work.rglob("*"))
     assert found == ["a", "a/b.bin", "empty"]
     assert (there.work / "a" / "b.bin").read_bytes() == b"\0\1"
-    assert not there.kept.exists()
+    assert not there.packed_file.exists()
 
 
 def test_a_damaged_pack_is_named(ledger):
     folder = ledger.folder(cell_that("return"))
     folder.path.mkdir(parents=True)
-    folder.kept.write_bytes(b"PK and then nothing")
+    folder.packed_file.write_bytes(b"PK and then nothing")
     with pytest.raises(StorageError, match=r"kept\.zip is damaged"):
         folder.unpack()
 
