@@ -1,4 +1,4 @@
-"""What the on-policy and the off-policy agent share: exact steps, fresh phases, swapped rewards."""
+"""The base of on-policy and off-policy agents: exact steps, fresh phases, swapped rewards."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -36,24 +36,24 @@ class RewardStage(Protocol):
         ...
 
     def flat(self, observations: Any) -> Any:
-        """(N, O) float32 rows of a batch of observations."""
+        """Returns (N, O) float32 rows of a batch of observations."""
         ...
 
     def encode_actions(self, actions: Any) -> Any:
-        """(N, A) float32 rows of a batch of actions."""
+        """Returns (N, A) float32 rows of a batch of actions."""
         ...
 
     def pop_finished(self) -> list[EpisodeReturns]:
-        """The episodes that ended since the last call."""
+        """Returns the episodes that ended since the last call."""
         ...
 
     def step(self, actions: Any) -> Any:
-        """One step of all environments, as SB3's."""
+        """Steps all environments, as SB3's."""
         ...
 
 
 def find_reward_stage(venv: VecEnv | None) -> RewardStage:
-    """The part of a stack of vector environments in which the reward can be replaced.
+    """Finds the part of a stack of vector environments in which the reward can be replaced.
 
     Raises:
         ConfigError: there is none, so no reward could be replaced.
@@ -100,7 +100,7 @@ class SB3Agent(ABC):
         self.episode_steps: Callable[[int], int] | None = None
         # What the loop has it learn by; None while it explores, or learns by the true reward.
         self.learned_reward: RewardFunction | None = None
-        # The user's own, told of training steps.
+        # The user's own, called on training steps.
         self.callbacks: RunCallbacks | None = None
         changing = changing_schedules(model)
         if changing and total_steps is None:
@@ -147,7 +147,7 @@ class SB3Agent(ABC):
         self._follow_schedules(self.num_steps, 0)
 
     def _reset_environments(self) -> None:
-        """SB3 resets its environments only when it first learns."""
+        """Resets the environments, which SB3 does only when it first learns."""
         env = self.model.get_env()
         assert env is not None
         observations: Any = env.reset()
@@ -155,12 +155,12 @@ class SB3Agent(ABC):
         self.model._last_episode_starts = np.ones(self.num_envs, dtype=bool)
 
     def set_reward(self, reward_function: RewardFunction) -> None:
-        """From the next step on this is the reward."""
+        """Rewards by this function from the next step on."""
         self.venv.set_reward(reward_function)
         self.learned_reward = reward_function
 
     def pop_finished(self) -> list[EpisodeReturns]:
-        """The episodes that ended since the last call."""
+        """Returns the episodes that ended since the last call."""
         return self.venv.pop_finished()
 
     def _follow_schedules(self, num_timesteps: int, total_timesteps: int) -> None:
@@ -213,7 +213,7 @@ class SB3Agent(ABC):
         """Computes rewards already stored anew."""
 
     def refill(self, store: EpisodeStore) -> int:
-        """Takes recorded episodes for stored experience that was not kept.
+        """Takes recorded episodes for stored experience that was not saved.
 
         Returns:
             how many steps were taken; 0 for an agent that stores none.
@@ -221,7 +221,7 @@ class SB3Agent(ABC):
         return 0
 
     def predict(self, observations: Any) -> Any:
-        """(N, O) raw observations -> the policy's deterministic actions."""
+        """Returns the policy's deterministic actions for (N, O) raw observations."""
         return self.model.predict(observations, deterministic=True)[0]
 
     def save_policy(self, path: Path) -> None:
@@ -237,7 +237,7 @@ class SB3Agent(ABC):
         write_atomically(path, write)
 
     def state(self) -> State:
-        """Weights, optimisers and step counts.
+        """Returns weights, optimisers and step counts.
 
         They are the agent's own, not copies: write them down before it goes on.
         """
@@ -262,7 +262,7 @@ class SB3Agent(ABC):
 
 
 def changing_schedules(model: BaseAlgorithm) -> list[str]:
-    """The model's settings that change with the progress of a run."""
+    """Lists the model's settings that change with the progress of a run."""
     names = ("lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule")
     schedules = {name: getattr(model, name, None) for name in names}
     return [

@@ -15,9 +15,9 @@ class RunCallbacks(CallbackList):
     """Shows a run to callbacks as one call of `learn`, however many it makes.
 
     `init_callback` and `on_training_start` come once, before the first training step of this
-    process, `on_training_end` once, when the run has ended (`end`). In between, rollouts and steps
-    are told as SB3 tells them, so that `n_calls` counts training steps of all environments at once,
-    and `num_timesteps` the run's, exploration included. Exploring is not told.
+    process, `on_training_end` once, when the run has ended (`end`). In between they are called at
+    rollouts and steps as by SB3, so that `n_calls` counts training steps of all environments at
+    once, and `num_timesteps` the run's, exploration included. Exploring calls none.
 
     Args:
         callbacks: SB3's or one's own.

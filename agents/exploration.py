@@ -1,4 +1,4 @@
-"""What an agent seeks before anyone has told it what is good: states unlike those it has seen."""
+"""The reward of an agent that knows none yet: states unlike those it has seen."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ _CHUNK_ROWS = 1024
 def no_reward(
     obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
 ) -> FloatArray:
-    """Zero everywhere: what an agent is given while it explores without a goal."""
+    """Returns zero everywhere: the reward of an agent that explores without a goal."""
     return np.zeros(len(obs), dtype=np.float32)
 
 
@@ -24,7 +24,8 @@ class StateEntropyReward:
     """Distance to the k-th nearest visited state: a particle estimate of state entropy.
 
     PEBBLE (Lee et al. 2021, eq. 7) with k = 5. Unlike there, each observation dimension is measured
-    in its own spread and the reward in its mean over the visited states, so no unit dominates.
+    in its own standard deviation and the reward in its mean over the visited states, so no unit
+    dominates.
 
     Args:
         visited: (M, O) observations seen so far.
@@ -39,8 +40,8 @@ class StateEntropyReward:
         if self.k < 1:
             raise ValueError(f"{len(visited)} visited states; state entropy needs 2 or more")
         reference = torch.from_numpy(np.array(visited, dtype=np.float32))
-        spread = reference.std(0, correction=0)
-        self._scale = 1.0 / torch.where(spread > 1e-6, spread, torch.ones_like(spread))
+        std = reference.std(0, correction=0)
+        self._scale = 1.0 / torch.where(std > 1e-6, std, torch.ones_like(std))
         self._reference = reference * self._scale
         # A reference state is its own nearest neighbour, so the k-th other one comes after it.
         own = self._distances(self._reference, self.k + 1)
@@ -53,7 +54,7 @@ class StateEntropyReward:
     def __call__(
         self, obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
     ) -> FloatArray:
-        """(N,) how far the state reached lies from those visited, in mean distances."""
+        """Returns (N,) the distance of the state reached from those visited, in mean distances."""
         with torch.inference_mode():
             # A copy: torch warns of arrays that may not be written.
             rows = torch.from_numpy(np.array(next_obs, dtype=np.float32)) * self._scale

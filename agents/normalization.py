@@ -9,7 +9,7 @@ CLIP = 10.0  # standard deviations, as SB3's VecNormalize
 
 
 class NormalizedObservations(BaseFeaturesExtractor):
-    """Observations minus their running mean, over their running spread, clipped at 10.
+    """Observations minus their running mean, over their running standard deviation, clipped at 10.
 
     The statistics are part of the policy: `policy.zip` takes raw observations and needs no second
     file. They change only between a policy update and the next rollout (`update`), so that the
@@ -35,7 +35,7 @@ class NormalizedObservations(BaseFeaturesExtractor):
         self.register_buffer("scale", torch.ones(size))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """(N, O) -> (N, O)."""
+        """Returns (N, O) from (N, O)."""
         return torch.clamp((observations - self.shift) * self.scale, -CLIP, CLIP)
 
     @torch.no_grad()

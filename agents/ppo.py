@@ -96,7 +96,7 @@ class OnPolicyAgent(SB3Agent):
         ]
 
     def explore(self, num_steps: int) -> None:
-        """Takes uniformly random actions; nothing is learned but the spread of observations."""
+        """Takes uniformly random actions; nothing is learned but statistics of observations."""
         self._check_steps(num_steps)
         model = self.model
         observations: list[Any] = [model._last_obs]
@@ -146,10 +146,10 @@ class OnPolicyAgent(SB3Agent):
             )
 
     def relabel(self, reward_function: RewardFunction) -> None:
-        """Nothing is stored between rollouts."""
+        """Does nothing: no reward is stored between rollouts."""
 
     def state(self) -> State:
-        """Weights, optimiser, step counts, and the running spread of returns."""
+        """Returns weights, optimiser, step counts, and the running variance of returns."""
         state = super().state()
         scaling = self.model.get_vec_normalize_env()
         if scaling is not None:

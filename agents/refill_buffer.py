@@ -1,4 +1,4 @@
-"""A replay buffer filled anew from recorded episodes, where it was not kept itself."""
+"""A replay buffer filled anew from recorded episodes, where it was not saved itself."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def refill(buffer: ReplayBuffer, store: EpisodeStore) -> int:
 
 
 def _observed(buffer: ReplayBuffer, parts: list[FloatArray]) -> NDArray[Any]:
-    """(N, O) rows as the space's own observations."""
+    """Returns (N, O) rows as the space's own observations."""
     rows, space = np.concatenate(parts), buffer.observation_space
     if isinstance(space, spaces.Box):
         return rows

@@ -11,7 +11,7 @@ from prefrl.types import RewardFunction
 
 
 def stored_rows(buffer: ReplayBuffer, column: NDArray[Any]) -> NDArray[Any]:
-    """(N, ...) the filled part of one of the buffer's columns, environments side by side."""
+    """Returns (N, ...) the filled part of one of a buffer's columns, environments side by side."""
     filled = buffer.size()
     return column[:filled].reshape(filled * buffer.n_envs, *column.shape[2:])
 

@@ -145,7 +145,7 @@ class OffPolicyAgent(SB3Agent):
         super()._reset_environments()
 
     def train(self, num_steps: int) -> None:
-        """Steps and updates over exactly `num_steps` steps."""
+        """Takes exactly `num_steps` steps, with their updates."""
         self._check_steps(num_steps)
         self._learn(num_steps)
 
@@ -168,7 +168,7 @@ class OffPolicyAgent(SB3Agent):
         return refill(buffer, store)
 
     def _reset_critic(self) -> None:
-        """Fresh critic, target and optimiser moments; the actor keeps what exploring taught it."""
+        """Makes critic, target and optimiser moments anew; the actor stays as exploring left it."""
         model: Any = self.model
         if hasattr(model, "critic"):
             critic, target, optimizer = model.critic, model.critic_target, model.critic.optimizer
@@ -181,7 +181,7 @@ class OffPolicyAgent(SB3Agent):
         optimizer.state.clear()
 
     def state(self) -> State:
-        """Weights, optimisers, step counts, and the filled part of the replay buffer."""
+        """Returns weights, optimisers, step counts, and the filled part of the replay buffer."""
         state = super().state()
         buffer = self.model.replay_buffer
         assert buffer is not None

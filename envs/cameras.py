@@ -1,4 +1,4 @@
-"""Where a MuJoCo task is filmed from."""
+"""The cameras that MuJoCo tasks are filmed with."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import gymnasium as gym
 
 
 def render_settings(env: gym.Env[Any, Any], size: int) -> dict[str, Any]:
-    """What to hand to `gymnasium.make` so that a clip shows the robot, at a chosen size.
+    """Returns settings for `gymnasium.make` with which a clip shows the robot, at a chosen size.
 
     Gymnasium's own choice is a camera that stands still, and a cheetah that has learned to run is
     out of its sight within a second. The locomotion tasks all define a camera that follows.

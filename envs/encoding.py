@@ -51,17 +51,17 @@ def check_observation_space(space: spaces.Space[Any], env_id: str) -> None:
 
 
 def observation_dim(space: spaces.Space[Any]) -> int:
-    """O."""
+    """Returns O."""
     return int(spaces.utils.flatdim(space))
 
 
 def action_dim(space: spaces.Space[Any]) -> int:
-    """A: components of a Box, one-hot length of discrete actions."""
+    """Returns A: components of a Box, one-hot length of discrete actions."""
     return int(spaces.utils.flatdim(space))
 
 
 def observation_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
-    """How a batch of observations becomes (N, O) float32 rows, in Gymnasium's order.
+    """Returns a function from a batch of observations to (N, O) float32 rows, in Gymnasium's order.
 
     A batch of a Dict space is a dictionary of batches and one of a Tuple space a tuple of batches,
     as SB3's vector environments give them.
@@ -74,7 +74,7 @@ def observation_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
 
 
 def action_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
-    """How a batch of actions becomes (N, A) float32 rows, discrete ones one-hot.
+    """Returns a function from a batch of actions to (N, A) float32 rows, discrete ones one-hot.
 
     Raises:
         SpaceError: the space is none of Box, Discrete, MultiDiscrete, MultiBinary.
@@ -102,21 +102,21 @@ def _encoder(space: spaces.Space[Any]) -> Encoder:
 
 
 def _one_hots(sizes: Any, starts: Any) -> Encoder:
-    """Whole numbers that begin at `starts` -> one one-hot block each, of `sizes` dims."""
+    """Turns whole numbers that begin at `starts` into a one-hot block each, of `sizes` dims."""
     total = int(sizes.sum())
-    places_of = np.concatenate([[0], np.cumsum(sizes)[:-1]]) - starts
+    first_columns = np.concatenate([[0], np.cumsum(sizes)[:-1]]) - starts
 
     def encode(batch: Any) -> FloatArray:
-        places = np.asarray(batch).reshape(-1, len(sizes)) + places_of
-        rows = np.zeros((len(places), total), dtype=np.float32)
-        np.put_along_axis(rows, places, 1.0, axis=1)
+        columns = np.asarray(batch).reshape(-1, len(sizes)) + first_columns
+        rows = np.zeros((len(columns), total), dtype=np.float32)
+        np.put_along_axis(rows, columns, 1.0, axis=1)
         return rows
 
     return encode
 
 
 def batch_of_one(space: spaces.Space[Any], observation: Any) -> Any:
-    """A single observation as the batch of it, as `observation_encoder` takes it."""
+    """Makes a single observation the batch of it that `observation_encoder` takes."""
     if isinstance(space, spaces.Dict):
         return {k: batch_of_one(part, observation[k]) for k, part in space.spaces.items()}
     if isinstance(space, spaces.Tuple):
@@ -144,7 +144,7 @@ class ActionsFromZero(gym.ActionWrapper[Any, Any, Any]):
         self._start = space.start
 
     def action(self, action: Any) -> Any:
-        """The environment's own number of an action."""
+        """Returns the environment's own number of an action."""
         return action + self._start
 
 
@@ -165,7 +165,7 @@ class FlatObservation(gym.ObservationWrapper[Any, Any, Any]):
         self.observation_space = spaces.Box(-np.inf, np.inf, (observation_dim(space),), np.float32)
 
     def observation(self, observation: Any) -> FloatArray:
-        """(O,) float32."""
+        """Returns (O,) float32."""
         # A copy: environments may hand out the very array they overwrite in the next step.
         row: FloatArray = self._encode(batch_of_one(self.env.observation_space, observation))[0]
         return row.copy()

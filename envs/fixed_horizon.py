@@ -8,7 +8,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 
 def fixed_horizon_settings(spec: EnvSpec) -> dict[str, Any]:
-    """What to hand to `gymnasium.make` so that the environment never ends early.
+    """Returns settings for `gymnasium.make` with which the environment never ends early.
 
     MuJoCo's locomotion tasks take `terminate_when_unhealthy`; their reward for being healthy stays,
     and is then paid only while they are (Christiano et al. 2017, appendix A, also remove early

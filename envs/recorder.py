@@ -70,16 +70,16 @@ class Recorder(VecEnvWrapper):
         """Moves unfinished episodes to the front, and doubles the blocks where they fill them."""
         first = int(self._start.min())
         for name, block in self._columns.items():
-            kept = block[first : self._row]
-            if 2 * len(kept) > len(block):
+            unfinished = block[first : self._row]
+            if 2 * len(unfinished) > len(block):
                 block = np.empty((2 * len(block), *block.shape[1:]), dtype=block.dtype)
-            block[: len(kept)] = kept.copy()
+            block[: len(unfinished)] = unfinished.copy()
             self._columns[name] = block
         self._row -= first
         self._start -= first
 
     def reset(self) -> VecEnvObs:
-        """Resets all environments; what their unfinished episodes hold is kept for queries."""
+        """Resets all environments; what their unfinished episodes hold can be asked about."""
         for i in range(self.num_envs):
             if self._row > self._start[i]:
                 # Cut by whoever asked for the reset: a truncation, though not the environment's.

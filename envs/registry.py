@@ -24,13 +24,13 @@ from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.errors import ConfigError
 
 # Gymnasium announces that v4 tasks have a successor. Who asks for v4 by name wants v4: the
-# literature's figures are for it.
+# literature's results are for it.
 _OUT_OF_DATE = r".*The environment .* is out of date.*"
 _NUM_OFFERED = 4
 
 
 def find_spec(env_id: str) -> EnvSpec:
-    """The registered environment of that name; a `module:Name-v0` id imports its module first.
+    """Finds the registered environment of a name; a `module:Name-v0` id imports its module first.
 
     Raises:
         ConfigError: there is none; the nearest names are offered.
@@ -48,7 +48,7 @@ def find_spec(env_id: str) -> EnvSpec:
 
 
 def _nearest(name: str) -> list[str]:
-    """Up to four registered names: other versions of the same task first, the newest foremost."""
+    """Returns up to four registered names: versions of the same task first, the newest foremost."""
     known = sorted(registry, key=_version, reverse=True)
     same = [known_id for known_id in known if _task(known_id) == _task(name)]
     near = difflib.get_close_matches(name, known, n=2 * _NUM_OFFERED, cutoff=0.5)
@@ -76,7 +76,7 @@ def _one_line(error: Exception) -> str:
 
 
 def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
-    """The episode's time limit, in steps.
+    """Returns the episode's time limit, in steps.
 
     Raises:
         ConfigError: neither the environment nor the caller sets one.
@@ -102,7 +102,7 @@ def make_env(
     render_mode: str | None = None,
     **settings: Any,
 ) -> gym.Env[Any, Any]:
-    """An environment with flat float observations and, where it allows it, a fixed horizon.
+    """Makes an environment with flat float observations and, where it allows it, a fixed horizon.
 
     Args:
         env_id: any Gymnasium id.
@@ -115,6 +115,13 @@ def make_env(
         ConfigError: the environment is unknown, needs something that is not installed, or has no
             time limit.
         SpaceError: its observations or actions do not flatten to numbers.
+
+    Example:
+        >>> from prefrl.envs import make_env
+        >>> env = make_env("Pendulum-v1", max_episode_steps=50)
+        >>> obs, _ = env.reset(seed=0)
+        >>> obs.shape, obs.dtype
+        ((3,), dtype('float32'))
     """
     spec = find_spec(env_id)
     limit = episode_steps(spec, max_episode_steps)
@@ -132,7 +139,7 @@ def make_env(
 
 @contextlib.contextmanager
 def making(env_id: str) -> Iterator[None]:
-    """Whatever an environment's own code raises, as it lacks a package, becomes a ConfigError."""
+    """Turns what an environment's own code raises, as it lacks a package, into a ConfigError."""
     try:
         yield
     except Exception as error:  # every environment fails in its own way
@@ -142,7 +149,7 @@ def making(env_id: str) -> Iterator[None]:
 
 
 def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> gym.Env[Any, Any]:
-    """The environment with what agents need: flat observations, actions from 0, a time limit.
+    """Wraps an environment as agents need it: flat observations, actions from 0, a time limit.
 
     Args:
         env: one that was not made here, or was made by Gymnasium.
@@ -164,7 +171,7 @@ def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> 
 
 
 def has_time_limit(env: gym.Env[Any, Any]) -> bool:
-    """Whether one of its wrappers ends every episode."""
+    """Says whether one of its wrappers ends every episode."""
     while isinstance(env, gym.Wrapper):
         if isinstance(env, TimeLimit):
             return True

@@ -39,6 +39,18 @@ class RewardVecEnv(VecEnvWrapper):
 
     Raises:
         SpaceError: the spaces do not flatten, or are not those the reward model was trained on.
+
+    Example:
+        >>> import numpy as np
+        >>> from stable_baselines3.common.env_util import make_vec_env
+        >>> from prefrl import RewardVecEnv
+        >>> def stays_calm(obs, action, next_obs, done):
+        ...     return -np.abs(action).sum(axis=1, dtype=np.float32)
+        >>> venv = RewardVecEnv(make_vec_env("Pendulum-v1", n_envs=2), stays_calm)
+        >>> _ = venv.reset()
+        >>> _, rewards, _, _ = venv.step(np.array([[0.5], [1.0]], dtype=np.float32))
+        >>> rewards.tolist()
+        [-0.5, -1.0]
     """
 
     def __init__(
@@ -88,11 +100,11 @@ class RewardVecEnv(VecEnvWrapper):
         self._is_ensemble = isinstance(reward_function, EnsembleReward)
 
     def flat(self, observations: Any) -> FloatArray:
-        """(N, O) float32 rows of a batch of observations."""
+        """Returns (N, O) float32 rows of a batch of observations."""
         return self._encode(observations)
 
     def encode_actions(self, actions: Any) -> FloatArray:
-        """(N, A) float32 rows of a batch of actions, in the environment's own units."""
+        """Returns (N, A) float32 rows of a batch of actions, in the environment's own units."""
         return self._encode_action(actions)
 
     def reset(self) -> VecEnvObs:
@@ -174,6 +186,6 @@ class RewardVecEnv(VecEnvWrapper):
         self._true_return[ended] = self._learned_return[ended] = self._length[ended] = 0
 
     def pop_finished(self) -> list[EpisodeReturns]:
-        """The episodes that ended since the last call."""
+        """Returns the episodes that ended since the last call."""
         finished, self.finished = self.finished, []
         return finished

@@ -23,7 +23,7 @@ class HasRewardFunction(Protocol):
     """A reward model that gives a frozen reward function of itself."""
 
     def reward_function(self) -> RewardFunction:
-        """The present reward."""
+        """Returns the present reward."""
         ...
 
 
@@ -34,7 +34,7 @@ class EnsembleReward(Protocol):
     def with_uncertainty(
         self, obs: FloatArray, action: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """(N,) rewards and (N,) uncertainties."""
+        """Returns (N,) rewards and (N,) uncertainties."""
         ...
 
 
@@ -44,16 +44,16 @@ class NoveltyAware(Protocol):
 
     @property
     def knows_novelty(self) -> bool:
-        """Whether there is anything to compare with."""
+        """True where there is anything to compare with."""
         ...
 
     def novelty(self, obs: FloatArray, action: FloatArray) -> FloatArray:
-        """(N,) 0 for what was seen in training, larger for what is unlike it."""
+        """Returns (N,) 0 for what was seen in training, larger for what is unlike it."""
         ...
 
 
 def as_reward_function(reward: RewardFunction | HasRewardFunction) -> RewardFunction:
-    """The reward function itself, or the frozen present one of a reward model."""
+    """Returns the reward function itself, or the frozen present one of a reward model."""
     if isinstance(reward, HasRewardFunction):
         return reward.reward_function()
     if not callable(reward):
@@ -112,9 +112,9 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
     """Replaces an environment's reward; everything else reaches the agent untouched.
 
     `info["true_reward"]` keeps the environment's own reward; for an ensemble,
-    `info["reward_uncertainty"]` is the heads' spread, and for a reward model with a feature bank
-    `info["reward_novelty"]` how unlike every segment in it the step is, from 0 to 2. The reward
-    function sees observations and actions flattened (discrete ones one-hot), before any
+    `info["reward_uncertainty"]` is the heads' standard deviation, and for a reward model with a
+    feature bank `info["reward_novelty"]` says how unlike all segments in it the step is (0 to 2).
+    The reward function sees observations and actions flattened (discrete ones one-hot), before any
     normalisation you wrap around this.
 
     Args:
@@ -124,6 +124,20 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
 
     Raises:
         SpaceError: the spaces do not flatten, or are not those the reward model was trained on.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import numpy as np
+        >>> from prefrl import RewardWrapper
+        >>> def stays_calm(obs, action, next_obs, done):
+        ...     return -np.abs(action).sum(axis=1, dtype=np.float32)
+        >>> env = RewardWrapper(gym.make("Pendulum-v1"), stays_calm)
+        >>> _ = env.reset(seed=0)
+        >>> _, reward, _, _, info = env.step(np.array([0.5], dtype=np.float32))
+        >>> reward
+        -0.5
+        >>> sorted(info)
+        ['true_reward']
     """
 
     def __init__(
@@ -165,7 +179,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """One step, rewarded by the reward function."""
+        """Takes one step, rewarded by the reward function."""
         if self._obs is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         taken = np.array(action)  # Before the environment can change it in place.

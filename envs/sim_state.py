@@ -47,7 +47,7 @@ def write_state(data: Any, row: NDArray[np.float64]) -> None:
 
 
 def state_reader(envs: Sequence[Any]) -> StateReader | None:
-    """A reader of the environments' simulations; None where one of them has no MuJoCo state."""
+    """Makes a reader of the environments' simulations; None where one has no MuJoCo state."""
     simulations = [getattr(env.unwrapped, "data", None) for env in envs]
     if not simulations or not all(
         hasattr(data, "qpos") and hasattr(data, "qvel") for data in simulations

@@ -45,7 +45,7 @@ class SameProcessVecEnv(DummyVecEnv):
 def make_vec_env(
     make_env: Callable[[], gym.Env[Any, Any]], num_envs: int, store: EpisodeStore
 ) -> RewardVecEnv:
-    """`num_envs` recorded environments whose reward can be replaced; the true one until then.
+    """Makes `num_envs` recorded environments whose reward can be replaced; the true one until then.
 
     Args:
         make_env: makes one environment.
@@ -69,5 +69,5 @@ def make_vec_env(
 
 
 def env_name(env: gym.Env[Any, Any]) -> str:
-    """The environment's Gymnasium id, or the name of its class where it has none."""
+    """Returns the environment's Gymnasium id, or the name of its class where it has none."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__

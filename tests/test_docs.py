@@ -5,22 +5,42 @@ import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from prefrl.queries import ACQUISITIONS, SELECTORS, STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PYTHON = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
 PAGES = [path for path in sorted(DOCS.rglob("*.md")) if PYTHON.search(path.read_text("utf-8"))]
 
+PACKAGES = {"prefrl": "prefrl", "envs": "prefrl/envs", "agents": "prefrl/agents"}
 MODULES = [
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in sorted((ROOT / "prefrl").rglob("*.py"))
+    ".".join((package / path.relative_to(ROOT / folder)).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
+    for folder, package in ((folder, Path(package)) for folder, package in PACKAGES.items())
+    for path in sorted((ROOT / folder).rglob("*.py"))
     if ">>> " in path.read_text("utf-8")
 ]
 
 
+@pytest.fixture
+def _registries() -> Iterator[None]:
+    """Takes what an example registers out again."""
+    tables: tuple[dict[str, Any], ...] = (ACQUISITIONS, SELECTORS, STRATEGIES)
+    before = [dict(table) for table in tables]
+    yield
+    for table, names in zip(tables, before, strict=True):
+        table.clear()
+        table.update(names)
+
+
+@pytest.mark.usefixtures("_registries")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

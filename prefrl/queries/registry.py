@@ -95,6 +95,16 @@ def register(name: str) -> Callable[[_Maker], _Maker]:
 
     Raises:
         ValueError: the name is taken, or reads as something else.
+
+    Example:
+        >>> from prefrl.queries import make_strategy, register
+        >>> @register("longest_shots")
+        ... class LongestShots:
+        ...     def select(self, pool, num_queries, predictor, *, rng):
+        ...         order = predictor.score_segments(pool).mean(axis=1).argsort()
+        ...         low, high = order[:num_queries], order[::-1][:num_queries]
+        ...         return rng.permuted(np.stack([low, high], axis=1), axis=1)
+        >>> strategy = make_strategy("longest_shots")
     """
 
     def add(make: _Maker) -> _Maker:

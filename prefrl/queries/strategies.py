@@ -39,6 +39,13 @@ def make_strategy(name: str) -> QueryStrategy:
 
     Raises:
         ConfigError: there is none; the valid names are listed.
+
+    Example:
+        >>> from prefrl.queries import make_strategy
+        >>> strategy = make_strategy("entropy+kcenter")
+        >>> make_strategy("entrpy")
+        Traceback (most recent call last):
+        prefrl.errors.ConfigError: unknown strategy 'entrpy'; choose from ...
     """
     if ":" in name:
         return _imported(name)
