@@ -15,7 +15,7 @@ _SEGMENT_LENGTHS = {"Reacher": 25, "Pusher": 50}
 
 @dataclass(frozen=True)
 class Preset:
-    """What a run leaves to its environment.
+    """The settings that a run leaves to its environment.
 
     Args:
         steps: environment steps in all.
