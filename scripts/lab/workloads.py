@@ -33,8 +33,10 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import make_strategy
 from prefrl.queries.pairs import num_pairs
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
-from prefrl.rewards.fitting.descent import Answers, Objective, descend
-from prefrl.rewards.fitting.trainer import bootstrap_counts
+from prefrl.rewards.fitting.answers import AnswerTensors
+from prefrl.rewards.fitting.bootstrap import bootstrap_counts
+from prefrl.rewards.fitting.comparing import FittingLoss
+from prefrl.rewards.fitting.descent import descend
 from prefrl.seeding import Streams
 from prefrl.segments import FloatArray, SegmentBatch
 
@@ -161,17 +163,17 @@ def steps_of(
     model = model_of(config)
     inputs = [torch.from_numpy(side.inputs()) for side in (material.left, material.right)]
     rng = np.random.default_rng(0)
-    answers = Answers(
+    answers = AnswerTensors(
         torch.stack(inputs, dim=1),
         torch.from_numpy(material.p_left),
         torch.zeros(len(material.p_left), dtype=torch.int64),
         bootstrap_counts(len(material.p_left), NUM_HEADS, rng=rng),
     )
     model.set_input_statistics(answers.pairs.flatten(0, 1))
-    objective = Objective(config, error_rate=0.0, l2=0.0)
+    loss = FittingLoss(config, error_rate=0.0, l2=0.0)
 
     def run() -> float:
-        return float(descend(model, answers, objective, rng=rng) * _seen(len(answers), config))
+        return float(descend(model, answers, loss, rng=rng) * _seen(len(answers), config))
 
     title = f"gradient steps, {'shared trunk' if shared_trunk else 'independent members'}"
     if every_step:

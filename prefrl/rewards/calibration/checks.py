@@ -1,4 +1,4 @@
-"""Numbers that figures are computed from, refused where they are not of the shape and range."""
+"""Checks the numbers that metrics are computed from: their shape and range."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from prefrl.errors import DataError
 
 Floats = NDArray[np.floating[Any]]  # Taken in whatever precision it comes.
-FloatArray = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 
 def check(is_fine: bool, name: str, value: object, expected: object) -> None:
@@ -19,9 +19,9 @@ def check(is_fine: bool, name: str, value: object, expected: object) -> None:
 
 def checked_vector(
     name: str, values: Any, length: int | None = None, low: float = -np.inf, high: float = np.inf
-) -> FloatArray:
-    """A vector of finite numbers in a range, in float64."""
-    vector: FloatArray = np.asarray(values, dtype=np.float64)
+) -> Float64Array:
+    """Returns a vector of finite numbers in a range, in float64."""
+    vector: Float64Array = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1 or length not in (None, len(vector)):
         expected = "one dimension" if length is None else (length,)
         raise DataError(f"{name} has shape {vector.shape}; expected {expected}")

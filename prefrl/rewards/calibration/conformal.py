@@ -1,20 +1,17 @@
-"""Intervals around predicted score differences that answers agree with as often as is promised.
+"""Intervals around predicted score differences, with a promised share of answers in them.
 
 Axes: B answers, T steps, D input dims.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import DataError
-from prefrl.rewards.calibration.checks import FloatArray, Floats, check, checked_vector
-
-if TYPE_CHECKING:
-    from prefrl.rewards.model.ensemble import EnhancedRewardModel
+from prefrl.rewards.calibration.checks import Float64Array, Floats, check, checked_vector
+from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
 _EPS = float(np.finfo(np.float64).eps)
 _MIN_UNCERTAINTY = 1e-12
@@ -36,7 +33,9 @@ class ConformalInterval:
         check(0 < self.coverage < 1, "coverage", self.coverage, "a number between 0 and 1")
         check(self.factor >= 0, "factor", self.factor, "0 or more")
 
-    def interval(self, difference: Floats, uncertainty: Floats) -> tuple[FloatArray, FloatArray]:
+    def interval(
+        self, difference: Floats, uncertainty: Floats
+    ) -> tuple[Float64Array, Float64Array]:
         """(B,) left minus right score and its uncertainty, as fitted -> (B,) low, (B,) high."""
         difference, uncertainty = _checked_difference(difference, uncertainty)
         with np.errstate(over="ignore"):  # Too wide to write down is everything.
@@ -47,7 +46,7 @@ class ConformalInterval:
 def fit_conformal(
     difference: Floats, uncertainty: Floats, p_left: Floats, *, coverage: float
 ) -> ConformalInterval:
-    """How many uncertainties around a score difference make it agree with enough answers.
+    """Finds how many uncertainties around a score difference make it agree with enough answers.
 
     Split conformal prediction (Vovk et al. 2005; Angelopoulos and Bates 2021, section 1). The
     nonconformity of an answer, our choice, is by how many uncertainties the point `difference` has
@@ -85,7 +84,7 @@ def fit_conformal(
 
 @dataclass(frozen=True)
 class ScoreInterval:
-    """What a model says of pairs of segments, in nats.
+    """A model's score differences of pairs of segments, in nats, with an interval.
 
     Args:
         difference: (B,) left score minus right score, the mean over heads.
@@ -94,16 +93,16 @@ class ScoreInterval:
         coverage: share of answers that were to lie in such intervals.
     """
 
-    difference: FloatArray
-    low: FloatArray
-    high: FloatArray
+    difference: Float64Array
+    low: Float64Array
+    high: Float64Array
     coverage: float
 
 
 def score_interval(
-    model: "EnhancedRewardModel", left: NDArray[np.float32], right: NDArray[np.float32]
+    model: EnhancedRewardModel, left: NDArray[np.float32], right: NDArray[np.float32]
 ) -> ScoreInterval:
-    """Score differences with the interval that the last fit found; see `fit_conformal`.
+    """Returns score differences with the interval that the last fit found; see `fit_conformal`.
 
     Args:
         model: fitted with an `interval_coverage`.
@@ -127,11 +126,13 @@ def score_interval(
 
 
 def least_answers(coverage: float) -> int:
-    """So many held-out answers, at least, make an interval of that coverage finite."""
+    """Returns the smallest number of held-out answers that make such an interval finite."""
     return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
-def _checked_difference(difference: Floats, uncertainty: Floats) -> tuple[FloatArray, FloatArray]:
+def _checked_difference(
+    difference: Floats, uncertainty: Floats
+) -> tuple[Float64Array, Float64Array]:
     difference = checked_vector("difference", difference)
     uncertainty = checked_vector("uncertainty", uncertainty, len(difference), 0)
     return difference, np.maximum(uncertainty, _MIN_UNCERTAINTY)

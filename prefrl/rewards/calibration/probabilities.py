@@ -1,8 +1,8 @@
-"""How far the reward model's probabilities, and its doubts, can be trusted on held-out answers.
+"""Metrics of the reward model's probabilities, and of its uncertainty, on held-out answers.
 
 Plain functions on NumPy arrays, computed in float64. `p_left` is what the teacher answered: 1 left,
 0 right, 0.5 a tie, or any share between. Which segment was shown on the left is an accident:
-swapping every pair changes none of the figures. Whatever is not of the shape and range that is said
+swapping every pair changes no metric. Whatever is not of the shape and range that is said
 here raises `DataError`.
 
 Axes: B answers, K heads, M bins, N items with an error each.
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from prefrl.errors import DataError
-from prefrl.rewards.calibration.checks import FloatArray, Floats, check, checked_vector
+from prefrl.rewards.calibration.checks import Float64Array, Floats, check, checked_vector
 from prefrl.rewards.fitting.losses import preference_accuracy
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -30,8 +30,8 @@ _DECIMALS = 12  # What rounding alone made different counts as equal.
 
 def preference_probability(
     logits: Floats, *, temperature: float, error_rate: float = 0.0
-) -> FloatArray:
-    """How likely the next answer is "left".
+) -> Float64Array:
+    """Returns the probability that the next answer is "left".
 
     A head alone expects "left" with probability sigmoid(logit / temperature) (Christiano et al.
     2017, eq. 1; Guo et al. 2017, section 4.2), the ensemble with its heads' mean probability. With
@@ -62,7 +62,7 @@ def fit_temperature(
     prior: float = 1.0,
     prior_strength: float = 1.0,
 ) -> float:
-    """The temperature under which held-out answers surprise least (Guo et al. 2017, section 4.2).
+    """Finds the temperature of the least NLL of held-out answers (Guo et al. 2017, section 4.2).
 
     Minimises the sum of the answers' negative log-likelihoods under `preference_probability` plus
     `prior_strength` / 2 * log(temperature / prior)^2. The prior is ours: it decides where answers
@@ -74,7 +74,7 @@ def fit_temperature(
         p_left: (B,) answers the heads have not been fitted to.
         error_rate: in [0, 1], as in `preference_probability`.
         prior: what is expected before the first answer, in [1/20, 20].
-        prior_strength: above 0; 1 is a log-normal prior with a spread of a factor e.
+        prior_strength: above 0; 1 is a log-normal prior with a standard deviation of a factor e.
 
     Returns:
         a temperature in [1/20, 20]; the prior's without answers.
@@ -87,9 +87,9 @@ def fit_temperature(
     if not len(logits):
         return prior
 
-    def cost(log_temperature: FloatArray) -> FloatArray:  # (G,) -> (G,)
+    def cost(log_temperature: Float64Array) -> Float64Array:  # (G,) -> (G,)
         temperature = np.exp(log_temperature)
-        nll = _surprise(logits, p_left, temperature, error_rate).sum(axis=-1)
+        nll = _nll(logits, p_left, temperature, error_rate).sum(axis=-1)
         return np.asarray(nll + prior_strength / 2 * np.square(log_temperature - math.log(prior)))
 
     best = int(cost(_GRID).argmin())
@@ -98,7 +98,7 @@ def fit_temperature(
 
 
 def negative_log_likelihood(p: Floats, p_left: Floats) -> float:
-    """Mean surprise of the answers in nats, a tie being half of each answer.
+    """Returns the mean NLL of the answers in nats, a tie being half of each answer.
 
     Args:
         p: (B,) predicted probability of "left".
@@ -110,12 +110,12 @@ def negative_log_likelihood(p: Floats, p_left: Floats) -> float:
     """
     p, p_left = _checked_answers(p, p_left)
     p = np.clip(p, _EPS, 1 - _EPS)
-    surprise = -(p_left * np.log(p) + (1 - p_left) * np.log1p(-p))
-    return float(surprise.mean()) if len(p) else math.nan
+    nll = -(p_left * np.log(p) + (1 - p_left) * np.log1p(-p))
+    return float(nll.mean()) if len(p) else math.nan
 
 
 def brier_score(p: Floats, p_left: Floats) -> float:
-    """Mean squared error of (B,) predicted probabilities of "left", given (B,) answers.
+    """Returns the mean squared error of (B,) predicted probabilities of "left", given (B,) answers.
 
     Brier 1950, for one of the two outcomes: in [0, 1], 0.25 for saying 0.5 to decisive answers, NaN
     without answers.
@@ -134,8 +134,8 @@ class ReliabilityBins:
         counts: (M,) answers in each bin, at least 1.
     """
 
-    mean_predicted: FloatArray
-    mean_observed: FloatArray
+    mean_predicted: Float64Array
+    mean_observed: Float64Array
     counts: NDArray[np.int64]
 
     def __post_init__(self) -> None:
@@ -160,8 +160,8 @@ def reliability_bins(p: Floats, p_left: Floats, num_bins: int = 15) -> Reliabili
     check(num_bins >= 1, "num_bins", num_bins, "1 or more")
     _, value, repeats = np.unique(p, return_inverse=True, return_counts=True)
     # A prediction belongs where the middle of its repeats stands in line; twice that is whole.
-    place = (2 * np.cumsum(repeats) - repeats) * num_bins // (2 * max(len(p), 1))
-    _, bin_of_value = np.unique(place, return_inverse=True)
+    rank = (2 * np.cumsum(repeats) - repeats) * num_bins // (2 * max(len(p), 1))
+    _, bin_of_value = np.unique(rank, return_inverse=True)
     bins = bin_of_value[value]
     counts = np.bincount(bins)
     predicted, observed = (np.bincount(bins, share) / counts for share in (p, p_left))
@@ -169,7 +169,7 @@ def reliability_bins(p: Floats, p_left: Floats, num_bins: int = 15) -> Reliabili
 
 
 def expected_calibration_error(p: Floats, p_left: Floats, num_bins: int = 15) -> float:
-    """Mean gap between how sure a prediction was and how often it was right.
+    """Returns the mean gap between how sure a prediction was and how often it was right.
 
     Naeini et al. 2015 on adaptive bins (see `reliability_bins`), over the *predicted side*: its
     probability max(p, 1 - p) against whether the answer took it. That is what binning every pair
@@ -191,7 +191,7 @@ def expected_calibration_error(p: Floats, p_left: Floats, num_bins: int = 15) ->
 
 
 def sparsification_error(error: Floats, uncertainty: Floats) -> float:
-    """How much worse than the errors themselves the uncertainty tells where the errors are.
+    """Measures how much worse than the errors themselves the uncertainty ranks them.
 
     Area between two curves (AUSE; Ilg et al. 2018): the mean error of what remains
     after removing the most uncertain 0, 1, ..., N - 1 items, and after removing those of largest
@@ -219,7 +219,7 @@ def sparsification_error(error: Floats, uncertainty: Floats) -> float:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """How held-out answers compare with what was predicted; NaN where there are none.
+    """Metrics of predictions on held-out answers; NaN where there are none.
 
     Args:
         num_answers: B, ties included.
@@ -227,7 +227,7 @@ class CalibrationReport:
         nll: as `negative_log_likelihood`, but taken from the logits and so without a cap.
         brier, ece: `brier_score`, `expected_calibration_error`.
         temperature: the one the predictions were made with.
-        ause: `sparsification_error` of |p - p_left| under the heads' spread.
+        ause: `sparsification_error` of |p - p_left| under the heads' standard deviation.
     """
 
     num_answers: int
@@ -242,7 +242,7 @@ class CalibrationReport:
 def report(
     logits: Floats, p_left: Floats, *, temperature: float, error_rate: float = 0.0
 ) -> CalibrationReport:
-    """Every figure of this module for one set of held-out answers.
+    """Computes every metric of this module for one set of held-out answers.
 
     By default predictions are of what a teacher without slips would answer: rightly surer than
     answers with slips bear out. Give the `error_rate` that `temperature` was fitted with, and the
@@ -257,30 +257,30 @@ def report(
     p = preference_probability(logits, temperature=temperature, error_rate=error_rate)
     p, p_left = _checked_answers(p, p_left)
     logits = _checked_logits(logits)
-    spread = np.round(_head_probabilities(logits, temperature).std(axis=-1), _DECIMALS)
-    surprise = _surprise(logits, p_left, np.array([temperature]), error_rate)
+    std = np.round(_head_probabilities(logits, temperature).std(axis=-1), _DECIMALS)
+    nll = _nll(logits, p_left, np.array([temperature]), error_rate)
     mean_logit = torch.from_numpy(logits.mean(axis=-1))
     return CalibrationReport(
         num_answers=len(p),
         accuracy=preference_accuracy(mean_logit, torch.from_numpy(p_left.copy())),
-        nll=float(surprise.mean()) if len(p) else math.nan,
+        nll=float(nll.mean()) if len(p) else math.nan,
         brier=brier_score(p, p_left),
         ece=expected_calibration_error(p, p_left),
         temperature=temperature,
-        ause=sparsification_error(np.abs(p - p_left), spread),
+        ause=sparsification_error(np.abs(p - p_left), std),
     )
 
 
-def _head_probabilities(logits: FloatArray, temperature: float) -> FloatArray:
+def _head_probabilities(logits: Float64Array, temperature: float) -> Float64Array:
     """(B, K) sigmoid(logits / temperature); exp never overflows, and small ones keep precision."""
     scaled = logits / temperature
     decay = np.exp(-np.abs(scaled))
     return np.asarray(np.where(scaled >= 0, 1.0, decay) / (1.0 + decay))
 
 
-def _surprise(
-    logits: FloatArray, p_left: FloatArray, temperature: FloatArray, error_rate: float
-) -> FloatArray:
+def _nll(
+    logits: Float64Array, p_left: Float64Array, temperature: Float64Array, error_rate: float
+) -> Float64Array:
     """(B, K) logits, (B,) answers -> (G, B) nats under each of (G,) temperatures, however many."""
     slip, meant = (math.log(x) if x > 0 else -math.inf for x in (error_rate / 2, 1 - error_rate))
     scaled = logits / temperature[:, None, None]  # (G, B, K)
@@ -290,8 +290,8 @@ def _surprise(
     return np.asarray(-(p_left * left + (1 - p_left) * right))
 
 
-def _golden_section(cost: Callable[[FloatArray], FloatArray], low: float, high: float) -> float:
-    """Where a cost with one valley in [low, high] is least (Kiefer 1953)."""
+def _golden_section(cost: Callable[[Float64Array], Float64Array], low: float, high: float) -> float:
+    """Finds where a cost with one valley in [low, high] is least (Kiefer 1953)."""
     ratio = (math.sqrt(5) - 1) / 2
     for _ in range(_NUM_SECTIONS):
         inner, outer = high - ratio * (high - low), low + ratio * (high - low)
@@ -300,8 +300,8 @@ def _golden_section(cost: Callable[[FloatArray], FloatArray], low: float, high: 
     return (low + high) / 2
 
 
-def _checked_logits(logits: Floats) -> FloatArray:
-    table: FloatArray = np.asarray(logits, dtype=np.float64)
+def _checked_logits(logits: Floats) -> Float64Array:
+    table: Float64Array = np.asarray(logits, dtype=np.float64)
     if table.ndim != 2 or not table.shape[1]:
         raise DataError(f"logits have shape {table.shape}; expected (answers, heads)")
     if not (np.abs(table) <= _LARGEST).all():
@@ -309,6 +309,6 @@ def _checked_logits(logits: Floats) -> FloatArray:
     return table
 
 
-def _checked_answers(p: Floats, p_left: Floats) -> tuple[FloatArray, FloatArray]:
+def _checked_answers(p: Floats, p_left: Floats) -> tuple[Float64Array, Float64Array]:
     p = checked_vector("p", p, low=0, high=1)
     return p, checked_vector("p_left", p_left, len(p), 0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.rewards.calibration.probabilities import fit_temperature
-from prefrl.rewards.fitting.descent import Answers
+from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.losses import bradley_terry_nll
 from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
@@ -49,14 +49,16 @@ def fill_bank(
     right = np.concatenate([batch.inputs() for batch in comparisons.right])
     sides = torch.from_numpy(np.stack([left, right], axis=1)).flatten(0, 1)
     sides = sides.to(model.input_mean.device)
+    masks = _side_masks(comparisons)
 
     def encode(keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         segments = sides[keys.to(sides.device)]
-        outputs = model(segments)
+        mask = None if masks is None else masks[keys.to(masks.device)].to(sides.device)
+        outputs = model(segments, mask)
         rewards, uncertainty = (
-            outputs[name].flatten(1).mean(1) for name in ("rewards", "uncertainty")
+            _means(outputs[name].flatten(1), mask) for name in ("rewards", "uncertainty")
         )
-        return model.embed(segments), rewards, uncertainty
+        return model.embed(segments, mask), rewards, uncertainty
 
     # What was in the bank is drawn towards itself no more: it is embedded without its pull.
     model.bank_alpha.zero_()
@@ -78,36 +80,54 @@ def fill_bank(
     return len(comparisons)
 
 
+def _side_masks(comparisons: PreferenceDataset) -> Tensor | None:
+    """(2 B, T) the masks of left and right segments in turns; None where there is no padding."""
+    sides = [
+        np.concatenate([batch.mask() for batch in batches])
+        for batches in (comparisons.left, comparisons.right)
+    ]
+    mask = np.stack(sides, axis=1).reshape(-1, sides[0].shape[1])
+    return None if mask.all() else torch.from_numpy(mask)
+
+
+def _means(values: Tensor, mask: Tensor | None) -> Tensor:
+    """(N, T) -> (N,) over each segment's own steps; at padding the values are 0."""
+    return values.mean(1) if mask is None else values.sum(1) / mask.sum(1)
+
+
 @torch.no_grad()
 def set_bank_alpha(
-    model: EnhancedRewardModel, held: Answers, alpha: float | Literal["auto"]
+    model: EnhancedRewardModel, held: AnswerTensors, alpha: float | Literal["auto"]
 ) -> None:
-    """The pull asked for; auto: the one that explains held-out answers best, if it does so clearly.
+    """Sets the pull asked for; auto: the one that explains held-out answers best, if clearly so.
 
     Args:
-        model: its `bank_alpha` is set; 0 where the bank is empty.
+        model: its `bank_alpha` is set; 0 where the bank is empty, or remembers one number of
+            segments that have a reward by several objectives.
         held: answers that were not fitted to; auto stays at 0 without them.
         alpha: a share, or auto.
     """
-    if alpha != "auto":
-        model.bank_alpha.fill_(0.0 if model.bank.is_empty else alpha)
-        return
     model.bank_alpha.zero_()
-    if model.bank.is_empty or len(held) == 0 or model.config.num_objectives > 1:
+    if model.bank.is_empty or model.config.num_objectives > 1:
+        return
+    if alpha != "auto":
+        model.bank_alpha.fill_(alpha)
+        return
+    if len(held) == 0:
         return
     losses = []
     for candidate in ALPHAS:
         model.bank_alpha.fill_(candidate)
-        losses.append(_surprise(model, held))
+        losses.append(_nll(model, held))
     best = int(np.argmin(losses))
     # A gain within the noise of so few answers is none.
     is_clear = losses[0] - losses[best] > 0.5 / np.sqrt(len(held)) * losses[0]
     model.bank_alpha.fill_(ALPHAS[best] if is_clear else 0.0)
 
 
-def _surprise(model: EnhancedRewardModel, held: Answers) -> float:
-    """Mean surprise at held-out answers of the reward as it is used, at its best scale."""
-    rewards = model(held.pairs.flatten(0, 1))["rewards"].flatten(1).sum(1).view(-1, 2)
+def _nll(model: EnhancedRewardModel, held: AnswerTensors) -> float:
+    """Returns the mean NLL of held-out answers by the reward as it is used, at its best scale."""
+    rewards = model(*held.segments())["rewards"].flatten(1).sum(1).view(-1, 2)
     logits = (rewards[:, :1] - rewards[:, 1:]) * model.reward_std.mean()
     temperature = fit_temperature(logits.double().cpu().numpy(), held.p_left.double().cpu().numpy())
     weights = torch.ones_like(logits)

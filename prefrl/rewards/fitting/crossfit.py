@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prefrl.rewards.fitting.descent import Answers, Objective, comparison_logits, descend
-from prefrl.rewards.model.ensemble import EnhancedRewardModel
+from prefrl.rewards.fitting.answers import AnswerTensors
+from prefrl.rewards.fitting.comparing import FittingLoss, answer_logits
+from prefrl.rewards.fitting.descent import descend
+from prefrl.rewards.model.network import RewardNetwork
 
 NUM_FOLDS = 4
 # Robots move smoothly: every few steps tell the members nearly as much, in a fraction of the time.
@@ -25,16 +27,16 @@ class CrossFitted:
     Args:
         logits: (B,) left minus right in nats, by the model that has not seen the answer.
         folds: (B,) the fold that each answer is in.
-        spread: of the models' scores, as `score_spread` has it.
+        score_std: of the models, as `score_std` has it.
     """
 
     logits: NDArray[np.float64]
     folds: NDArray[np.int64]
-    spread: float
+    score_std: float
 
 
-def score_spread(scores: Tensor) -> float:
-    """How far apart a model's segments lie: the unit in which it speaks.
+def score_std(scores: Tensor) -> float:
+    """Measures how far apart a model's scores lie: the unit in which it speaks.
 
     Args:
         scores: (S, ...) of S segments, by whatever heads and objectives.
@@ -78,10 +80,10 @@ def folds_of(segments: NDArray[np.int64], *, rng: np.random.Generator) -> NDArra
 
 
 def cross_fit(
-    like: EnhancedRewardModel,
-    answers: Answers,
+    like: RewardNetwork,
+    answers: AnswerTensors,
     segments: NDArray[np.int64],
-    objective: Objective,
+    loss: FittingLoss,
     *,
     rng: np.random.Generator,
     generator: torch.Generator,
@@ -95,22 +97,22 @@ def cross_fit(
         like: the reward model; the members have its width, depth and input statistics.
         answers: all that may be fitted to; their weights are not looked at.
         segments: (B, 2) numbers of the compared segments.
-        objective: what is minimised.
+        loss: what is minimised.
         rng: draws folds and minibatches.
         generator: draws the initial weights.
     """
     stride = -(-answers.pairs.shape[2] // MAX_STEPS)
-    pairs = answers.pairs[:, :, ::stride].contiguous()
+    some = answers.every(stride)
     config = dataclasses.replace(
         like.config,
         num_reward_heads=NUM_FOLDS,
         shared_trunk=False,
-        segment_length=pairs.shape[2],
+        segment_length=some.pairs.shape[2],
         bank_size=0,
         dropout=0.0,
         linear_part=False,
     )
-    members = EnhancedRewardModel(**dataclasses.asdict(config), generator=generator)
+    members = RewardNetwork(**dataclasses.asdict(config), generator=generator)
     members.to(like.input_mean.device)
     members.input_mean.copy_(like.input_mean)
     members.input_std.copy_(like.input_std)
@@ -121,23 +123,16 @@ def cross_fit(
     # Heads that part ways or meet the bank are of no use here, and a norm clipped over all members
     # would tell each of the answers that are hidden from it.
     plain = dataclasses.replace(
-        objective.config,
+        loss.config,
         diversity=0.0,
         contrastive=0.0,
         calibration=0.0,
         max_grad_norm=float("inf"),
     )
-    answers = dataclasses.replace(answers, pairs=pairs, weights=sees)
-    descend(
-        members,
-        answers,
-        dataclasses.replace(objective, config=plain, contrast=None),
-        rng=rng,
-    )
+    some = dataclasses.replace(some, pairs=some.pairs.contiguous(), weights=sees)
+    descend(members, some, dataclasses.replace(loss, config=plain, contrast=None), rng=rng)
     with torch.no_grad():
-        scores = members.segment_scores(answers.pairs)
-        logits = comparison_logits(members, answers.pairs, answers.objective)
+        scores = members.segment_scores(some.pairs, some.pair_mask)
+        logits = answer_logits(members, some)
     own = logits.take_along_dim(folds[:, None], 1)[:, 0]
-    return CrossFitted(
-        own.double().cpu().numpy(), fold_of_answer, score_spread(scores.flatten(0, 1))
-    )
+    return CrossFitted(own.double().cpu().numpy(), fold_of_answer, score_std(scores.flatten(0, 1)))

@@ -1,4 +1,4 @@
-"""What a fit reports of itself, and what it warns of.
+"""Metrics of a fit, and warnings about it.
 
 Axes: B answers, K heads.
 """
@@ -10,14 +10,15 @@ import torch
 
 from prefrl.feedback.dataset import Comparisons
 from prefrl.rewards.calibration.probabilities import report
-from prefrl.rewards.fitting.descent import Answers, comparison_logits
+from prefrl.rewards.fitting.answers import AnswerTensors
+from prefrl.rewards.fitting.comparing import answer_logits
 from prefrl.rewards.fitting.losses import (
     bradley_terry_nll,
     head_correlation,
-    head_spread,
+    head_std,
     preference_accuracy,
 )
-from prefrl.rewards.model.ensemble import EnhancedRewardModel
+from prefrl.rewards.model.network import RewardNetwork
 
 # Heads that rank segments alike and lie less far apart than this, in nats, are one head: no
 # probability that they predict differs by more than about half of it. Correlation alone does not
@@ -29,26 +30,28 @@ ENOUGH_TO_JUDGE = 8
 
 
 @torch.no_grad()
-def figures_of(model: EnhancedRewardModel, train: Answers, held: Answers) -> dict[str, float]:
-    """Losses in nats, accuracies as shares, and how alike heads are; NaN without answers.
+def fit_metrics(
+    model: RewardNetwork, train: AnswerTensors, held: AnswerTensors
+) -> dict[str, float]:
+    """Returns losses in nats, accuracies as shares, and how alike heads are; NaN without answers.
 
     Args:
         model: as fitted.
         train: the answers it was fitted to.
         held: answers it was not fitted to.
     """
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for name, answers in (("train", train), ("holdout", held)):
         if len(answers) == 0:
-            figures |= {f"reward_{name}_loss": np.nan, f"reward_{name}_accuracy": np.nan}
+            metrics |= {f"reward_{name}_loss": np.nan, f"reward_{name}_accuracy": np.nan}
             continue
-        logits = comparison_logits(model, answers.pairs, answers.objective)
+        logits = answer_logits(model, answers)
         loss = bradley_terry_nll(logits, answers.p_left, torch.ones_like(logits)).mean()
-        figures[f"reward_{name}_loss"] = float(loss)
+        metrics[f"reward_{name}_loss"] = float(loss)
         # What the mean over normalised heads, the reward that is used, would answer.
-        spread = model.reward_std.view(model.config.num_reward_heads, -1).mean(1)
-        figures[f"reward_{name}_accuracy"] = preference_accuracy(
-            (logits / spread).mean(-1), answers.p_left
+        std = model.reward_std.view(model.config.num_reward_heads, -1).mean(1)
+        metrics[f"reward_{name}_accuracy"] = preference_accuracy(
+            (logits / std).mean(-1), answers.p_left
         )
         if name == "holdout":
             calibration = report(
@@ -56,26 +59,26 @@ def figures_of(model: EnhancedRewardModel, train: Answers, held: Answers) -> dic
                 answers.p_left.double().cpu().numpy(),
                 temperature=float(model.temperature),
             )
-            figures |= {
+            metrics |= {
                 "reward_holdout_nll": calibration.nll,
                 "reward_holdout_ece": calibration.ece,
             }
-    scores = model.segment_scores(train.pairs.flatten(0, 1)).mean(-1)
-    figures["reward_head_correlation"] = correlation = head_correlation(scores.cpu())
-    figures["reward_head_spread"] = spread_of_heads = head_spread(scores.cpu())
-    figures["reward_temperature"] = float(model.temperature)
-    if correlation > ALIKE and spread_of_heads < COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
+    scores = model.segment_scores(*train.segments()).mean(-1)
+    metrics["reward_head_correlation"] = correlation = head_correlation(scores.cpu())
+    metrics["reward_head_spread"] = apart = head_std(scores.cpu())
+    metrics["reward_temperature"] = float(model.temperature)
+    if correlation > ALIKE and apart < COLLAPSED and len(train) >= ENOUGH_TO_JUDGE:
         warnings.warn(
             f"the reward ensemble's heads have collapsed onto one (they are "
-            f"{spread_of_heads:.4f} nats apart): their disagreement says nothing; switch "
+            f"{apart:.4f} nats apart): their disagreement says nothing; switch "
             "reward_model.anchored or reward_model.bootstrap on",
             stacklevel=4,
         )
-    return figures
+    return metrics
 
 
 def warn_of_odd_answers(train_set: Comparisons) -> None:
-    """Says what is wrong with answers from which little can be learned."""
+    """Warns of what is wrong with answers from which little can be learned."""
     if len(train_set) < ENOUGH_TO_JUDGE:
         return
     p_left, first = train_set.p_left, train_set.left[:1, :1]

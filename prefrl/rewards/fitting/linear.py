@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from prefrl.rewards.calibration.checks import Float64Array
 from prefrl.rewards.fitting.crossfit import CrossFitted
-from prefrl.rewards.model.statistics import MIN_SPREAD
-
-FloatArray = NDArray[np.float64]
+from prefrl.rewards.model.statistics import MIN_STD
 
 # Enough for any prior that is worth choosing; a weak one on many features is left where it is then.
 MAX_STEPS = 100
@@ -24,7 +23,7 @@ MAX_STEPS = 100
 SETTLED = 1e-4
 # Precisions of the weights' prior, of which folds choose one; the strongest comes first.
 PRECISIONS = (10_000.0, 1_000.0, 100.0, 10.0, 1.0)
-# Beside a linear reward the network's has half its spread, at least. The ensemble is fitted to more
+# Beside a linear reward the network's has half its size, at least. The ensemble is fitted to more
 # answers than the single members that left some out, and deserves more than they tell; and its
 # heads say where answers are few.
 LEAST_NETWORK = 0.5
@@ -42,8 +41,8 @@ class CrossFittedLinear:
         logits: (B,) of each answer by the weights that have not seen it.
     """
 
-    weights: FloatArray
-    logits: FloatArray
+    weights: Float64Array
+    logits: Float64Array
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,19 @@ class LinearPart:
         logits: (B,) what that adds to predictions of answers that were left out.
     """
 
-    weights: FloatArray
-    logits: FloatArray
+    weights: Float64Array
+    logits: Float64Array
 
 
 def logistic_weights(
-    features: FloatArray,
-    p_left: FloatArray,
+    features: Float64Array,
+    p_left: Float64Array,
     *,
     precision: float,
-    counts: FloatArray | None = None,
-    start: FloatArray | None = None,
-) -> FloatArray:
-    """Logistic regression through the origin.
+    counts: Float64Array | None = None,
+    start: Float64Array | None = None,
+) -> Float64Array:
+    """Fits a logistic regression through the origin.
 
     Args:
         features: (B, D).
@@ -81,10 +80,10 @@ def logistic_weights(
     """
     counts = np.ones(len(p_left)) if counts is None else counts
 
-    def cost(weights: FloatArray) -> tuple[float, FloatArray]:
+    def cost(weights: Float64Array) -> tuple[float, Float64Array]:
         logits = features @ weights
-        surprise = _surprise(logits, p_left, counts) + 0.5 * precision * float(weights @ weights)
-        return surprise, features.T @ (counts * (expit(logits) - p_left)) + precision * weights
+        nll = _nll(logits, p_left, counts) + 0.5 * precision * float(weights @ weights)
+        return nll, features.T @ (counts * (expit(logits) - p_left)) + precision * weights
 
     found = minimize(
         cost,
@@ -93,24 +92,24 @@ def logistic_weights(
         method="L-BFGS-B",
         options={"maxiter": MAX_STEPS, "gtol": SETTLED, "ftol": 1e-14},
     )
-    weights: FloatArray = found.x
+    weights: Float64Array = found.x
     return weights
 
 
-def _surprise(logits: FloatArray, p_left: FloatArray, counts: FloatArray) -> float:
+def _nll(logits: Float64Array, p_left: Float64Array, counts: Float64Array) -> float:
     return float(counts @ (np.logaddexp(0, logits) - p_left * logits))
 
 
 def cross_fitted_linear(
-    features: FloatArray,
-    p_left: FloatArray,
+    features: Float64Array,
+    p_left: Float64Array,
     folds: NDArray[np.int64],
-    counts: FloatArray | None = None,
+    counts: Float64Array | None = None,
 ) -> CrossFittedLinear:
-    """Bradley-Terry on summed features, under the prior that predicts left-out answers best.
+    """Fits Bradley-Terry to summed features, under the prior that predicts left-out answers best.
 
     Args:
-        features: (B, D) left minus right, each of about unit spread over segments.
+        features: (B, D) left minus right, each of about unit variance over segments.
         p_left: (B,) answers in [0, 1].
         folds: (B,) the fold of each; answers that tell of each other are in one.
         counts: (B,) how much each answer counts; None is 1 for all.
@@ -130,17 +129,20 @@ def cross_fitted_linear(
                 start=by_fold[fold],
             )
             logits[out] = features[out] @ by_fold[fold]
-        surprise = _surprise(logits, p_left, counts)
-        if surprise < least:
-            least, best = surprise, (precision, logits)
+        nll = _nll(logits, p_left, counts)
+        if nll < least:
+            least, best = nll, (precision, logits)
     weights = logistic_weights(features, p_left, precision=best[0], counts=counts)
     return CrossFittedLinear(weights, best[1])
 
 
 def share_of_linear(
-    network: FloatArray, linear: FloatArray, p_left: FloatArray, counts: FloatArray | None = None
+    network: Float64Array,
+    linear: Float64Array,
+    p_left: Float64Array,
+    counts: Float64Array | None = None,
 ) -> float:
-    """How many times a linear reward is to be added to a network's.
+    """Returns how many times a linear reward is to be added to a network's.
 
     Stacking (Wolpert 1992) with weights that are not negative (Breiman 1996): logistic regression
     on the two predictions of answers that neither model has seen.
@@ -152,7 +154,7 @@ def share_of_linear(
         counts: (B,) how much each answer counts; None is 1 for all.
 
     Returns:
-        0 or more, and at most what leaves the network half the linear reward's spread.
+        0 or more, and at most what leaves the network half the size of the linear reward.
     """
     # Not standard deviations: what stands on which side is an accident, and so is the mean.
     of_network, of_linear = (float(np.sqrt(np.mean(x**2))) for x in (network, linear))
@@ -166,9 +168,9 @@ def share_of_linear(
 
 
 def linear_part(
-    inputs: FloatArray,
-    p_left: FloatArray,
-    counts: FloatArray,
+    inputs: Float64Array,
+    p_left: Float64Array,
+    counts: Float64Array,
     objective: NDArray[np.int64],
     *,
     num_objectives: int,
@@ -184,8 +186,8 @@ def linear_part(
         num_objectives: M; each has weights of its own, under one prior.
         beside: the networks' predictions, and the folds to keep to.
     """
-    spread = inputs.std((0, 1))
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > MIN_SPREAD)
+    std = inputs.std((0, 1))
+    scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > MIN_STD)
     num, _, dims = inputs.shape
     features = np.zeros((num, num_objectives, dims))  # 0 but where the answer's objective is
     features[np.arange(num), objective] = (inputs[:, 0] - inputs[:, 1]) * scale

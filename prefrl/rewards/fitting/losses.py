@@ -1,4 +1,4 @@
-"""What fitting minimises, and what reports measure: plain functions.
+"""Losses that fitting minimises, and metrics of an ensemble's scores: plain functions.
 
 Axes: B comparisons, S segments, K heads, F features, M bank entries.
 """
@@ -16,7 +16,7 @@ MMCE_WIDTH = 0.4
 def bradley_terry_nll(
     logits: Tensor, p_left: Tensor, head_mask: Tensor, error_rate: float = 0.0
 ) -> Tensor:
-    """How surprised each head is by the teachers' answers.
+    """Returns the mean negative log-likelihood of the teachers' answers under each head.
 
     A head whose left segment outscores the right by `logits` expects "left" with probability
     sigmoid(logits): Christiano et al. 2017, eq. 1 and 2, with ties as soft targets (the paper drops
@@ -35,19 +35,19 @@ def bradley_terry_nll(
     """
     target = p_left[:, None].expand_as(logits)
     if error_rate == 0.0:
-        surprise = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        nll = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     else:
         random = logits.new_tensor(math.log(error_rate / 2))
         meant = math.log1p(-error_rate)
         log_left = torch.logaddexp(random, meant + F.logsigmoid(logits))
         log_right = torch.logaddexp(random, meant + F.logsigmoid(-logits))
-        surprise = -(target * log_left + (1 - target) * log_right)
+        nll = -(target * log_left + (1 - target) * log_right)
     total = head_mask.sum(0)
-    return (surprise * head_mask).sum(0) / total.where(total > 0, torch.ones_like(total))
+    return (nll * head_mask).sum(0) / total.where(total > 0, torch.ones_like(total))
 
 
 def diversity_penalty(logits: Tensor) -> Tensor:
-    """Falls as heads part ways: minus their spread in the probability of "left".
+    """Falls as heads part ways: minus their variance in the probability of "left".
 
     Negative correlation learning (Liu and Yao 1999, eq. 4 to 6) on probabilities, which bounds it
     to [-1/4, 0]: heads cannot win by growing without end.
@@ -62,7 +62,7 @@ def diversity_penalty(logits: Tensor) -> Tensor:
 
 
 def calibration_penalty(logits: Tensor, p_left: Tensor) -> Tensor:
-    """How far confidence is from correctness: a kernel estimate that can be differentiated.
+    """Measures how far confidence is from correctness, by a kernel estimate with a gradient.
 
     MMCE of Kumar et al. 2018, eq. 6, of the probability averaged over heads; a tie counts as half
     correct.
@@ -114,7 +114,7 @@ def contrastive_loss(
 
 
 def head_correlation(scores: Tensor) -> float:
-    """How alike heads rank segments.
+    """Measures how alike heads rank segments.
 
     Args:
         scores: (S, K) each head's score.
@@ -132,8 +132,8 @@ def head_correlation(scores: Tensor) -> float:
     return float((table.sum() - num) / (num * (num - 1)))
 
 
-def head_spread(scores: Tensor) -> float:
-    """How far apart heads see segments, beyond what no comparison tells.
+def head_std(scores: Tensor) -> float:
+    """Measures how far apart heads see segments, beyond what no comparison tells.
 
     Args:
         scores: (S, K) each head's score, in nats.
@@ -150,7 +150,7 @@ def head_spread(scores: Tensor) -> float:
 
 
 def preference_accuracy(logits: Tensor, p_left: Tensor) -> float:
-    """Share of decisive answers that the sign of `logits` predicts.
+    """Returns the share of decisive answers that the sign of `logits` predicts.
 
     Args:
         logits: (B,) left score minus right score.

@@ -1,4 +1,4 @@
-"""How often the teacher errs, and which answers look wrong, by predictions that never saw them.
+"""Estimates the teacher's errors, and finds answers that look wrong, by held-out predictions.
 
 Axes: B answers.
 """
@@ -6,9 +6,8 @@ Axes: B answers.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatVector = NDArray[np.float64]
+from prefrl.rewards.calibration.checks import Float64Array
 
 # RIME (Cheng et al. 2024) corrects answers to which the model gives less than a thousandth.
 FLIP_BELOW = 1e-3
@@ -37,9 +36,9 @@ _LOG_TEMPERATURES = np.linspace(math.log(0.1), math.log(10.0), 41)
 
 
 def estimate_error_rate(
-    logits: FloatVector, p_left: FloatVector, *, given: float | None = None
+    logits: Float64Array, p_left: Float64Array, *, given: float | None = None
 ) -> tuple[float, float]:
-    """The share of random answers and the temperature that explain held-out answers.
+    """Estimates the share of random answers and the temperature that explain held-out answers.
 
     Posterior means, the temperature's of its logarithm, under the likelihood of
     `bradley_terry_nll`, a Beta(1, 4) prior on the rate and a log-normal one on the temperature.
@@ -77,7 +76,7 @@ def estimate_error_rate(
 
 
 def prior_share(error_rate: float) -> float:
-    """How much of the prior on a reward model's weights its answers call for.
+    """Returns how much of the prior on a reward model's weights its answers call for.
 
     A strong prior sees through wrong answers. Where there are hardly any it only keeps the model
     from what right answers say: on Hopper it left the oracle's answers unlearned, one in 15.
@@ -92,12 +91,12 @@ def prior_share(error_rate: float) -> float:
 
 
 def corrected_answers(
-    p_predicted: FloatVector, p_left: FloatVector, *, mode: str
-) -> tuple[FloatVector, FloatVector]:
-    """Answers that contradict the prediction, turned round or left out.
+    p_predicted: Float64Array, p_left: Float64Array, *, mode: str
+) -> tuple[Float64Array, Float64Array]:
+    """Turns answers that contradict the prediction round, or leaves them out.
 
     After RIME (Cheng et al. 2024, section 4), with fixed bounds in place of theirs, which follow
-    the spread of the loss.
+    the standard deviation of the loss.
 
     Args:
         p_predicted: (B,) probability of "left", by models that have not seen the answer.

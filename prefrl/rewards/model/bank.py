@@ -27,7 +27,7 @@ Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class _Offer:
-    """N segments that ask for a place among M entries; on the CPU.
+    """N segments that ask to be kept among M entries; on the CPU.
 
     Args:
         priority: (M + N,) of the entries, then of the offered.

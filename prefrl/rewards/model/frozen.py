@@ -1,104 +1,22 @@
-"""A reward model, frozen and folded for speed: what environments are given.
+"""A reward model, frozen for speed: what environments are given.
 
-Axes: N rows, D input dims, F features, K heads.
+Axes: N rows, O observation dims, A action dims, D input dims, K heads.
 """
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from prefrl.errors import DataError
+from prefrl.rewards.model.chain import affine_chain
+from prefrl.rewards.model.network import RewardNetwork
 from prefrl.segments import FloatArray
-
-if TYPE_CHECKING:
-    from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
 # Rows scored at once: large enough to fill a matrix product, small enough to stay in cache.
 CHUNK_ROWS = 1024
-
-Affine = tuple[FloatArray, FloatArray]
-
-
-@dataclass(frozen=True)
-class AffineChain:
-    """Matrix products with ReLUs between them.
-
-    Args:
-        layers: (in, out) weights and (out,) biases.
-        skip: (D, K) weights from the inputs to the outputs; None without a linear part.
-    """
-
-    layers: list[Affine]
-    skip: FloatArray | None
-
-    def hidden(self, rows: FloatArray, num_layers: int) -> FloatArray:
-        """(N, D) -> (N, width) the first layers, each followed by a ReLU."""
-        for weight, bias in self.layers[:num_layers]:
-            rows = rows @ weight
-            rows += bias
-            np.maximum(rows, 0.0, out=rows)
-        return rows
-
-    def __call__(self, rows: FloatArray) -> FloatArray:
-        """(N, D) -> (N, K)."""
-        weight, bias = self.layers[-1]
-        raw: FloatArray = self.hidden(rows, len(self.layers) - 1) @ weight + bias
-        return raw if self.skip is None else raw + rows @ self.skip
-
-
-def affine_chain(
-    model: "EnhancedRewardModel", objective_weights: Sequence[float] | None = None
-) -> AffineChain | None:
-    """The model as matrix products with ReLUs between them, normalisations folded in.
-
-    An environment step scores a handful of rows, where the cost is the number of operations, not
-    their size: three NumPy products take a tenth of the time of the model's own forward pass.
-
-    Returns:
-        None for a model that is no such chain (layer norms, independent trunks, rewards adjusted by
-        the bank).
-    """
-    adjusts = objective_weights is None and float(model.bank_alpha) != 0
-    if model.config.head_layer_norm or not model.config.shared_trunk or adjusts:
-        return None
-
-    def host(tensor: torch.Tensor) -> NDArray[np.float64]:
-        return tensor.detach().cpu().double().numpy()
-
-    layers = [(host(m.weight), host(m.bias)) for m in model.trunk if isinstance(m, nn.Linear)]
-    weight, bias = layers[0]
-    weight = weight / host(model.input_std)
-    layers[0] = weight, bias - weight @ host(model.input_mean)
-    heads, width = model.config.num_reward_heads, model.config.hidden_dim
-    layers.append(
-        (host(model.head_in.weight).reshape(-1, width), host(model.head_in.bias).reshape(-1))
-    )
-    # Heads are normalised objective by objective, then combined: all of it is linear.
-    objectives = host(model.objective_weights(objective_weights))
-    scale = model.config.segment_length * float(model.segment_spread)
-    spread = host(model.reward_std) * scale
-    shape = (heads, len(objectives))
-    spread = spread.reshape(shape)
-    out = np.zeros((heads, heads, width))
-    weighted = host(model.head_out).reshape(*shape, width) * objectives[:, None] / spread[..., None]
-    out[np.arange(heads), np.arange(heads)] = weighted.sum(1)
-    mean = host(model.reward_mean).reshape(shape) * scale
-    bias = ((host(model.head_bias).reshape(shape) - mean) * objectives / spread).sum(1)
-    skip = None
-    if model.config.linear_part:
-        linear = host(model.linear) / host(model.input_std)  # (M, D)
-        by_head = objectives / host(model.reward_std).reshape(shape) @ linear  # (K, D)
-        bias = bias - by_head @ host(model.input_mean)
-        skip = np.ascontiguousarray(by_head.T, np.float32)
-    layers.append((out.reshape(heads, heads * width), bias))
-    plain = [(np.ascontiguousarray(w.T, np.float32), b.astype(np.float32)) for w, b in layers]
-    return AffineChain(plain, skip)
 
 
 class ModelReward:
@@ -110,7 +28,7 @@ class ModelReward:
     """
 
     def __init__(
-        self, model: "EnhancedRewardModel", objective_weights: Sequence[float] | None = None
+        self, model: RewardNetwork, objective_weights: Sequence[float] | None = None
     ) -> None:
         self.config = model.config
         self._objective_weights = objective_weights
@@ -148,7 +66,7 @@ class ModelReward:
 
     @property
     def knows_novelty(self) -> bool:
-        """Whether the model has segments in its bank to compare with."""
+        """The model has segments in its bank to compare with."""
         return self._bank is not None
 
     def novelty(self, obs: FloatArray, action: FloatArray) -> FloatArray:
@@ -160,10 +78,7 @@ class ModelReward:
         rows = self._rows(obs, action)
         if self._bank is None:
             raise DataError("this reward model has an empty feature bank; novelty needs segments")
-        if self._chain is None:
-            features = self._slow(rows)["features"]
-        else:
-            features = self._chain.hidden(rows, self.config.num_layers)
+        features = self._slow(rows)[1] if self._chain is None else self._chain.features(rows)
         length = np.sqrt(np.square(features).sum(1, keepdims=True))
         nearest: FloatArray = (features @ self._bank / np.maximum(length, 1e-12)).max(1)
         return np.float32(1.0) - nearest
@@ -187,12 +102,16 @@ class ModelReward:
     def _raw_rewards(self, rows: FloatArray) -> FloatArray:
         """(N, D) -> (N, K) normalised rewards."""
         if self._chain is None:
-            return self._slow(rows)["raw_rewards"]
+            return self._slow(rows)[0]
         return self._chain(rows)
 
     @torch.inference_mode()
-    def _slow(self, rows: FloatArray) -> dict[str, FloatArray]:
-        model: Any = self._model
+    def _slow(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, D) -> (N, K) normalised rewards and (N, F) features, by the model itself."""
+        assert self._model is not None
         # The model takes its inputs to where it is.
-        outputs = model(torch.from_numpy(rows), objective_weights=self._objective_weights)
-        return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
+        outputs = self._model.rewards_of(
+            torch.from_numpy(rows), objective_weights=self._objective_weights
+        )
+        rewards, features = (tensor.cpu().numpy() for tensor in outputs)
+        return rewards, features

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prefrl.config import RewardModelConfig
+
 
 class HeadwiseLinear(nn.Module):
     """K linear maps in one product: (..., D) or (..., K, D) -> (..., K, out)."""
@@ -45,3 +47,20 @@ class SeededDropout(nn.Module):
             x.shape, generator=self.generator, dtype=x.dtype, device=x.device
         )
         return x * (draw >= self.p) / (1 - self.p)
+
+
+def ensemble_trunk(config: RewardModelConfig) -> nn.Sequential:
+    """Makes the hidden layers below the heads: one trunk, or one for each head."""
+    width = config.hidden_dim
+    layers: list[nn.Module] = []
+    for layer in range(config.num_layers):
+        in_dim = config.input_dim if layer == 0 else width
+        if config.shared_trunk:
+            # Its own initialisation would draw from torch's global generator; reset() draws.
+            layers.append(nn.utils.skip_init(nn.Linear, in_dim, width))
+        else:
+            layers.append(
+                HeadwiseLinear(config.num_reward_heads, in_dim, width, takes_heads=layer > 0)
+            )
+        layers += [nn.ReLU(), SeededDropout(config.dropout)]
+    return nn.Sequential(*layers)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.banking import fill_bank, set_bank_alpha
-from prefrl.rewards.fitting.descent import Answers
 from tests import linear_task
 from tests.rewards.small_trainer import make_trainer
 
@@ -76,7 +76,7 @@ class TestSetBankAlpha:
     @pytest.mark.parametrize("setting", [0.5, "auto"])
     def test_an_empty_bank_draws_nothing(self, setting):
         dataset = linear_task.comparisons(4, rng=rng())
-        held = Answers.of(dataset.split()[0], torch.ones(4, 3), torch.device("cpu"))
+        held = AnswerTensors.of(dataset.split()[0], torch.ones(4, 3), torch.device("cpu"))
         model = make_trainer().model
         model.bank_alpha.fill_(0.3)
         set_bank_alpha(model, held, setting)

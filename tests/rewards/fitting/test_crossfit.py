@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from prefrl.config import RewardConfig
 from prefrl.feedback.dataset import Comparisons
 from prefrl.rewards import EnhancedRewardModel
+from prefrl.rewards.fitting.answers import AnswerTensors
+from prefrl.rewards.fitting.comparing import FittingLoss
 from prefrl.rewards.fitting.crossfit import (
     NUM_FOLDS,
     connected_groups,
     cross_fit,
     folds_of,
-    score_spread,
+    score_std,
 )
-from prefrl.rewards.fitting.descent import Answers, Objective
 from tests import linear_task
 from tests.rewards.small_model import assert_same, weights_of
 
@@ -105,7 +106,7 @@ class TestFoldsOf:
         assert first != other
 
 
-def task(num: int, *, length: int = 5) -> tuple[EnhancedRewardModel, Answers, Comparisons]:
+def task(num: int, *, length: int = 5) -> tuple[EnhancedRewardModel, AnswerTensors, Comparisons]:
     """A small model that has seen nothing, and the oracle's answers on the linear task."""
     rng = np.random.default_rng(0)
     left, right = (linear_task.segments(num, rng=rng, length=length) for _ in range(2))
@@ -116,12 +117,16 @@ def task(num: int, *, length: int = 5) -> tuple[EnhancedRewardModel, Answers, Co
     )
     both = np.concatenate([comparisons.left, comparisons.right])
     model.set_input_statistics(torch.from_numpy(both))
-    return model, Answers.of(comparisons, torch.ones(num, 3), torch.device("cpu")), comparisons
+    return (
+        model,
+        AnswerTensors.of(comparisons, torch.ones(num, 3), torch.device("cpu")),
+        comparisons,
+    )
 
 
 def predicted(
     model: EnhancedRewardModel,
-    answers: Answers,
+    answers: AnswerTensors,
     segments: NDArray[np.int64],
     **settings: Any,
 ) -> NDArray[np.float64]:
@@ -130,7 +135,7 @@ def predicted(
         model,
         answers,
         segments,
-        Objective(config, error_rate=0.1, l2=1.0),
+        FittingLoss(config, error_rate=0.1, l2=1.0),
         rng=np.random.default_rng(1),
         generator=torch.Generator().manual_seed(2),
     ).logits
@@ -140,11 +145,11 @@ class TestScoreSpread:
     def test_it_is_the_standard_deviation_over_segments_by_hand(self):
         # 2 segments, 2 heads: one says -1 and 1, the other -7 and 7: sqrt((1 + 49) / 2).
         scores = torch.tensor([[-1.0, -7.0], [1.0, 7.0]])
-        assert score_spread(scores) == pytest.approx(5.0)
+        assert score_std(scores) == pytest.approx(5.0)
 
     def test_a_constant_reward_for_being_there_does_not_count(self):
         scores = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
-        assert score_spread(scores + 5.0) == pytest.approx(score_spread(scores), rel=1e-5)
+        assert score_std(scores + 5.0) == pytest.approx(score_std(scores), rel=1e-5)
 
 
 class TestCrossFit:

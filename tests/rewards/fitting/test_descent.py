@@ -12,19 +12,14 @@ from torch import Tensor
 from prefrl.config import RewardConfig
 from prefrl.feedback.dataset import Comparisons
 from prefrl.rewards import EnhancedRewardModel
+from prefrl.rewards.fitting.answers import AnswerTensors, stride_of, thinned
+from prefrl.rewards.fitting.comparing import FittingLoss, comparison_logits, loss_of
 from prefrl.rewards.fitting.descent import (
     CHECK_EVERY,
-    Answers,
-    Objective,
     adapted_l2,
-    comparison_logits,
     descend,
     learning_rate,
-    loss_of,
     mean_loss,
-    regularised,
-    stride_of,
-    thinned,
 )
 from prefrl.rewards.fitting.losses import (
     bradley_terry_nll,
@@ -32,6 +27,7 @@ from prefrl.rewards.fitting.losses import (
     contrastive_loss,
     diversity_penalty,
 )
+from prefrl.rewards.fitting.prior import regularised
 from tests.rewards.small_model import SHAPES, assert_same, make_model, rows, weights_of
 
 CPU = torch.device("cpu")
@@ -41,29 +37,35 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def answers_of(num: int, *, seed: int = 0, num_heads: int = 3) -> Answers:
+def answers_of(num: int, *, seed: int = 0, num_heads: int = 3) -> AnswerTensors:
     """Answers to which segment's first input is larger, all of them seen by all heads."""
     pairs = rows(num, 2, 4, seed=seed)
     totals = pairs[..., 0].sum(-1)
     p_left = (totals[:, 0] > totals[:, 1]).float()
-    return Answers(pairs, p_left, torch.zeros(num, dtype=torch.int64), torch.ones(num, num_heads))
+    return AnswerTensors(
+        pairs, p_left, torch.zeros(num, dtype=torch.int64), torch.ones(num, num_heads)
+    )
 
 
-def reversed_answers(answers: Answers) -> Answers:
+def of_pairs(pairs: Tensor) -> AnswerTensors:
+    return dataclasses.replace(answers_of(len(pairs)), pairs=pairs)
+
+
+def reversed_answers(answers: AnswerTensors) -> AnswerTensors:
     return dataclasses.replace(answers, p_left=1 - answers.p_left)
 
 
-def objective(
+def loss_like(
     *,
     error_rate: float = 0.0,
     l2: float = 0.0,
-    contrast: Callable[[np.random.Generator], Tensor] | None = None,
+    contrast: Callable[[np.random.Generator], tuple[Tensor, Tensor | None]] | None = None,
     **settings: Any,
-) -> Objective:
+) -> FittingLoss:
     """`settings` are those of `RewardConfig`."""
     usual: dict[str, Any] = {"max_updates": 30, "batch_size": 8, "cooldown": 0.0}
     usual |= {"warmup_updates": 0, "learning_rate": 1e-2}
-    return Objective(RewardConfig(**{**usual, **settings}).decided(), error_rate, l2, contrast)
+    return FittingLoss(RewardConfig(**{**usual, **settings}).decided(), error_rate, l2, contrast)
 
 
 def size_of(model: EnhancedRewardModel) -> float:
@@ -77,7 +79,7 @@ class TestAnswers:
         p_left = np.array([1.0, 0.5, 0.0], dtype=np.float32)
         comparisons = Comparisons(left, right, p_left, objective=np.array([0, 1, 0]))
         weights = torch.tensor([[1.0, 0.0], [2.0, 1.0], [0.0, 0.0]])
-        answers = Answers.of(comparisons, weights, CPU)
+        answers = AnswerTensors.of(comparisons, weights, CPU)
         assert len(answers) == 3
         np.testing.assert_array_equal(answers.pairs[:, 0], left)
         np.testing.assert_array_equal(answers.pairs[:, 1], right)
@@ -171,14 +173,14 @@ class TestDescend:
     def test_without_held_out_answers_it_takes_every_update_and_learns(self):
         model, answers = make_model(), answers_of(24)
         before = mean_loss(model, answers, 0.0)
-        assert descend(model, answers, objective(max_updates=60), rng=rng()) == 60
+        assert descend(model, answers, loss_like(max_updates=60), rng=rng()) == 60
         assert mean_loss(model, answers, 0.0) < before / 2
         assert not model.training
 
     def test_no_held_out_answers_are_as_good_as_none(self):
         model, answers = make_model(), answers_of(24)
         nothing = answers_of(0)
-        assert descend(model, answers, objective(patience=1), rng=rng(), held=nothing) == 30
+        assert descend(model, answers, loss_like(patience=1), rng=rng(), held=nothing) == 30
 
     @pytest.mark.parametrize("patience", [1, 3])
     def test_it_stops_when_the_held_out_loss_finds_no_new_best(self, patience):
@@ -187,7 +189,7 @@ class TestDescend:
         updates = descend(
             model,
             answers,
-            objective(max_updates=200, patience=patience),
+            loss_like(max_updates=200, patience=patience),
             rng=rng(),
             held=reversed_answers(answers),
         )
@@ -195,7 +197,7 @@ class TestDescend:
 
     def test_it_goes_on_while_the_held_out_loss_falls(self):
         model, answers = make_model(), answers_of(24)
-        wanted = objective(max_updates=40, patience=1)
+        wanted = loss_like(max_updates=40, patience=1)
         assert descend(model, answers, wanted, rng=rng(), held=answers) == 40
 
     @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ class TestDescend:
     )
     def test_every_answer_is_seen_as_often_as_asked(self, max_updates, min_epochs, updates):
         # Ten answers are three batches of four, the last of them a small one.
-        wanted = objective(max_updates=max_updates, min_epochs=min_epochs, batch_size=4)
+        wanted = loss_like(max_updates=max_updates, min_epochs=min_epochs, batch_size=4)
         assert descend(make_model(), answers_of(10), wanted, rng=rng()) == updates
 
     def test_one_epoch_reaches_the_answer_that_comes_last(self):
@@ -212,7 +214,7 @@ class TestDescend:
         last = int(rng().permutation(5)[-1])
         p_left = answers.p_left.clone()
         p_left[last] = 1 - p_left[last]
-        wanted = objective(max_updates=1, min_epochs=1.0, batch_size=4)
+        wanted = loss_like(max_updates=1, min_epochs=1.0, batch_size=4)
         first, second = make_model(), make_model()
         descend(first, answers, wanted, rng=rng())
         descend(second, dataclasses.replace(answers, p_left=p_left), wanted, rng=rng())
@@ -226,18 +228,18 @@ class TestDescend:
         p_left[:5] = 1 - p_left[:5]
         hidden = dataclasses.replace(answers, weights=weights)
         first, second = make_model(), make_model()
-        descend(first, hidden, objective(**settings), rng=rng())
+        descend(first, hidden, loss_like(**settings), rng=rng())
         changed = dataclasses.replace(hidden, p_left=p_left)
-        descend(second, changed, objective(**settings), rng=rng())
+        descend(second, changed, loss_like(**settings), rng=rng())
         assert_same(weights_of(first), weights_of(second))
         seen = make_model()
-        descend(seen, answers, objective(**settings), rng=rng())
+        descend(seen, answers, loss_like(**settings), rng=rng())
         assert not torch.equal(seen.head_out, first.head_out)
 
     def test_answers_that_are_all_hidden_leave_weights_finite(self):
         answers = dataclasses.replace(answers_of(8), weights=torch.zeros(8, 3))
         model = make_model()
-        descend(model, answers, objective(calibration=1.0, l2=1.0), rng=rng())
+        descend(model, answers, loss_like(calibration=1.0, l2=1.0), rng=rng())
         assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
 
     def test_an_answer_hidden_from_one_head_is_learned_by_the_others(self):
@@ -246,7 +248,7 @@ class TestDescend:
         weights[0, 1] = 0.0
         p_left[0] = 1 - p_left[0]
         models = make_model(shared_trunk=False), make_model(shared_trunk=False)
-        wanted = objective(max_grad_norm=float("inf"))
+        wanted = loss_like(max_grad_norm=float("inf"))
         for model, said in zip(models, (answers.p_left, p_left), strict=True):
             shown = dataclasses.replace(answers, weights=weights, p_left=said)
             descend(model, shown, wanted, rng=rng())
@@ -257,7 +259,7 @@ class TestDescend:
         sizes = []
         for l2 in (0.0, 1.0, 100.0):
             model = make_model()
-            descend(model, answers_of(24), objective(l2=l2), rng=rng())
+            descend(model, answers_of(24), loss_like(l2=l2), rng=rng())
             sizes.append(size_of(model))
         assert sizes[0] > sizes[1] > 5 * sizes[2]
 
@@ -270,7 +272,7 @@ class TestDescend:
             return sum(float((weight.detach() - at).square().sum()) for weight, at in pairs)
 
         before = distance()
-        wanted = dataclasses.replace(objective(l2=100.0, max_updates=60), anchors=anchors)
+        wanted = dataclasses.replace(loss_like(l2=100.0, max_updates=60), anchors=anchors)
         descend(model, answers_of(24), wanted, rng=rng())
         assert distance() < before / 10
 
@@ -278,7 +280,7 @@ class TestDescend:
         answers, sizes = answers_of(24), []
         for adapt_l2 in (False, True):
             model = make_model()
-            wanted = objective(l2=0.1, adapt_l2=adapt_l2, max_updates=80)
+            wanted = loss_like(l2=0.1, adapt_l2=adapt_l2, max_updates=80)
             descend(model, answers, wanted, rng=rng(), held=reversed_answers(answers))
             sizes.append(size_of(model))
         assert sizes[1] < sizes[0]
@@ -286,14 +288,14 @@ class TestDescend:
     def test_the_same_draw_gives_the_same_weights(self):
         first, again, other = make_model(), make_model(), make_model()
         for model, seed in ((first, 1), (again, 1), (other, 2)):
-            descend(model, answers_of(24), objective(), rng=rng(seed))
+            descend(model, answers_of(24), loss_like(), rng=rng(seed))
         assert_same(weights_of(first), weights_of(again))
         assert not torch.equal(first.head_out, other.head_out)
 
     def test_it_turns_dropout_on_and_off_again(self):
         model, modes = make_model(dropout=0.5), []
         model.trunk.register_forward_pre_hook(lambda module, _: modes.append(module.training))
-        descend(model, answers_of(8), objective(max_updates=3), rng=rng())
+        descend(model, answers_of(8), loss_like(max_updates=3), rng=rng())
         assert modes == [True] * 3
         assert not model.training
 
@@ -308,42 +310,42 @@ class TestLossOf:
         rows = list(self.chosen)
         return comparison_logits(self.model, self.answers.pairs[rows]), self.answers.p_left[rows]
 
-    def loss(self, wanted: Objective) -> Tensor:
+    def loss(self, wanted: FittingLoss) -> Tensor:
         return loss_of(self.model, self.answers, list(self.chosen), wanted, rng())
 
     @pytest.mark.parametrize("error_rate", [0.0, 0.2])
-    def test_by_itself_it_is_the_surprise_summed_over_heads(self, error_rate):
+    def test_by_itself_it_is_the_nll_summed_over_heads(self, error_rate):
         logits, p_left = self.parts()
         expected = bradley_terry_nll(logits, p_left, torch.ones(3, 3), error_rate).sum()
-        torch.testing.assert_close(self.loss(objective(error_rate=error_rate)), expected)
+        torch.testing.assert_close(self.loss(loss_like(error_rate=error_rate)), expected)
 
     def test_the_prior_is_not_in_it(self):
-        torch.testing.assert_close(self.loss(objective(l2=9.0)), self.loss(objective()))
+        torch.testing.assert_close(self.loss(loss_like(l2=9.0)), self.loss(loss_like()))
 
     def test_diversity_and_calibration_are_added_in_their_weights(self):
         logits, p_left = self.parts()
-        plain = self.loss(objective())
+        plain = self.loss(loss_like())
         torch.testing.assert_close(
-            self.loss(objective(diversity=2.0)), plain + 2 * diversity_penalty(logits)
+            self.loss(loss_like(diversity=2.0)), plain + 2 * diversity_penalty(logits)
         )
         torch.testing.assert_close(
-            self.loss(objective(calibration=3.0)), plain + 3 * calibration_penalty(logits, p_left)
+            self.loss(loss_like(calibration=3.0)), plain + 3 * calibration_penalty(logits, p_left)
         )
         torch.testing.assert_close(
-            self.loss(objective(diversity=2.0, calibration=3.0)),
+            self.loss(loss_like(diversity=2.0, calibration=3.0)),
             plain + 2 * diversity_penalty(logits) + 3 * calibration_penalty(logits, p_left),
         )
 
     def test_the_contrastive_loss_is_added_where_there_is_something_to_contrast(self):
         entries, draws = rows(7, 4, seed=9), []
 
-        def contrast(rng: np.random.Generator) -> Tensor:
+        def contrast(rng: np.random.Generator) -> tuple[Tensor, None]:
             draws.append(rng)
-            return entries
+            return entries, None
 
-        plain = self.loss(objective())
-        torch.testing.assert_close(self.loss(objective(contrastive=0.5)), plain)
-        torch.testing.assert_close(self.loss(objective(contrast=contrast)), plain)
+        plain = self.loss(loss_like())
+        torch.testing.assert_close(self.loss(loss_like(contrastive=0.5)), plain)
+        torch.testing.assert_close(self.loss(loss_like(contrast=contrast)), plain)
         assert draws == []
         segments = self.answers.pairs[list(self.chosen)].flatten(0, 1)
         values, entry_values = (
@@ -352,7 +354,7 @@ class TestLossOf:
         expected = contrastive_loss(
             self.model.embed(segments), values, self.model.embed(entries), entry_values
         )
-        actual = self.loss(objective(contrastive=0.5, contrast=contrast))
+        actual = self.loss(loss_like(contrastive=0.5, contrast=contrast))
         torch.testing.assert_close(actual, plain + 0.5 * expected)
         assert len(draws) == 1
 
@@ -360,7 +362,7 @@ class TestLossOf:
         model = make_model(num_objectives=2)
         about = torch.tensor([0, 1, 0, 1, 1, 0])
         answers = dataclasses.replace(self.answers, objective=about)
-        loss = loss_of(model, answers, [1, 2], objective(), rng())
+        loss = loss_of(model, answers, [1, 2], loss_like(), rng())
         logits = comparison_logits(model, answers.pairs[1:3], about[1:3])
         expected = bradley_terry_nll(logits, answers.p_left[1:3], torch.ones(2, 3)).sum()
         torch.testing.assert_close(loss, expected)
@@ -371,7 +373,8 @@ class TestThinned:
     def test_steps_lie_a_stride_apart_from_a_random_first_one(self, steps, stride, seed):
         stride = min(stride, steps)
         pairs = torch.arange(2 * steps).view(1, 2, steps, 1)
-        some, share = thinned(pairs, stride, rng(seed))
+        thin, share = thinned(of_pairs(pairs), stride, rng(seed))
+        some = thin.pairs
         first = int(some[0, 0, 0, 0])
         assert first < stride
         assert some[0, 0, :, 0].tolist() == list(range(first, steps, stride))
@@ -379,8 +382,8 @@ class TestThinned:
         assert share == some.shape[2] / steps
 
     def test_every_first_step_has_its_turn(self):
-        pairs, draw = torch.arange(6).view(1, 2, 3, 1), rng()
-        assert {int(thinned(pairs, 3, draw)[0][0, 0, 0, 0]) for _ in range(50)} == {0, 1, 2}
+        pairs, draw = of_pairs(torch.arange(6).view(1, 2, 3, 1)), rng()
+        assert {int(thinned(pairs, 3, draw)[0].pairs[0, 0, 0, 0]) for _ in range(50)} == {0, 1, 2}
 
     def test_scores_of_what_is_left_stand_for_all(self):
         model, pairs = make_model(), rows(5, 2, 12)
@@ -404,7 +407,7 @@ class TestThinned:
         answers = dataclasses.replace(answers_of(6), pairs=pairs)
         model, everything = make_model(**shape), list(range(6))
         losses = [
-            loss_of(model, answers, everything, objective(step_stride=stride), rng())
+            loss_of(model, answers, everything, loss_like(step_stride=stride), rng())
             for stride in (1, 2)
         ]
         torch.testing.assert_close(losses[1], losses[0])
@@ -415,7 +418,7 @@ class TestThinned:
         p_left = (totals[:, 0] > totals[:, 1]).float()
         answers = dataclasses.replace(answers_of(40), pairs=pairs, p_left=p_left)
         model = make_model()
-        descend(model, answers, objective(step_stride=2, max_updates=200), rng=rng())
+        descend(model, answers, loss_like(step_stride=2, max_updates=200), rng=rng())
         assert mean_loss(model, answers, 0.0) < 0.3
 
 

@@ -9,14 +9,9 @@ from torch import Tensor
 
 from prefrl.config import RewardConfig
 from prefrl.rewards import EnhancedRewardModel
-from prefrl.rewards.fitting.descent import (
-    Answers,
-    Objective,
-    comparison_logits,
-    loss_of,
-    seen_logits,
-)
-from prefrl.rewards.model import ensemble as model_module
+from prefrl.rewards.fitting.answers import AnswerTensors
+from prefrl.rewards.fitting.comparing import FittingLoss, comparison_logits, loss_of, seen_logits
+from prefrl.rewards.model import network as model_module
 from tests.rewards.small_model import SHAPES, make_model, rows
 
 INDEPENDENT = [shape for shape in SHAPES if not shape["shared_trunk"]]
@@ -47,7 +42,7 @@ def test_members_are_asked_for_what_they_see_and_learn_the_same(settings, num_ob
     model = make_model(num_objectives=num_objectives, **settings)
     pairs, asked = rows(5, 2, 4), torch.tensor([0, 1, 0, 1, 0]) % num_objectives
     everything = comparison_logits(model, pairs, asked)
-    seen = seen_logits(model, pairs, asked, weights)
+    seen = seen_logits(model, AnswerTensors(pairs, torch.ones(5), asked, weights))
     is_seen = weights > 0
     torch.testing.assert_close(seen[is_seen], everything[is_seen])
     assert seen.isfinite().all()
@@ -62,8 +57,8 @@ def test_the_loss_is_the_same_whether_or_not_unseen_answers_are_left_out(setting
     model = make_model(**settings)
     p_left = torch.tensor([1.0, 0.0, 0.5, 1.0, 0.0])
     asked = torch.zeros(5, dtype=torch.int64)
-    answers = Answers(rows(5, 2, 4), p_left, asked, WEIGHTS["a bootstrap sample"])
-    objective = Objective(RewardConfig(recipe="plain").decided(), error_rate=0.1, l2=0.0)
+    answers = AnswerTensors(rows(5, 2, 4), p_left, asked, WEIGHTS["a bootstrap sample"])
+    objective = FittingLoss(RewardConfig(recipe="plain").decided(), error_rate=0.1, l2=0.0)
     order = [4, 2, 0, 1]
     apart = loss_of(model, answers, order, objective, np.random.default_rng(0))
     with_apart = gradients(model, apart)
@@ -76,16 +71,16 @@ def test_the_loss_is_the_same_whether_or_not_unseen_answers_are_left_out(setting
 def test_penalties_that_ask_every_member_are_given_every_logit():
     model = make_model(**INDEPENDENT[0])
     asked = torch.zeros(5, dtype=torch.int64)
-    answers = Answers(rows(5, 2, 4), torch.ones(5), asked, WEIGHTS["a bootstrap sample"])
+    answers = AnswerTensors(rows(5, 2, 4), torch.ones(5), asked, WEIGHTS["a bootstrap sample"])
     config = RewardConfig(recipe="plain", diversity=0.5).decided()
     order = [0, 1, 2, 3, 4]
     draws = np.random.default_rng(0)
-    penalised = loss_of(model, answers, order, Objective(config, 0.0, 0.0), draws)
+    penalised = loss_of(model, answers, order, FittingLoss(config, 0.0, 0.0), draws)
     plain = dataclasses.replace(config, diversity=0.0)
-    surprise = loss_of(model, answers, order, Objective(plain, 0.0, 0.0), draws)
+    nll = loss_of(model, answers, order, FittingLoss(plain, 0.0, 0.0), draws)
     p_left = torch.sigmoid(comparison_logits(model, answers.pairs, asked))
     expected = -0.5 * p_left.var(-1, correction=0).mean()
-    torch.testing.assert_close(penalised - surprise, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(penalised - nll, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("settings", SHAPES)

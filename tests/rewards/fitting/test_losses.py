@@ -12,7 +12,7 @@ from prefrl.rewards.fitting.losses import (
     contrastive_loss,
     diversity_penalty,
     head_correlation,
-    head_spread,
+    head_std,
     preference_accuracy,
 )
 
@@ -31,7 +31,7 @@ def split(rows: list[tuple[float, float, float, int, int]]) -> tuple[Tensor, Ten
 
 
 class TestBradleyTerryNll:
-    def test_one_answer_costs_what_it_surprises(self):
+    def test_one_answer_costs_its_nll(self):
         # "Left" from a head that expects it with probability sigmoid(ln 3) = 3/4.
         logits = torch.tensor([[math.log(3.0)]])
         left = bradley_terry_nll(logits, torch.tensor([1.0]), torch.ones(1, 1))
@@ -318,11 +318,11 @@ class TestHeadSpread:
     def test_two_heads_by_hand(self):
         # Centred: (-1, 1) and (-3, 3); their mean is (-2, 2), so every score is 1 away from it.
         scores = torch.tensor([[0.0, 1.0], [2.0, 7.0]])
-        assert head_spread(scores) == pytest.approx(1.0)
+        assert head_std(scores) == pytest.approx(1.0)
 
     def test_heads_that_collapsed_onto_one_are_nothing_apart_whatever_their_zero(self):
         scores = torch.tensor([[0.3], [1.0], [-2.0]])
-        assert head_spread(torch.cat([scores, scores + 7], 1)) == pytest.approx(0.0, abs=1e-6)
+        assert head_std(torch.cat([scores, scores + 7], 1)) == pytest.approx(0.0, abs=1e-6)
 
     def test_all_but_fully_correlated_heads_may_be_far_apart(self):
         scores = (
@@ -330,11 +330,11 @@ class TestHeadSpread:
             + torch.tensor([1.0, -1.0]) * (-1.0) ** torch.arange(100)[:, None]
         )
         assert head_correlation(scores) > 1 - 1e-6
-        assert head_spread(scores) == pytest.approx(1.0, rel=1e-2)
+        assert head_std(scores) == pytest.approx(1.0, rel=1e-2)
 
     @pytest.mark.parametrize("shape", [(2, 1), (1, 2), (0, 3)])
     def test_without_two_heads_and_two_segments_there_is_none(self, shape):
-        assert math.isnan(head_spread(torch.zeros(shape)))
+        assert math.isnan(head_std(torch.zeros(shape)))
 
 
 class TestPreferenceAccuracy:

@@ -12,9 +12,9 @@ from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model, score_interval
 from prefrl.rewards.calibration.conformal import fit_conformal, least_answers
-from prefrl.rewards.fitting.descent import comparison_logits
+from prefrl.rewards.fitting.bootstrap import bootstrap_counts
+from prefrl.rewards.fitting.comparing import comparison_logits
 from prefrl.rewards.fitting.losses import preference_accuracy
-from prefrl.rewards.fitting.trainer import bootstrap_counts
 from prefrl.seeding import Streams
 from prefrl.segments import SegmentBatch
 from tests import linear_task

@@ -215,7 +215,7 @@ class TestStatistics:
         np.testing.assert_allclose(frozen.input_std, [1e-9, 1.0, 1.0, 1.0, 1e-33], rtol=1e-5)
         with torch.no_grad():
             np.testing.assert_allclose(
-                frozen._standardised(features).abs(), [[1, 1, 0, 0, 1]] * 2, rtol=1e-5
+                frozen.rows_of(features).abs(), [[1, 1, 0, 0, 1]] * 2, rtol=1e-5
             )
 
     @given(scale=st.floats(1e-30, 1e30))
@@ -223,9 +223,7 @@ class TestStatistics:
         model, features = EnhancedRewardModel(5), rows(20)
         model.set_input_statistics(features * scale, any_unit=True)
         expected = (features - features.mean(0)) / features.std(0, correction=0)
-        np.testing.assert_allclose(
-            model._standardised(features * scale), expected, rtol=1e-3, atol=1e-4
-        )
+        np.testing.assert_allclose(model.rows_of(features * scale), expected, rtol=1e-3, atol=1e-4)
 
     @pytest.mark.parametrize("settings", SHAPES)
     def test_every_head_has_zero_mean_and_unit_spread_over_the_fitted_rows(self, settings):
