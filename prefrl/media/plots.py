@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 Rows = Sequence[Mapping[str, float | None]]
-"""Lines of `metrics.jsonl`; None or NaN where a figure is not known, or no key at all."""
+"""Lines of `metrics.jsonl`; None or NaN where a metric is not known, or no key at all."""
 
 FloatArray = NDArray[np.float64]
 
@@ -28,9 +28,14 @@ _SQUARE_IN = (6.0, 6.0)
 _DPI = 125
 INK, MUTED, FAINT = "#1f2430", "#5f6673", "#d9dce2"
 _TRUE, _LEARNED = "#0b66b0", "#c8551b"
-# Okabe and Ito 2008: told apart also by those who confuse red and green.
+# Okabe and Ito 2008: distinct also to those who confuse red and green.
 _ARMS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8f6bd1")
 _DASHES = ("-", "--", ":", "-.")
+# Of the right panel, which is narrow, only what stands before the brackets.
+_LONG_LABELS = (
+    "evaluation (deterministic policy, whole episodes)",
+    "training episodes (exploring; may be cut short)",
+)
 _NUM_GRID_POINTS = 200
 _LABEL_CHARACTER = 0.018  # of the axis: a digit above it
 _DOT_POINTS2 = (24.0, 130.0)  # areas of the smallest dot drawn and of that of the fullest bin
@@ -56,10 +61,13 @@ class Bins(Protocol):
 def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str) -> None:
     """Draws the true return, the query sessions and, beside it, the learned return.
 
+    Where the policy was evaluated while it was trained, that is the curve, and the returns of
+    training episodes, which explore and may be cut short, stand behind it.
+
     Args:
         rows: in order, with `step`, and where known `true_return`, `true_return_std`,
-            `learned_return` and `num_answers` (so far). A session is marked at the first row with
-            more answers than before.
+            `learned_return`, the same three as `eval_true_return` and so on, and `num_answers` (so
+            far). A session is marked at the first row with more answers than before.
         path: the PNG file.
         title: above it all; taken literally.
 
@@ -67,8 +75,7 @@ def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str)
         StorageError: the file could not be written.
     """
     figure = _new_figure(title)
-    learned = _column(rows, "learned_return")
-    if np.isfinite(learned).any():
+    if _is_known(rows, "learned_return") or _is_known(rows, "eval_learned_return"):
         true_axes, learned_axes = figure.subplots(1, 2, width_ratios=(3, 2))
         _draw_return(learned_axes, rows, "learned_return", _LEARNED)
         learned_axes.set_ylabel("learned return (reward model's units)")
@@ -95,11 +102,11 @@ def plot_arms(
     nothing that they do not show.
 
     Args:
-        arms: label -> the rows of each seed; runs without a known figure are left out.
+        arms: label -> the rows of each seed; runs without a known metric are left out.
         path: the PNG file.
         title: above it all; taken literally.
         ylabel: says what `key` is.
-        key: the figure drawn.
+        key: the metric drawn.
 
     Raises:
         StorageError: the file could not be written.
@@ -172,7 +179,7 @@ def plot_reliability(bins: Bins, path: str | os.PathLike[str], *, title: str) ->
 
 
 def _wilson(share: FloatArray, counts: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-    """(bins,) ends of the score interval of each share; honest at 0 and 1, and for few answers."""
+    """Returns (bins,) ends of the score interval of each share; honest at 0, 1 and for few."""
     shrink = 1 / (1 + _Z_95**2 / counts)
     centre = shrink * (share + _Z_95**2 / (2 * counts))
     half = shrink * _Z_95 * np.sqrt(share * (1 - share) / counts + (_Z_95 / (2 * counts)) ** 2)
@@ -212,50 +219,80 @@ def _save(figure: "Figure", path: str | os.PathLike[str]) -> None:
 
 
 def _column(rows: Rows, key: str) -> FloatArray:
-    """(rows,) a figure of every row, NaN where it is not known."""
+    """Returns (rows,) a metric of every row, NaN where it is not known."""
     values = (row.get(key) for row in rows)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _sessions(rows: Rows) -> tuple[FloatArray, FloatArray]:
-    """(sessions,) the step of each, and the answers there were after it."""
+    """Returns (sessions,) the step of each, and the answers there were after it."""
     answers = np.maximum.accumulate(np.nan_to_num(_column(rows, "num_answers")))
     is_session = np.diff(answers, prepend=0.0) > 0
     return _column(rows, "step")[is_session], answers[is_session]
 
 
+def _is_known(rows: Rows, key: str) -> bool:
+    return bool(np.isfinite(_column(rows, key)).any())
+
+
 def _draw_return(axes: "Axes", rows: Rows, key: str, colour: str) -> None:
-    steps, values, spread = (_column(rows, name) for name in ("step", key, f"{key}_std"))
-    last_step = float(steps.max(initial=0.0))
+    """Draws the return of evaluations in front of that of training, or either alone."""
+    last_step = float(_column(rows, "step").max(initial=0.0))
     xlabel = "environment steps"
-    known = np.isfinite(values)
-    if known.any():
-        steps, values, spread = steps[known], values[known], spread[known]
-        if np.isfinite(spread).any():
-            axes.fill_between(
-                steps, values - spread, values + spread, color=colour, alpha=0.14, linewidth=0
-            )
+    is_evaluated, is_trained = (_is_known(rows, name) for name in (f"eval_{key}", key))
+    if is_evaluated and is_trained:
+        _draw_line(axes, rows, key, colour, is_behind=True)
+    if is_evaluated or is_trained:
+        has_band = _draw_line(axes, rows, f"eval_{key}" if is_evaluated else key, colour)
+        if has_band:
             xlabel += "  (band: one standard deviation over episodes)"
-        marker = "o" if len(steps) <= 30 else ""
-        axes.plot(
-            steps, values, color=colour, linewidth=1.8, marker=marker, markersize=3.5, clip_on=False
-        )
-        axes.annotate(
-            short_number(values[-1]),
-            (steps[-1], values[-1]),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            fontweight="bold",
-            color=colour,
-            annotation_clip=False,
-        )
     else:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no episode has ended yet", transform=axes.transAxes, ha="center")
+    if is_evaluated:
+        is_wide = key == "true_return"
+        labels = _LONG_LABELS if is_wide else [text.split(" (")[0] for text in _LONG_LABELS]
+        lines = axes.get_lines()[::-1]  # The evaluation's is drawn last, and named first.
+        axes.legend(
+            lines, labels[: len(lines)], loc="best", frameon=False, fontsize=8.5, labelcolor=INK
+        )
     _finish_axes(axes, last_step)
     axes.set_xlabel(xlabel)
+
+
+def _draw_line(axes: "Axes", rows: Rows, key: str, colour: str, *, is_behind: bool = False) -> bool:
+    """Draws one return over the steps; returns whether there is a band around it."""
+    steps, values, deviation = (_column(rows, name) for name in ("step", key, f"{key}_std"))
+    known = np.isfinite(values)
+    steps, values, deviation = steps[known], values[known], deviation[known]
+    if is_behind:
+        axes.plot(steps, values, color=colour, alpha=0.38, linewidth=1.2)
+        return False
+    has_band = bool(np.isfinite(deviation).any())
+    if has_band:
+        low, high = values - deviation, values + deviation
+        axes.fill_between(steps, low, high, color=colour, alpha=0.14, linewidth=0)
+    axes.plot(
+        steps,
+        values,
+        color=colour,
+        linewidth=1.8,
+        marker="o" if len(steps) <= 30 else "",
+        markersize=3.5,
+        clip_on=False,
+    )
+    axes.annotate(
+        short_number(values[-1]),
+        (steps[-1], values[-1]),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        fontweight="bold",
+        color=colour,
+        annotation_clip=False,
+    )
+    return has_band
 
 
 def _finish_axes(axes: "Axes", last_step: float) -> None:
@@ -271,7 +308,7 @@ def _finish_axes(axes: "Axes", last_step: float) -> None:
 
 
 def _finish_shares(axes: "Axes") -> None:
-    """A square from 0 to 1 in both directions."""
+    """Makes it a square from 0 to 1 in both directions."""
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
@@ -280,7 +317,7 @@ def _finish_shares(axes: "Axes") -> None:
 
 
 def mute(axes: "Axes", *, label_size: float = 10) -> None:
-    """What is not drawn from figures steps back.
+    """Lets axes, ticks and grid step back behind what is drawn from data.
 
     Args:
         axes: drawn on already.
@@ -295,7 +332,7 @@ def mute(axes: "Axes", *, label_size: float = 10) -> None:
 
 
 def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None:
-    """A hairline for every session; above those with room, how many answers there were then."""
+    """Draws a hairline for every session; above those with room, the answers there were then."""
     if not len(steps):
         return
     for step in steps:
@@ -312,7 +349,7 @@ def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None
 
 
 def _far_apart(positions: FloatArray, gap: float) -> list[int]:
-    """Indices of the last position and, downwards, of each at least `gap` below the last taken."""
+    """Returns indices of the last position and, downwards, of each `gap` below the last taken."""
     taken = [len(positions) - 1]
     for index in range(len(positions) - 2, -1, -1):
         if positions[taken[-1]] - positions[index] >= gap:
@@ -321,7 +358,7 @@ def _far_apart(positions: FloatArray, gap: float) -> list[int]:
 
 
 def _on_common_grid(seeds: Sequence[Rows], key: str) -> tuple[FloatArray, FloatArray]:
-    """(points,) steps that every seed covers; (seeds, points) the figure there, interpolated."""
+    """Returns (points,) steps that every seed covers; (seeds, points) the metric, interpolated."""
     known = []
     for rows in seeds:
         steps, values = _column(rows, "step"), _column(rows, key)

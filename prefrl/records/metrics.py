@@ -1,4 +1,4 @@
-"""Where figures go. Write-only: nothing in a run ever reads a figure back from here.
+"""Hands on what a run measures. Write-only: nothing in a run ever reads a metric back from here.
 
 `Metrics` hands one call to every sink: JSON lines, a logger (Stable-Baselines3's writes
 TensorBoard), Weights & Biases, a progress bar.
@@ -19,10 +19,10 @@ from prefrl.records.files import reason
 
 
 class Sink(Protocol):
-    """One place that figures go to."""
+    """One place that metrics go to."""
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Takes the figures of a step; one that is NaN is not known."""
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Takes the metrics of a step; one that is NaN is not known."""
         ...
 
     def close(self) -> None:
@@ -31,10 +31,10 @@ class Sink(Protocol):
 
 
 class Metrics:
-    """Hands figures to every sink, with the run's wall time beside them.
+    """Hands metrics to every sink, with the run's wall time beside them.
 
     Args:
-        sinks: where figures go.
+        sinks: where metrics go.
         wall_offset_s: what the run had already taken before it was resumed.
     """
 
@@ -47,16 +47,16 @@ class Metrics:
         """Seconds the run has taken, time before a resume included, time between not."""
         return time.monotonic() - self._began_s
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Hands figures to every sink.
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Hands metrics to every sink.
 
         Args:
             step: environment steps taken so far.
-            figures: by name; NaN where one is not known. `step` and `wall_s` are added here.
+            metrics: by name; NaN where one is not known. `step` and `wall_s` are added here.
         """
-        if taken := {"step", "wall_s"} & figures.keys():
-            raise ValueError(f"figures hold {sorted(taken)}, which Metrics writes itself")
-        timed = {"wall_s": round(self.wall_s, 3), **figures}
+        if taken := {"step", "wall_s"} & metrics.keys():
+            raise ValueError(f"metrics hold {sorted(taken)}, which Metrics writes itself")
+        timed = {"wall_s": round(self.wall_s, 3), **metrics}
         for sink in self._sinks:
             sink.write(step, timed)
 
@@ -68,7 +68,7 @@ class Metrics:
 
 
 class JsonLinesSink:
-    """One JSON object a line, appended: `step`, then the figures; null for one that is not finite.
+    """One JSON object a line, appended: `step`, then the metrics; null for one that is not finite.
 
     Args:
         path: the file; continued where it exists.
@@ -84,9 +84,9 @@ class JsonLinesSink:
         except OSError as error:
             raise self._error(error) from error
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends a line; a kill of the process right after loses nothing."""
-        line = {"step": step, **{name: _json_value(value) for name, value in figures.items()}}
+        line = {"step": step, **{name: _json_value(value) for name, value in metrics.items()}}
         rest = memoryview(json.dumps(line, allow_nan=False).encode() + b"\n")
         try:
             while rest:
@@ -159,11 +159,11 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     return rows
 
 
-class FigureLogger(Protocol):
-    """The part of a logger that figures need; Stable-Baselines3's `Logger` has it."""
+class MetricsLogger(Protocol):
+    """The part of a logger that metrics need; Stable-Baselines3's `Logger` has it."""
 
     def record(self, key: str, value: Any) -> None:
-        """Keeps a figure until `dump`."""
+        """Keeps a metric until `dump`."""
         ...
 
     def dump(self, step: int) -> None:
@@ -172,20 +172,20 @@ class FigureLogger(Protocol):
 
 
 class LoggerSink:
-    """Hands figures to a logger, which stays its owner's to close.
+    """Hands metrics to a logger, which stays its owner's to close.
 
     Args:
         logger: where they go.
         prefix: goes before each name, to keep them apart from the agent's own.
     """
 
-    def __init__(self, logger: FigureLogger, *, prefix: str = "prefrl/") -> None:
+    def __init__(self, logger: MetricsLogger, *, prefix: str = "prefrl/") -> None:
         self._logger = logger
         self._prefix = prefix
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Records and dumps the figures that are known."""
-        for name, value in figures.items():
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Records and dumps the metrics that are known."""
+        for name, value in metrics.items():
             if not math.isnan(value):
                 self._logger.record(self._prefix + name, value)
         self._logger.dump(step)
@@ -195,12 +195,12 @@ class LoggerSink:
 
 
 class WandbSink:
-    """Hands figures to Weights & Biases.
+    """Hands metrics to Weights & Biases.
 
     Args:
         project: the project there.
         run_id: names the run there, and continues it where it exists: unique within the project.
-        config: the run's settings, shown beside its figures.
+        config: the run's settings, shown beside its metrics.
         folder: where wandb keeps its own files.
 
     Raises:
@@ -223,9 +223,9 @@ class WandbSink:
             dir=os.fspath(folder),
         )
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Logs the figures that are known."""
-        known = {name: value for name, value in figures.items() if not math.isnan(value)}
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Logs the metrics that are known."""
+        known = {name: value for name, value in metrics.items() if not math.isnan(value)}
         self._run.log(known, step=step)
 
     def close(self) -> None:
@@ -234,7 +234,7 @@ class WandbSink:
 
 
 def import_wandb() -> Any:
-    """The wandb package.
+    """Returns the wandb package.
 
     Raises:
         ConfigError: it is not installed.

@@ -1,4 +1,4 @@
-"""How far a run is, for whoever watches it."""
+"""Shows how far a run is, to whoever watches it."""
 
 import math
 import sys
@@ -6,9 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+# As long as nothing is evaluated, the return of training episodes needs no further name.
+_RETURNS = {
+    "true_return": "true return",
+    "learned_return": "learned return",
+    "eval_true_return": "evaluation",
+}
+
 
 class ProgressBar:
-    """How far the run is, on a terminal as a bar, elsewhere as a plain line now and then.
+    """Shows how far the run is, on a terminal as a bar, elsewhere as a plain line now and then.
 
     Args:
         total_steps: environment steps of the whole run.
@@ -33,7 +40,7 @@ class ProgressBar:
         self._total_steps = total_steps
         self._budget = budget
         self._first_step = self._step = first_step
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
         self._began_s = time.monotonic()
         self._next_s = 0.0
         self._shown_step = -1
@@ -46,9 +53,9 @@ class ProgressBar:
         if time.monotonic() >= self._next_s:
             self._show()
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Takes note of the figures that it shows; a NaN leaves the last known one standing."""
-        self._figures.update((k, v) for k, v in figures.items() if not math.isnan(v))
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Takes note of the metrics that it shows; a NaN leaves the last known one standing."""
+        self._metrics.update((k, v) for k, v in metrics.items() if not math.isnan(v))
         self.advance(step)
 
     def close(self) -> None:
@@ -63,24 +70,24 @@ class ProgressBar:
         self._next_s = now_s + self._interval_s
         self._shown_step = self._step
         if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(self._shown_figures()), refresh=False)
+            self._bar.set_postfix_str(", ".join(self._shown_metrics()), refresh=False)
             self._bar.n = self._step
             self._bar.refresh()
             return
         done = self._step - self._first_step
-        parts = [f"{self._step:,}/{self._total_steps:,} steps", *self._shown_figures()]
+        parts = [f"{self._step:,}/{self._total_steps:,} steps", *self._shown_metrics()]
         if done > 0 and self._step < self._total_steps:
             left_s = (now_s - self._began_s) / done * (self._total_steps - self._step)
             parts.append(f"{_duration(left_s)} left")
         print(", ".join(parts), file=self._stream, flush=True)
 
-    def _shown_figures(self) -> list[str]:
+    def _shown_metrics(self) -> list[str]:
         shown = []
         if self._budget is not None:
-            shown.append(f"{self._figures.get('num_answers', 0):.0f}/{self._budget} answers")
-        for name in ("true_return", "learned_return"):
-            if name in self._figures:
-                shown.append(f"{name.replace('_', ' ')} {short_number(self._figures[name])}")
+            shown.append(f"{self._metrics.get('num_answers', 0):.0f}/{self._budget} answers")
+        for name, title in _RETURNS.items():
+            if name in self._metrics:
+                shown.append(f"{title} {short_number(self._metrics[name])}")
         return shown
 
     def _open_bar(self) -> Any:
@@ -102,7 +109,7 @@ class ProgressBar:
 
 
 def short_number(value: float) -> str:
-    """A figure for people: three digits, or every one before the point where those are more."""
+    """Returns a number for people: three digits, or all before the point where those are more."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""Where evaluations are played: in environments of their own, or in the training ones."""
+"""Places that evaluations are played in: environments of their own, or the training ones."""
 
 import contextlib
 import warnings
@@ -71,7 +71,7 @@ class Arena:
 
     @property
     def is_training(self) -> bool:
-        """Whether the training environments are the ones played in."""
+        """True where the training environments are the ones played in."""
         return self._place == "training"
 
     def play(

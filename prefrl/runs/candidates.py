@@ -134,7 +134,7 @@ def best_so_far(summary: Path, step: int) -> Best | None:
 
 
 def is_candidate(step: int, *, every: int, total_steps: int) -> bool:
-    """Decides whether the policy that is evaluated at a step is kept.
+    """Decides if the policy that is evaluated at a step is kept.
 
     All are, but in a run with more than 32 evaluations: of those only every second one, or third,
     ..., so that they fit on the disk; the final one always. It follows from the step alone, so that

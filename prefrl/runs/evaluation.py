@@ -17,7 +17,7 @@ from prefrl.types import RewardFunction
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a policy reached.
+    """Returns that a policy reached.
 
     Args:
         true_return_mean: mean over episodes.

@@ -1,4 +1,4 @@
-"""The content of a run's summary.json."""
+"""Sums a finished run up in its summary.json."""
 
 import math
 import platform

@@ -56,7 +56,7 @@ def film(
 def _play(
     predict: Callable[[Any], Any], env: gym.Env[Any, Any], *, seed: int, max_frames: int
 ) -> Iterator[Any]:
-    """The frames of an episode, each rendered before the action of its step."""
+    """Yields the frames of an episode, each rendered before the action of its step."""
     try:
         observation, _ = env.reset(seed=seed)
         for _ in range(max_frames):
@@ -116,7 +116,7 @@ def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:
 
 
 def _holds(path: Path, num_frames: int) -> bool:
-    """Whether the clip is whole; the encoder does not say when the disk was full."""
+    """Checks that the clip is whole; the encoder does not say when the disk was full."""
     import imageio_ffmpeg
 
     try:

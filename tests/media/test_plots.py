@@ -51,6 +51,61 @@ def test_the_learned_return_stands_beside_the_true_one(tmp_path):
     assert orange_right > 0.2 > orange_left
 
 
+def evaluated(rows, every=5):
+    """The same run with an evaluation after each fifth row that has a return."""
+    added = []
+    for number, row in enumerate(row for row in rows if "true_return" in row):
+        added.append(row)
+        if number % every == every - 1:
+            result = {f"eval_{key}": 2 * row[key] for key in row.keys() & {"learned_return"}}
+            result |= {"eval_true_return": 2 * row["true_return"], "eval_true_return_std": 1.0}
+            added.append({"step": row["step"], **result})
+    return added
+
+
+def curve_drawn(rows, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("prefrl.media.plots._save", lambda figure, path: figures.append(figure))
+    plot_learning_curve(rows, tmp_path / "x.png", title="")
+    return figures[0].axes
+
+
+def test_evaluations_stand_in_front_of_training_and_the_legend_tells_them_apart(
+    tmp_path, monkeypatch
+):
+    true, learned = curve_drawn(evaluated(run(50)), tmp_path, monkeypatch)
+    for axes, of_evaluation, of_training in (
+        (
+            true,
+            "evaluation (deterministic policy, whole episodes)",
+            "training episodes (exploring; may be cut short)",
+        ),
+        (learned, "evaluation", "training episodes"),
+    ):
+        behind, front = axes.lines[:2]
+        assert (len(behind.get_xdata()), len(front.get_xdata())) == (50, 10)
+        assert behind.get_alpha() < 0.5
+        assert front.get_linewidth() > behind.get_linewidth()
+        legend = axes.get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == [of_evaluation, of_training]
+        styles = [line.get_alpha() for line in legend.get_lines()]
+        assert styles == [front.get_alpha(), behind.get_alpha()]
+    assert true.texts[0].get_text() == f"{2 * run(50)[-2]['true_return']:,.0f}"
+
+
+def test_without_evaluations_there_is_one_line_and_no_legend(tmp_path, monkeypatch):
+    (axes,) = curve_drawn(run(5, learned=False), tmp_path, monkeypatch)
+    assert len(axes.lines) == 1
+    assert axes.get_legend() is None
+
+
+def test_evaluations_alone_are_drawn_as_evaluations(tmp_path, monkeypatch):
+    rows = [{"step": step, "eval_true_return": float(step)} for step in (10, 20)]
+    (axes,) = curve_drawn(rows, tmp_path, monkeypatch)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["evaluation (deterministic policy, whole episodes)"]
+
+
 def test_a_run_on_the_true_reward_is_one_panel(tmp_path):
     plot_learning_curve(run(learned=False), tmp_path / "x.png", title="a run")
     assert min(shares_of_colour(tmp_path / "x.png", TRUE_BLUE)) > 0.1
@@ -62,7 +117,10 @@ ODD_RUNS = {
     "one row": run(1),
     "no episode ended": [{"step": 10, "true_return": None, "num_answers": 3}],
     "NaN for null": [{"step": 10, "true_return": math.nan}, *run(2)[1:]],
-    "without a spread": [{"step": 10, "true_return": 1.0}, {"step": 20, "true_return": 2.0}],
+    "without a deviation": [
+        {"step": 10, "true_return": 1.0},
+        {"step": 20, "true_return": 2.0},
+    ],
     "all the same": [{"step": step, "true_return": 0.0} for step in (1, 2, 3)],
     "a session a step": [{"step": s, "true_return": s, "num_answers": s} for s in range(200)],
 }

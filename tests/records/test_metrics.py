@@ -18,8 +18,8 @@ class Recorder:
         self.lines = []
         self.is_closed = False
 
-    def write(self, step, figures):
-        self.lines.append((step, dict(figures)))
+    def write(self, step, metrics):
+        self.lines.append((step, dict(metrics)))
 
     def close(self):
         self.is_closed = True
@@ -33,13 +33,13 @@ class Broken(Recorder):
 # Metrics
 
 
-def test_every_sink_gets_the_same_figures_with_the_wall_time_first():
+def test_every_sink_gets_the_same_metrics_with_the_wall_time_first():
     sinks = [Recorder(), Recorder()]
     Metrics(sinks).write(5, {"true_return": 1.5})
     assert sinks[0].lines == sinks[1].lines
-    ((step, figures),) = sinks[0].lines
+    ((step, metrics),) = sinks[0].lines
     assert step == 5
-    assert list(figures) == ["wall_s", "true_return"]
+    assert list(metrics) == ["wall_s", "true_return"]
 
 
 def test_wall_time_goes_on_across_a_resume():
@@ -49,8 +49,8 @@ def test_wall_time_goes_on_across_a_resume():
     assert 1000 <= sink.lines[0][1]["wall_s"] <= metrics.wall_s < 1060
 
 
-def test_a_figure_cannot_take_the_place_of_the_step():
-    with pytest.raises(ValueError, match=r"figures hold \['step'\]"):
+def test_a_metric_cannot_take_the_place_of_the_step():
+    with pytest.raises(ValueError, match=r"metrics hold \['step'\]"):
         Metrics([]).write(0, {"step": 1.0})
 
 
@@ -155,7 +155,7 @@ def test_a_full_disk_is_named_and_the_lines_before_stay_readable(tmp_path):
 # Loggers
 
 
-def test_stable_baselines_logger_takes_the_figures_that_are_known(tmp_path):
+def test_stable_baselines_logger_takes_the_metrics_that_are_known(tmp_path):
     logger = sb3_logger.configure(str(tmp_path), ["json"])
     sink = LoggerSink(logger)
     sink.write(100, {"true_return": 1.5, "learned_return": math.nan})
@@ -175,7 +175,7 @@ def test_wandb_that_is_not_installed_is_said_in_one_line(tmp_path, monkeypatch):
         WandbSink("project", run_id="a", config={}, folder=tmp_path)
 
 
-def test_wandb_continues_its_run_and_gets_the_figures_that_are_known(tmp_path, monkeypatch):
+def test_wandb_continues_its_run_and_gets_the_metrics_that_are_known(tmp_path, monkeypatch):
     calls: list[object] = []
 
     class StandIn:
@@ -183,8 +183,8 @@ def test_wandb_continues_its_run_and_gets_the_figures_that_are_known(tmp_path, m
             calls.append(settings)
             return self
 
-        def log(self, figures, step):
-            calls.append((step, figures))
+        def log(self, metrics, step):
+            calls.append((step, metrics))
 
         def finish(self):
             calls.append("finished")
@@ -268,5 +268,5 @@ def test_advancing_is_cheap_enough_for_every_step():
     ("value", "text"),
     [(0.0, "0"), (-1234.5, "-1,234"), (12345.6, "12,346"), (12.345, "12.3"), (0.01234, "0.0123")],
 )
-def test_figures_for_people_are_short(value, text):
+def test_numbers_for_people_are_short(value, text):
     assert short_number(value) == text
