@@ -11,7 +11,7 @@ prefrl runs as it comes, with a smaller ensemble, and in `same networks` with th
 beside imitation's ensemble. Both get PPO with SB3's defaults, observations normalised in the
 policy, eight environments, one thread each, and start side by side, so that they share the
 machine's weather. A first pair, prefrl beside the same PPO on the true reward, shows what
-preferences cost. Every figure is kept in `docs/benchmarks/imitation/results.json`.
+preferences cost. Every result is in `docs/benchmarks/imitation/results.json`.
 """
 
 import argparse
@@ -43,8 +43,7 @@ WIDTH = 256
 CANDIDATES = 10
 # As many iterations hold as many sessions as a run of prefrl.
 ENSEMBLE_ITERATIONS = 11
-# SB3's defaults. Its rollout of 2,048 steps is spread over the environments, as imitation's example
-# spreads it.
+# SB3's defaults. The environments share its rollout of 2,048 steps, as in imitation's example.
 ROLLOUT = 2048
 PPO: dict[str, Any] = {
     "learning_rate": 3e-4,
@@ -93,13 +92,13 @@ class Job:
 
 
 def fitting_steps(steps: int, iterations: int) -> int:
-    """The number of PPO steps next to `steps` that imitation takes in equal, whole rollouts."""
+    """Returns the PPO steps next to `steps` that imitation takes in equal, whole rollouts."""
     sessions = iterations + 1
     return max(1, round(steps / sessions / ROLLOUT)) * ROLLOUT * sessions
 
 
 def preference_parts(venv: Any, job: Job, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-    """A reward network, the trainer of it and the chooser of fragments."""
+    """Makes a reward network, the trainer of it and the chooser of fragments."""
     from imitation.algorithms import preference_comparisons  # type: ignore[import-not-found]
     from imitation.rewards import reward_nets  # type: ignore[import-not-found]
     from imitation.util.networks import RunningNorm  # type: ignore[import-not-found]
@@ -129,7 +128,7 @@ def preference_parts(venv: Any, job: Job, rng: np.random.Generator) -> tuple[Any
 
 
 def run_imitation(job: Job) -> dict[str, Any]:
-    """Preference comparisons as imitation's documentation shows them, on our task and PPO."""
+    """Runs preference comparisons as imitation's documentation does, on our task and PPO."""
     from imitation.algorithms import preference_comparisons
     from imitation.policies.base import (  # type: ignore[import-not-found]
         NormalizeFeaturesExtractor,
@@ -169,7 +168,7 @@ def run_imitation(job: Job) -> dict[str, Any]:
     # It trains the agent once more than it has iterations, before the first of them.
     total = job.ppo_steps * job.iterations // (job.iterations + 1)
     trainer.train(total_timesteps=total, total_comparisons=job.comparisons)
-    figures = stopwatch.read()
+    results = stopwatch.read()
     steps = {"ppo_steps": agent.num_timesteps, "env_steps": sum(venv.get_attr("total_steps"))}
     result = evaluate(
         lambda observations: agent.predict(observations, deterministic=True)[0],
@@ -178,7 +177,7 @@ def run_imitation(job: Job) -> dict[str, Any]:
         seed=job.seed,
     )
     return {
-        **figures,
+        **results,
         **steps,
         "comparisons": len(trainer.dataset),
         "sessions": job.iterations + 1,
@@ -188,7 +187,7 @@ def run_imitation(job: Job) -> dict[str, Any]:
 
 
 def run_prefrl(job: Job) -> dict[str, Any]:
-    """A whole run of prefrl: checkpoints, curve, evaluation and all are part of its time."""
+    """Makes a whole run of prefrl: checkpoints, curve, evaluation and all are part of its time."""
     from prefrl import RewardConfig, RunConfig, run
 
     # A trunk layer and a head's first layer: two hidden ones.
@@ -239,7 +238,7 @@ class Stopwatch:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def read(self) -> dict[str, float]:
-        """What has passed so far."""
+        """Returns what has passed so far."""
         return {
             "wall_s": round(time.perf_counter() - self._wall, 3),
             "cpu_s": round(time.process_time() - self._cpu, 3),
@@ -247,16 +246,16 @@ class Stopwatch:
 
 
 def work(job: Job, out: Path) -> None:
-    """Runs one arm in this process and writes its figures to `out`."""
+    """Runs one arm in this process and writes its results to `out`."""
     import torch
 
     torch.set_num_threads(1)
-    figures = run_imitation(job) if job.arm == "imitation" else run_prefrl(job)
-    out.write_text(json.dumps(figures))
+    results = run_imitation(job) if job.arm == "imitation" else run_prefrl(job)
+    out.write_text(json.dumps(results))
 
 
 def side_by_side(*jobs: Job) -> list[dict[str, Any]]:
-    """Starts the jobs at the same moment, a process and a thread each; returns their figures.
+    """Starts the jobs at the same moment, a process and a thread each; returns their results.
 
     Raises:
         RuntimeError: one of them failed; the last lines it wrote are in the message.
@@ -267,7 +266,7 @@ def side_by_side(*jobs: Job) -> list[dict[str, Any]]:
         processes = []
         for job, folder in zip(jobs, folders, strict=True):
             folder.mkdir()
-            words = ["--job", json.dumps(asdict(job)), "--out", str(folder / "figures.json")]
+            words = ["--job", json.dumps(asdict(job)), "--out", str(folder / "results.json")]
             with (folder / "log").open("w") as log:
                 processes.append(
                     subprocess.Popen(
@@ -287,13 +286,13 @@ def side_by_side(*jobs: Job) -> list[dict[str, Any]]:
             if status:
                 tail = (folder / "log").read_text()[-2000:]
                 raise RuntimeError(f"{job} failed with status {status}:\n{tail}")
-        return [json.loads((folder / "figures.json").read_text()) for folder in folders]
+        return [json.loads((folder / "results.json").read_text()) for folder in folders]
 
 
 def against_imitation(
     seed: int, way: str, iterations: int, steps: int, comparisons: int
 ) -> dict[str, Any]:
-    """One pair: both libraries, the same PPO steps."""
+    """Runs one pair: both libraries, the same PPO steps."""
     ppo_steps = fitting_steps(steps, iterations)
     theirs, ours = side_by_side(
         Job("imitation", seed, ppo_steps, comparisons, iterations, is_ensemble=way != "example"),
@@ -311,7 +310,7 @@ def against_imitation(
 
 
 def against_true_reward(seed: int, steps: int, comparisons: int) -> dict[str, Any]:
-    """One pair: prefrl on preferences and on the true reward, the same PPO steps."""
+    """Runs one pair: prefrl on preferences and on the true reward, the same PPO steps."""
     true, ours = side_by_side(
         Job("true", seed, steps, comparisons), Job("prefrl", seed, steps, comparisons)
     )
@@ -325,20 +324,20 @@ def against_true_reward(seed: int, steps: int, comparisons: int) -> dict[str, An
 
 
 def line(title: str, pair: dict[str, Any], *arms: str) -> str:
-    """A pair's figures, in one line."""
-    told = [
+    """Writes a pair's results in one line."""
+    parts = [
         f"{arm} {pair[arm]['wall_s']:.0f} s ({pair[arm]['ppo_steps']:,} PPO steps, "
         f"true return {pair[arm]['true_return_mean']:.0f})"
         for arm in arms
     ]
     return (
-        f"{title}, seed {pair['seed']}: {' / '.join(told)} "
+        f"{title}, seed {pair['seed']}: {' / '.join(parts)} "
         f"= {pair['wall_ratio']:.2f} on the wall, {pair['cpu_ratio']:.2f} of CPU time"
     )
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the figures were measured with, and on."""
+    """Returns what the results were measured with, and on."""
     from prefrl.records.versions import version_of
 
     return {
@@ -357,7 +356,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def whole(text: str) -> int:
-    """A positive whole number."""
+    """Reads a positive whole number."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
@@ -397,7 +396,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=True,
         help="prefrl beside the same PPO on the true reward",
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of all figures")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file of all results")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.job is not None:

@@ -4,7 +4,7 @@
     python scripts/benchmark_learning.py --report
 
 Each cell is one `prefrl run` in a folder of its own; finished cells are not run again. What they
-reached is kept in `docs/benchmarks/learning`, a JSON file each with its curve; `--report` makes
+reached is in `docs/benchmarks/learning`, a JSON file each with its curve; `--report` makes
 the tables and plots of `docs/benchmarks/learning.md` from these alone.
 """
 
@@ -49,7 +49,7 @@ class Group:
     seeds: tuple[int, ...]
 
 
-# What a run is told of its reward.
+# The ways a run comes by its reward.
 ARMS: dict[str, tuple[str, ...]] = {
     "true": ("--reward", "true"),
     "500": ("--budget", "500"),
@@ -94,7 +94,7 @@ class Cell:
         return f"{self.group}-{self.arm}-seed{self.seed}"
 
     def command(self, out: Path) -> list[str]:
-        """What makes this cell's figures."""
+        """Returns the command that makes this cell's results."""
         group = GROUPS[self.group]
         words = ["--env", group.env, "--agent", group.agent, "--steps", str(group.steps)]
         words += ["--seed", str(self.seed), "--out", str(out)]
@@ -102,7 +102,7 @@ class Cell:
 
 
 def cells(names: Sequence[str]) -> Iterator[Cell]:
-    """The groups' cells, seed by seed, so that an interrupted benchmark is still balanced."""
+    """Lists the groups' cells seed by seed, so that an interrupted benchmark is still balanced."""
     for name in names:
         group = GROUPS[name]
         for seed in group.seeds:
@@ -116,9 +116,9 @@ def run_cell(cell: Cell, runs: Path) -> tuple[bool, str]:
     Returns:
         whether it has ended well, and a line to print.
     """
-    out, kept = runs / cell.name, RESULTS / f"{cell.name}.json"
-    if kept.exists() and not out.exists():
-        return True, f"{cell.name}: kept from before, in {kept}"
+    out, published = runs / cell.name, RESULTS / f"{cell.name}.json"
+    if published.exists() and not out.exists():
+        return True, f"{cell.name}: known from before, in {published}"
     if not (out / run_folder.SUMMARY).exists():
         resuming = (out / run_folder.CONFIG).exists()
         command = ["scripts/run_pbrl.py", "--resume", str(out)] if resuming else cell.command(out)
@@ -145,21 +145,21 @@ def keep(cell: Cell, out: Path) -> dict[str, Any]:
         if "true_return" in row and not np.isnan(row["true_return"])
     ]
     curve = [{k: None if np.isnan(v) else round(v, 2) for k, v in row.items()} for row in rows]
-    kept = {"group": cell.group, "arm": cell.arm, **summary, "curve": curve}
+    result = {"group": cell.group, "arm": cell.arm, **summary, "curve": curve}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(RESULTS / f"{cell.name}.json", json.dumps(kept) + "\n")
+    write_text_atomically(RESULTS / f"{cell.name}.json", json.dumps(result) + "\n")
     return summary
 
 
 def bootstrap_interval(values: Sequence[float], *, rng: np.random.Generator) -> tuple[float, float]:
-    """95% percentile interval of the mean over seeds."""
+    """Returns the 95% percentile interval of the mean over seeds."""
     draws = rng.choice(np.asarray(values), size=(10_000, len(values))).mean(1)
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
 
 
 def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
-    """A group's arms as a Markdown table: every seed, the mean, its interval, the ratio."""
+    """Writes a group's arms as a Markdown table: every seed, the mean, its interval, the ratio."""
     group = GROUPS[name]
     by_arm = {
         arm: [r for r in results if r["group"] == name and r["arm"] == arm]

@@ -7,7 +7,7 @@
 A file's own split is tested on once a seed; a file without one is cut into five parts, whole groups
 where it has groups, each of which is tested on by a model fitted to the others. Splits, training
 answers and flipped answers are the same for every model. Means over seeds and their 95% bootstrap
-intervals go to standard output as a Markdown table, and to --out as JSON with the figures of every
+intervals go to standard output as a Markdown table, and to --out as JSON with the metrics of every
 seed. --without and --with add the enhanced model with one part left out, or with one that is off by
 default; --reliability draws what was answered against what was predicted, a picture a row.
 """
@@ -49,7 +49,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 
 def labels(word: str) -> int | None:
-    """A number of labels; None: all."""
+    """Reads a number of labels; None: all."""
     if word == "all":
         return None
     try:
@@ -59,7 +59,7 @@ def labels(word: str) -> int | None:
 
 
 def share(word: str) -> float:
-    """A flip rate."""
+    """Reads a flip rate."""
     try:
         rate = float(word)
     except ValueError:
@@ -84,7 +84,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--answers", choices=("gold", "votes"), default="gold", help="what is trained on")
     add("--jobs", type=number_above_0, default=1, help="fits side by side, one thread each")
-    add("--out", type=Path, metavar="FILE.json", help="where results are kept")
+    add("--out", type=Path, metavar="FILE.json", help="where results are written")
     add("--reliability", type=Path, metavar="FOLDER", help="where reliability is drawn")
     return parser.parse_args(words)
 
@@ -109,7 +109,7 @@ Contender = tuple[str, Setting]
 def outcomes_of(
     data: Recorded, rows: Sequence[Contender], *, seeds: int, jobs: int
 ) -> dict[Contender, list[Outcome]]:
-    """Every model in every setting with every seed, side by side."""
+    """Measures every model in every setting with every seed, side by side."""
     os.environ.update(ONE_THREAD)
     cells = [(row, seed) for seed in range(seeds) for row in rows]
     context = multiprocessing.get_context("spawn")
@@ -130,7 +130,7 @@ def outcomes_of(
 
 
 def draw_reliability(outcomes: Mapping[Contender, Sequence[Outcome]], folder: Path) -> None:
-    """One picture a row: the answers of all seeds, every pair shown from both sides."""
+    """Draws one picture a row: the answers of all seeds, every pair shown from both sides."""
     for (model, setting), of_seeds in outcomes.items():
         p = np.concatenate([one.predictions.p for one in of_seeds])
         p_left = np.concatenate([one.p_left for one in of_seeds])
@@ -144,13 +144,13 @@ def draw_reliability(outcomes: Mapping[Contender, Sequence[Outcome]], folder: Pa
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[str]:
-    """The results in Markdown: means with their intervals."""
+    """Writes the results in Markdown: means with their intervals."""
     lines = [
         f"| model | labels | flipped | {' | '.join(MEASURES)} | fit, s |",
         "| --- " * (len(MEASURES) + 4) + "|",
     ]
     for row in results:
-        figures = [
+        cells = [
             ""
             if row[name] is None
             else f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
@@ -158,13 +158,13 @@ def table(results: Sequence[dict[str, Any]]) -> list[str]:
         ]
         lines.append(
             f"| {row['model']} | {row['num_labels']} | {row['flip_rate']:g} "
-            f"| {' | '.join(figures)} | {row['fit_s']:.2f} |"
+            f"| {' | '.join(cells)} | {row['fit_s']:.2f} |"
         )
     return lines
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measures, prints and keeps what was asked for."""
+    """Measures, prints and saves what was asked for."""
     arguments = arguments_of(words)
     settings = [
         Setting(num_labels, flip_rate, from_votes=arguments.answers == "votes")
@@ -182,7 +182,7 @@ def main(words: Sequence[str] | None = None) -> int:
         outcomes = outcomes_of(data, rows, seeds=arguments.seeds, jobs=arguments.jobs)
         results = [
             # The same bootstrap samples for every row.
-            summarised(*row, [one.figures() for one in of_seeds], rng=np.random.default_rng(0))
+            summarised(*row, [one.metrics() for one in of_seeds], rng=np.random.default_rng(0))
             for row, of_seeds in outcomes.items()
         ]
         print("\n".join(table(results)))

@@ -50,7 +50,7 @@ PACKAGES = ("imitation", "prefrl", "torch", "numpy", "gymnasium", "stable-baseli
 
 
 def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
-    """What was asked for; exits with 2 and one line where that makes no sense."""
+    """Reads the options; exits with 2 and one line where they make no sense."""
     parser = OneLineParser("benchmark_speed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--against", choices=["imitation"], help="measured side by side")
     parser.add_argument("--strategies", action="store_true", help="time query strategies instead")
@@ -62,7 +62,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
         help="cpu counts this process's own time, for a busy machine; with one thread only",
     )
     parser.add_argument("--quick", action="store_true", help="a few of everything, as a check")
-    parser.add_argument("--out", type=Path, help="JSON file of all figures")
+    parser.add_argument("--out", type=Path, help="JSON file of all results")
     arguments = parser.parse_args(words)
     if arguments.clock == "cpu" and arguments.threads > 1:
         parser.error("--clock cpu adds up the time of all threads; use it with --threads 1")
@@ -79,7 +79,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All figures, with what they were measured on."""
+    """Returns all results, with what they were measured on."""
     # Numerical libraries look at these when they are imported, which is why that happens here.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(arguments.threads)
@@ -137,7 +137,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describes the machine that the results were measured on."""
     from prefrl.records.versions import version_of
 
     cpu_info = Path("/proc/cpuinfo")
@@ -153,7 +153,7 @@ def machine() -> dict[str, Any]:
 
 
 def shown(results: dict[str, Any]) -> list[str]:
-    """The results as lines of text."""
+    """Writes the results as lines of text."""
     from lab.choosing import choosing_table
     from lab.speed import table
 
@@ -175,7 +175,7 @@ def shown(results: dict[str, Any]) -> list[str]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measures, prints and keeps what was asked for."""
+    """Measures, prints and saves what was asked for."""
     arguments = arguments_of(words)
     results = measured(arguments)
 

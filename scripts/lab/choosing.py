@@ -1,4 +1,4 @@
-"""How long query strategies take to choose, one beside the other.
+"""Timings of query strategies, one beside the other.
 
 Axes: S segments, K heads.
 """
@@ -21,7 +21,7 @@ BANK_SIZE = 2_048
 
 
 def timed_names() -> Iterator[str]:
-    """Every acquisition with the greedy selector, then every other selector with disagreement."""
+    """Lists every acquisition with the greedy selector, then every selector with disagreement."""
     for name in ACQUISITIONS:
         yield f"{name}+greedy"
     for name in SELECTORS:
@@ -30,7 +30,7 @@ def timed_names() -> Iterator[str]:
 
 
 def choosing_workloads(material: Material, sizes: Sizes) -> list[Workload]:
-    """A workload a strategy: it chooses a batch among all pairs of the pool.
+    """Makes a workload for each strategy: it chooses a batch among all pairs of the pool.
 
     Scoring and embedding the segments is part of it, as far as the strategy needs them. The model
     was fitted to the material's answers before, so that there is something already asked about.
@@ -55,7 +55,7 @@ def choosing_workloads(material: Material, sizes: Sizes) -> list[Workload]:
 def choosing_results(
     timed: Mapping[tuple[str, str], Sequence[float]], sizes: Sizes
 ) -> dict[str, Any]:
-    """One row a strategy, and imitation's rate; medians over repeats.
+    """Returns a row for each strategy, and imitation's rate; medians over repeats.
 
     Args:
         timed: seconds a pair, by tool and title; imitation has one title or none.
@@ -79,7 +79,7 @@ def choosing_results(
 
 
 def choosing_table(results: Mapping[str, Any], *, num_queries: int) -> list[str]:
-    """The results in Markdown."""
+    """Writes the results in Markdown."""
     theirs = results["imitation_pairs_per_s"]
     names = ["strategy", f"{num_queries} chosen, ms", "pairs/s"]
     names += ["times imitation's pairs/s"] if theirs else []

@@ -1,4 +1,4 @@
-"""What the benchmark scripts' command lines share; imports nothing heavy."""
+"""Options that benchmark scripts share; imports nothing heavy."""
 
 import argparse
 from typing import NoReturn
@@ -13,7 +13,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def number_above_0(word: str) -> int:
-    """An option's whole number, 1 or more."""
+    """Reads an option's whole number, 1 or more."""
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word} is not a whole number, 1 or more")
     return int(word)

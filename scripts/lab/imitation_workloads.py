@@ -47,7 +47,7 @@ from prefrl.segments import SegmentBatch
 
 
 def ensemble() -> Any:
-    """The reward ensemble of the timed size."""
+    """Makes the reward ensemble of the timed size."""
     members = [
         BasicRewardNet(OBSERVATION_SPACE, ACTION_SPACE, hid_sizes=(WIDTH, WIDTH))
         for _ in range(NUM_HEADS)
@@ -72,7 +72,7 @@ def fragments(segments: SegmentBatch) -> list[Any]:
 
 
 def their_workloads(material: Material, sizes: Sizes) -> list[Workload]:
-    """What of prefrl's tasks imitation does as well."""
+    """Lists those of prefrl's tasks that imitation does as well."""
     return [
         steps_of(material),
         *scoring_of(material, sizes),
@@ -81,7 +81,7 @@ def their_workloads(material: Material, sizes: Sizes) -> list[Workload]:
 
 
 def steps_of(material: Material) -> Workload:
-    """One epoch of its EnsembleTrainer: each member in turn on a bootstrap sample of its own.
+    """Times an epoch of its EnsembleTrainer: each member in turn on its own bootstrap sample.
 
     A comparison counts once for all members, as it does for prefrl; batches are its default, 32.
     """
@@ -109,7 +109,7 @@ def steps_of(material: Material) -> Workload:
 
 
 def scoring_of(material: Material, sizes: Sizes) -> list[Workload]:
-    """Its active selection, one pair after the other; and the scoring of segments in it."""
+    """Times its active selection, one pair after the other, and the scoring of segments in it."""
     model = comparisons.PreferenceModel(ensemble())
     pool = fragments(material.pool)
     rng = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def scoring_of(material: Material, sizes: Sizes) -> list[Workload]:
 
 
 def environments_of(material: Material, sizes: Sizes) -> Workload:
-    """What its reward wrapper adds to a step of environments that do nothing."""
+    """Times what its reward wrapper adds to a step of environments that do nothing."""
     venv = RewardVecEnvWrapper(null_environments(), ensemble().predict_processed)
     step: Callable[[], float] = stepper(venv, material.actions, sizes.num_steps)
     return Workload(

@@ -70,11 +70,11 @@ class Recorded:
         return self.comparisons.is_validation if self.comparisons.has("is_validation") else None
 
     def segments(self, rows: Rows, side: int) -> SegmentBatch:
-        """The left (0) or right (1) segments of some comparisons."""
+        """Returns the left (0) or right (1) segments of some comparisons."""
         return (self.comparisons.left, self.comparisons.right)[side][0][rows]
 
     def vote_share(self) -> NDArray[np.float64]:
-        """(N,) share of the votes for left, an equal one counting half; NaN without votes.
+        """Returns (N,) the share of votes for left, an equal one counting half; NaN without votes.
 
         Raises:
             DataError: votes were not recorded.
@@ -88,7 +88,7 @@ class Recorded:
         return np.where(total > 0, share, np.nan)
 
     def human_ceiling(self) -> float | None:
-        """How often one decisive voter agrees with the majority of the others on a comparison.
+        """Returns how often one decisive voter agrees with the majority of the others.
 
         Every voter is held against the rest in turn; where the rest are evenly split they say
         nothing. None where votes were not recorded.
@@ -100,11 +100,11 @@ class Recorded:
         # One who said left is left out: the others are left - 1 against right; and likewise right.
         lead_left, lead_right = left - 1 - right, right - 1 - left
         agree = (left * (lead_left > 0)).sum() + (right * (lead_right > 0)).sum()
-        told = (left * (lead_left != 0)).sum() + (right * (lead_right != 0)).sum()
-        return float(agree / told) if told else None
+        decided = (left * (lead_left != 0)).sum() + (right * (lead_right != 0)).sum()
+        return float(agree / decided) if decided else None
 
     def splits(self, *, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
-        """Rows to train on and rows to test on, training rows in random order.
+        """Yields rows to train on and rows to test on, training rows in random order.
 
         The file's own split once; else each of five parts tested on once, parts made of whole
         groups where there are groups.

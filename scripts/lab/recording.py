@@ -1,4 +1,4 @@
-"""What recording adds to the stepping of real environments."""
+"""Timing of what recording adds to the stepping of real environments."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ ENV = "HalfCheetah-v4"
 
 
 def recording_overhead(*, rounds: int, num_steps: int, clock: str) -> dict[str, Any]:
-    """Eight HalfCheetahs stepped with `Recorder` around them and without, in turns.
+    """Steps eight HalfCheetahs with `Recorder` around them and without, in turns.
 
     What it adds is a few hundredths of what is timed, less than the weather on a busy machine: so
     rounds are short and many, and the fastest of each kind are compared as well as the median ones.
@@ -51,12 +51,12 @@ def recording_overhead(*, rounds: int, num_steps: int, clock: str) -> dict[str, 
     without, with_it = np.array([[run() for run in runs] for _ in range(rounds + 1)])[1:].T
     bare.close()
     recorded.close()
-    figures: dict[str, Any] = {"env": ENV, "num_envs": NUM_ENVS, "rounds": rounds}
+    results: dict[str, Any] = {"env": ENV, "num_envs": NUM_ENVS, "rounds": rounds}
     for name, summary in (("fastest", np.min), ("median", np.median)):
         before, after = float(summary(without)), float(summary(with_it))
-        figures |= {
+        results |= {
             f"step_ms_{name}": before,
             f"recorded_step_ms_{name}": after,
             f"share_{name}": after / before - 1,
         }
-    return figures
+    return results

@@ -52,7 +52,7 @@ NUM_INNER_FOLDS = 4
 
 @dataclass(frozen=True)
 class Setting:
-    """How much a model is told, and how reliably.
+    """The number of labels that a model is given, and how reliable they are.
 
     Args:
         num_labels: answers to train on; None: all there are.
@@ -91,16 +91,16 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a model reached on one seed's test answers, decisive ones, all splits pooled.
+class Metrics:
+    """The outcome of a model on one seed's decisive test answers, all splits pooled.
 
     Args:
         accuracy: share on the predicted side; undecided counts half.
         nll: in nats.
         brier: mean squared error of the probability.
         ece: expected calibration error.
-        ause: how badly the heads' spread tells where the errors are (area under the sparsification
-            error); None for a model without heads.
+        ause: how badly the heads' standard deviation tells where the errors are (area under the
+            sparsification error); None for a model without heads.
         fit_s: wall time of one fit, the mean over splits.
         num_labels: answers trained on, the mean over splits, rounded.
     """
@@ -115,7 +115,7 @@ class Figures:
 
 
 def tasks_of(data: Recorded, setting: Setting, *, seed: int) -> list[Task]:
-    """The splits of one seed, the same whatever the model.
+    """Returns the splits of one seed, the same whatever the model.
 
     Fewer labels are the first of more, and test rows do not depend on the setting.
 
@@ -144,7 +144,7 @@ def tasks_of(data: Recorded, setting: Setting, *, seed: int) -> list[Task]:
 
 
 def flipped(p_left: Probabilities, rate: float, *, order: Probabilities) -> Probabilities:
-    """Answers of which a share is turned round; ties are not decisive and stay.
+    """Turns round a share of the answers; ties are not decisive and stay.
 
     Args:
         p_left: (N,) answers.
@@ -160,15 +160,15 @@ def flipped(p_left: Probabilities, rate: float, *, order: Probabilities) -> Prob
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some comparisons.
+    """The predictions of a model for some comparisons.
 
     Args:
         p: (N,) probability of "left".
-        spread: (N,) standard deviation over heads of their probabilities; None without heads.
+        std: (N,) standard deviation over heads of their probabilities; None without heads.
     """
 
     p: Probabilities
-    spread: Probabilities | None = None
+    std: Probabilities | None = None
 
 
 @dataclass(frozen=True)
@@ -187,17 +187,17 @@ class Outcome:
     fit_s: float
     num_labels: int
 
-    def figures(self) -> Figures:
-        """How good they are."""
-        p, p_left, spread = self.predictions.p, self.p_left, self.predictions.spread
+    def metrics(self) -> Metrics:
+        """The metrics of the predictions."""
+        p, p_left, std = self.predictions.p, self.p_left, self.predictions.std
         is_right = np.sign(p - 0.5) * np.sign(p_left - 0.5)  # undecided counts half
         error = np.abs(p - p_left)
-        return Figures(
+        return Metrics(
             accuracy=float((is_right.mean() + 1) / 2),
             nll=negative_log_likelihood(p, p_left),
             brier=brier_score(p, p_left),
             ece=expected_calibration_error(p, p_left),
-            ause=None if spread is None else sparsification_error(error, spread),
+            ause=None if std is None else sparsification_error(error, std),
             fit_s=self.fit_s,
             num_labels=self.num_labels,
         )
@@ -209,7 +209,7 @@ def predicted(model: str, data: Recorded, setting: Setting, *, seed: int) -> Out
     Args:
         model: one of `MODELS`, or a variant of the enhanced one.
         data: the file.
-        setting: what it is told.
+        setting: the labels that it is given.
         seed: draws splits, flips and everything that is random in a model.
     """
     tasks = tasks_of(data, setting, seed=seed)
@@ -221,10 +221,10 @@ def predicted(model: str, data: Recorded, setting: Setting, *, seed: int) -> Out
         fit_s += time.perf_counter() - began_s
         said.append(predict(task.test))
         answered.append(data.p_left[task.test])
-    spreads = [one.spread for one in said if one.spread is not None]
+    stds = [one.std for one in said if one.std is not None]
     return Outcome(
         Predictions(
-            np.concatenate([one.p for one in said]), np.concatenate(spreads) if spreads else None
+            np.concatenate([one.p for one in said]), np.concatenate(stds) if stds else None
         ),
         np.concatenate(answered),
         fit_s=fit_s / len(tasks),
@@ -232,39 +232,39 @@ def predicted(model: str, data: Recorded, setting: Setting, *, seed: int) -> Out
     )
 
 
-def measure(model: str, data: Recorded, setting: Setting, *, seed: int) -> Figures:
-    """The figures of what `predicted` returns."""
-    return predicted(model, data, setting, seed=seed).figures()
+def measure(model: str, data: Recorded, setting: Setting, *, seed: int) -> Metrics:
+    """Measures what `predicted` returns."""
+    return predicted(model, data, setting, seed=seed).metrics()
 
 
 def summarised(
-    model: str, setting: Setting, figures: Sequence[Figures], *, rng: np.random.Generator
+    model: str, setting: Setting, metrics: Sequence[Metrics], *, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """One row of results: means over seeds, each with its 95% bootstrap percentile interval.
+    """Makes one row of results: means over seeds, each with its 95% bootstrap interval.
 
     Args:
         model: its name.
-        setting: what it was told.
-        figures: one of each seed, in order of seeds.
+        setting: the labels that it was given.
+        metrics: one of each seed, in order of seeds.
         rng: draws bootstrap samples of the seeds, the same ones for every figure.
     """
-    drawn = rng.integers(len(figures), size=(NUM_RESAMPLES, len(figures)))
+    drawn = rng.integers(len(metrics), size=(NUM_RESAMPLES, len(metrics)))
     row: dict[str, Any] = {
         "model": model,
-        "num_labels": round(float(np.mean([one.num_labels for one in figures]))),
+        "num_labels": round(float(np.mean([one.num_labels for one in metrics]))),
         "flip_rate": setting.flip_rate,
         "answers": "votes" if setting.from_votes else "gold",
     }
     for name in MEASURES:
-        if getattr(figures[0], name) is None:
+        if getattr(metrics[0], name) is None:
             row |= {name: None, f"{name}_low": None, f"{name}_high": None}
             continue
-        values = np.array([getattr(one, name) for one in figures])
+        values = np.array([getattr(one, name) for one in metrics])
         low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5])
         row |= {name: float(values.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
-    row["fit_s"] = float(np.mean([one.fit_s for one in figures]))
-    row["seeds"] = len(figures)
-    row["by_seed"] = [{"seed": seed, **asdict(one)} for seed, one in enumerate(figures)]
+    row["fit_s"] = float(np.mean([one.fit_s for one in metrics]))
+    row["seeds"] = len(metrics)
+    row["by_seed"] = [{"seed": seed, **asdict(one)} for seed, one in enumerate(metrics)]
     return row
 
 
@@ -272,7 +272,7 @@ Predict = Callable[[Rows], Predictions]
 
 
 def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0) -> Predict:
-    """A reward model fitted as the training loop fits it.
+    """Fits a reward model as the training loop does.
 
     Args:
         task: what to fit.
@@ -290,7 +290,7 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0
         generator=streams.torch_generator(REWARD_WEIGHTS),
     )
     with warnings.catch_warnings():
-        # Collapsed heads are told by the figures here.
+        # Collapsed heads show in the metrics here.
         warnings.filterwarnings("ignore", message=".*heads have collapsed", category=UserWarning)
         RewardTrainer(model, config, streams=streams).fit(dataset, session=0)
 
@@ -312,7 +312,7 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0
 
 
 def enhanced(task: Task) -> Predict:
-    """The Enhanced Reward Model with its defaults for recorded answers: the robust recipe.
+    """Fits the Enhanced Reward Model with its defaults for recorded answers: the robust recipe.
 
     It needs no answers held out to know how sure it may be, so none are, as with the others.
     """
@@ -320,19 +320,19 @@ def enhanced(task: Task) -> Predict:
 
 
 def single(task: Task) -> Predict:
-    """One plain network trained the ordinary way: as wide, with as many gradient steps."""
+    """Fits one plain network the ordinary way: as wide, with as many gradient steps."""
     config = dataclasses.replace(RewardConfig(num_reward_heads=1), **PLAIN)
     return fitted(task, config)
 
 
 def ensemble(task: Task) -> Predict:
-    """Five plain networks that share nothing, their probabilities averaged."""
+    """Fits five plain networks that share nothing, and averages their probabilities."""
     plain = RewardConfig(num_reward_heads=5, shared_trunk=False)
     return fitted(task, dataclasses.replace(plain, **PLAIN))
 
 
 def _folds_of(task: Task) -> NDArray[np.int64]:
-    """(N,) which of `NUM_INNER_FOLDS` folds each training answer is in; groups stay whole."""
+    """Returns (N,) the fold of `NUM_INNER_FOLDS` that each answer is in; groups stay whole."""
     group = task.data.group
     names = np.arange(len(task.train)) if group is None else group[task.train]
     groups, members = np.unique(names, return_inverse=True)
@@ -342,7 +342,7 @@ def _folds_of(task: Task) -> NDArray[np.int64]:
 
 
 def linear(task: Task) -> Predict:
-    """Bradley-Terry on summed features: logistic regression with a Gaussian prior.
+    """Fits Bradley-Terry on summed features: logistic regression with a Gaussian prior.
 
     Features are standardised over the training segments. The prior's precision is the one under
     which models that leave out a part of the training answers predict it best.
@@ -356,8 +356,8 @@ def linear(task: Task) -> Predict:
     left, right = summed(task.train, 0), summed(task.train, 1)
     both = np.concatenate([left, right])
     # However small a feature is, its unit says nothing: it moves if float32 tells its values apart.
-    spread, least = both.std(0), RESOLUTION * np.abs(both).max(0)
-    scale = np.divide(1, spread, out=np.zeros_like(spread), where=spread > least)
+    std, least = both.std(0), RESOLUTION * np.abs(both).max(0)
+    scale = np.divide(1, std, out=np.zeros_like(std), where=std > least)
     weights = cross_fitted_linear((left - right) * scale, task.p_left, _folds_of(task)).weights
 
     def predict(rows: Rows) -> Predictions:
@@ -376,7 +376,7 @@ MODELS: dict[str, Callable[[Task], Predict]] = {
 
 
 def model_named(name: str) -> Callable[[Task], Predict]:
-    """One of `MODELS`, or a variant of the enhanced one.
+    """Returns one of `MODELS`, or a variant of the enhanced one.
 
     Raises:
         DataError: there is none of that name.
@@ -392,5 +392,5 @@ def model_named(name: str) -> Callable[[Task], Predict]:
 
 
 def use_one_thread() -> None:
-    """For workers side by side: each keeps to its own core."""
+    """Keeps each of several workers to its own core."""
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What is timed, how, and against which limit: the rules of the speed benchmark.
+"""The rules of the speed benchmark: workloads, clocks and the limit they are held against.
 
 Axes: N rows, D input dims, F hidden width, K heads, T steps.
 """
@@ -23,7 +23,7 @@ PRODUCT_ROWS = 1_024
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of each thing is done before the clock is read.
+    """The amount of each thing that is done before the clock is read.
 
     Args:
         num_answers: comparisons in the dataset; a fitting step sees a minibatch of them.
@@ -91,13 +91,13 @@ class Workload:
 
 
 def row_multiply_adds(*, shared_trunk: bool) -> int:
-    """Of one row, forwards: K heads D x F, F x F, F x 1; the first is one for all if shared."""
+    """Counts those of one row, forwards: K heads D x F, F x F, F x 1; the first may be shared."""
     first = (OBSERVATION_DIM + ACTION_DIM) * WIDTH * (1 if shared_trunk else NUM_HEADS)
     return first + NUM_HEADS * (WIDTH * WIDTH + WIDTH)
 
 
 def comparison_multiply_adds(*, shared_trunk: bool, num_steps: int = SEGMENT_LENGTH) -> int:
-    """Of a gradient step, for each of its comparisons.
+    """Counts those of a gradient step, for each of its comparisons.
 
     Each product of the forward pass is followed by one for the gradient of its weights and one for
     that of its inputs, which nobody asks for in the first layer.
@@ -112,7 +112,7 @@ def comparison_multiply_adds(*, shared_trunk: bool, num_steps: int = SEGMENT_LEN
 
 
 def matrix_products() -> list[Workload]:
-    """The product that nearly all of the work is: float32, (N, F) @ (F, K F), in NumPy and torch.
+    """Times the product that most of the work is: float32, (N, F) @ (F, K F), NumPy and torch.
 
     Operands and result stay in place and in cache, so that nothing but multiplying is timed. The
     faster of the two libraries sets the limit.
@@ -196,7 +196,7 @@ def results_of(
     *,
     seconds_a_product: float,
 ) -> list[dict[str, Any]]:
-    """One row a workload of ours; medians over repeats.
+    """Returns a row for each workload of ours; medians over repeats.
 
     Args:
         ours: the rows.
@@ -232,7 +232,7 @@ def results_of(
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The results in Markdown."""
+    """Writes the results in Markdown."""
     is_compared = any(row["imitation"] is not None for row in rows)
     names = ["what", "unit", "prefrl", "limit", "time / limit"]
     names += ["imitation", "imitation's time / prefrl's"] if is_compared else []

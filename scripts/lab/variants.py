@@ -13,7 +13,7 @@ from prefrl.errors import DataError
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed.
+    """A change of the enhanced model.
 
     Args:
         settings: of `RewardConfig`.
@@ -24,7 +24,7 @@ class Variant:
     validation_fraction: float = 0.0
 
     def config(self) -> RewardConfig:
-        """The defaults but for what is changed."""
+        """Returns the defaults but for what is changed."""
         return dataclasses.replace(RewardConfig(), **self.settings)
 
 
@@ -63,7 +63,7 @@ WITH: dict[str, Variant] = {
 
 
 def variant(name: str) -> Variant:
-    """The variant of that name.
+    """Returns the variant of a name.
 
     Raises:
         DataError: there is none.

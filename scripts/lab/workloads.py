@@ -1,4 +1,4 @@
-"""What prefrl is timed at: fitting, scoring, environment steps and relabelling, as in a run.
+"""Workloads of prefrl: fitting, scoring, environment steps and relabelling, as in a run.
 
 Axes: B comparisons, S segments, T steps, N transitions, K heads.
 """
@@ -59,12 +59,12 @@ class NullEnv(gym.Env[Any, Any]):
         self._step = 0
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
-        """Back to the first step."""
+        """Goes back to the first step."""
         self._step = 0
         return self._observations[0], {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """The next observation of a list."""
+        """Takes the next observation of a list."""
         self._step += 1
         return self._observations[self._step], 1.0, False, self._step == HORIZON, {}
 
@@ -114,7 +114,7 @@ def random_segments(num: int, *, rng: np.random.Generator) -> SegmentBatch:
 
 
 def our_workloads(material: Material, sizes: Sizes) -> list[Workload]:
-    """Everything that prefrl is timed at."""
+    """Lists everything that prefrl is timed at."""
     return [
         steps_of(material, sizes, shared_trunk=False, every_step=True),
         steps_of(material, sizes, shared_trunk=False),
@@ -128,7 +128,7 @@ def our_workloads(material: Material, sizes: Sizes) -> list[Workload]:
 
 
 def model_of(config: RewardConfig) -> EnhancedRewardModel:
-    """The model of the timed size."""
+    """Makes the model of the timed size."""
     return build_model(
         INPUT_DIM,
         config,
@@ -139,7 +139,7 @@ def model_of(config: RewardConfig) -> EnhancedRewardModel:
 
 
 def config_of(*, recipe: Recipe = "plain", **settings: Any) -> RewardConfig:
-    """The defaults at the timed size."""
+    """Returns the defaults at the timed size."""
     size = {"hidden_dim": WIDTH, "num_layers": 1, "num_reward_heads": NUM_HEADS}
     return RewardConfig(recipe=recipe, **size, **settings).decided()  # type: ignore[arg-type]
 
@@ -147,7 +147,7 @@ def config_of(*, recipe: Recipe = "plain", **settings: Any) -> RewardConfig:
 def steps_of(
     material: Material, sizes: Sizes, *, shared_trunk: bool, every_step: bool = False
 ) -> Workload:
-    """Gradient steps alone: minibatches of 32 comparisons, each head on its bootstrap sample.
+    """Times gradient steps alone: minibatches of 32 comparisons, each head on its bootstrap sample.
 
     Args:
         material: what is fitted to.
@@ -190,7 +190,7 @@ def _seen(num_answers: int, config: RewardConfig) -> float:
 
 
 def session_of(material: Material, sizes: Sizes, recipe: Recipe) -> Workload:
-    """A whole `RewardTrainer.fit`: statistics, held-out checks, calibration, bank and all.
+    """Times a whole `RewardTrainer.fit`: statistics, held-out checks, calibration, bank and all.
 
     Only the ensemble's own gradient steps are counted, not those of the models that estimate the
     error rate.
@@ -210,7 +210,7 @@ def session_of(material: Material, sizes: Sizes, recipe: Recipe) -> Workload:
 
 
 def dataset_of(material: Material) -> PreferenceDataset:
-    """The answers as a run has them, some of them held out."""
+    """Makes answers as a run has them, some of them held out."""
     dataset = PreferenceDataset()
     p_left = material.p_left.astype(np.float64)
     rng = np.random.default_rng(0)
@@ -241,12 +241,12 @@ def scoring_of(material: Material, sizes: Sizes) -> list[Workload]:
 
 
 def null_environments() -> SameProcessVecEnv:
-    """Eight environments that do nothing."""
+    """Makes eight environments that do nothing."""
     return SameProcessVecEnv([NullEnv] * NUM_ENVS)
 
 
 def stepper(venv: Any, actions: FloatArray, num_steps: int) -> Callable[[], float]:
-    """Steps vector environments of any tool."""
+    """Returns a function that steps vector environments of any tool."""
     venv.reset()
 
     def run() -> float:
@@ -258,7 +258,7 @@ def stepper(venv: Any, actions: FloatArray, num_steps: int) -> Callable[[], floa
 
 
 def environments_of(material: Material, sizes: Sizes) -> Workload:
-    """What `RewardVecEnv` adds to a step of environments that do nothing."""
+    """Times what `RewardVecEnv` adds to a step of environments that do nothing."""
     venv = RewardVecEnv(null_environments(), model_of(config_of()))
 
     def run() -> float:
@@ -279,7 +279,7 @@ def environments_of(material: Material, sizes: Sizes) -> Workload:
 
 
 def relabelling_of(sizes: Sizes) -> Workload:
-    """A full SB3 replay buffer of HalfCheetah's transitions, one environment."""
+    """Times relabelling of a full SB3 replay buffer of HalfCheetah's transitions."""
     num, rng = sizes.num_transitions, np.random.default_rng(0)
     buffer = ReplayBuffer(num, OBSERVATION_SPACE, ACTION_SPACE, device="cpu", n_envs=1)
     buffer.observations[:] = rng.standard_normal(buffer.observations.shape, dtype=np.float32)

@@ -6,7 +6,7 @@ import pytest
 from lab.recorded import Recorded, load
 from lab.reward_models import (
     MODELS,
-    Figures,
+    Metrics,
     Outcome,
     Predictions,
     Setting,
@@ -29,10 +29,10 @@ def data(tmp_path: Path) -> Recorded:
 def test_each_model_predicts_a_linear_task_above_chance(tmp_path: Path) -> None:
     data = load(written(tmp_path / "a.npz", **linear_arrays(90)))
     for model in MODELS:
-        figures = measure(model, data, Setting(), seed=0)
-        assert figures.accuracy >= 0.8, model
-        assert figures.nll < np.log(2), model
-        assert figures.num_labels == 60
+        metrics = measure(model, data, Setting(), seed=0)
+        assert metrics.accuracy >= 0.8, model
+        assert metrics.nll < np.log(2), model
+        assert metrics.num_labels == 60
 
 
 def test_a_model_repeats_itself_on_the_same_seed(data: Recorded) -> None:
@@ -43,12 +43,12 @@ def test_a_model_repeats_itself_on_the_same_seed(data: Recorded) -> None:
 def test_figures_are_those_of_all_splits_together_by_hand() -> None:
     # Right and sure, right and not, wrong: |error| 0.1, 0.4, 0.8, told in order by the spread.
     p, p_left = np.array([0.9, 0.4, 0.8]), np.array([1.0, 0.0, 0.0])
-    figures = Outcome(Predictions(p, np.array([0.0, 0.1, 0.2])), p_left, 1.0, 7).figures()
-    assert figures.accuracy == pytest.approx(2 / 3)
-    assert figures.nll == pytest.approx(-np.log([0.9, 0.6, 0.2]).mean())
-    assert figures.brier == pytest.approx((0.01 + 0.16 + 0.64) / 3)
-    assert figures.ause == 0.0
-    assert Outcome(Predictions(p), p_left, 1.0, 7).figures().ause is None
+    metrics = Outcome(Predictions(p, np.array([0.0, 0.1, 0.2])), p_left, 1.0, 7).metrics()
+    assert metrics.accuracy == pytest.approx(2 / 3)
+    assert metrics.nll == pytest.approx(-np.log([0.9, 0.6, 0.2]).mean())
+    assert metrics.brier == pytest.approx((0.01 + 0.16 + 0.64) / 3)
+    assert metrics.ause == 0.0
+    assert Outcome(Predictions(p), p_left, 1.0, 7).metrics().ause is None
 
 
 def test_tasks_are_the_same_each_time_and_differ_between_seeds(data: Recorded) -> None:
@@ -146,8 +146,8 @@ def test_a_feature_that_stands_still_does_not_hurt_the_linear_model(data: Record
 
 
 def test_a_summary_holds_means_and_intervals_over_seeds() -> None:
-    figures = [Figures(a, 0.5, 0.2, 0.1, None, 2.0 + a, 40) for a in (0.0, 1.0)]
-    row = summarised("linear", Setting(None, 0.1), figures, rng=np.random.default_rng(0))
+    metrics = [Metrics(a, 0.5, 0.2, 0.1, None, 2.0 + a, 40) for a in (0.0, 1.0)]
+    row = summarised("linear", Setting(None, 0.1), metrics, rng=np.random.default_rng(0))
     by_seed = row.pop("by_seed")
     # The mean of two draws is 0, 0.5 or 1: a quarter, a half, a quarter of the time.
     assert row == {
@@ -170,7 +170,7 @@ def test_a_summary_holds_means_and_intervals_over_seeds() -> None:
 
 
 def test_intervals_are_percentiles_of_resampled_means() -> None:
-    figures = [Figures(a, 0.5, 0.2, 0.1, 0.3, 1.0, 40) for a in (0.1, 0.4, 0.9)]
-    row = summarised("linear", Setting(), figures, rng=np.random.default_rng(0))
+    metrics = [Metrics(a, 0.5, 0.2, 0.1, 0.3, 1.0, 40) for a in (0.1, 0.4, 0.9)]
+    row = summarised("linear", Setting(), metrics, rng=np.random.default_rng(0))
     # 1 of 27 resamples is all 0.1 and 1 of 27 all 0.9, more than 2.5% each.
     assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx((0.1, 0.9))
