@@ -5,9 +5,7 @@ Each agent's own stand in its file.
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from prefrl.moved import names_of
+from typing import Any
 
 # Random play of these covers an episode in fewer steps than the usual segment has.
 _SEGMENT_LENGTHS = {"Reacher": 25, "Pusher": 50}
@@ -48,7 +46,3 @@ def task_of(env_id: str) -> str:
 def segment_length_for(task: str) -> int:
     """Returns how many steps the segments of a task have."""
     return _SEGMENT_LENGTHS.get(task, 50)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)

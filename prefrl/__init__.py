@@ -1,7 +1,16 @@
-"""Preference-based reinforcement learning for Gymnasium and MuJoCo robots."""
+"""Preference-based reinforcement learning for Gymnasium and MuJoCo robots.
+
+import prefrl
+
+config = prefrl.RunConfig(env="HalfCheetah-v4", budget=700, strategy="disagreement")
+result = prefrl.run(config, out="runs/cheetah")
+print(result.summary["final_true_return_mean"], result.reward_model)
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from prefrl import moved
 
 if TYPE_CHECKING:
     from prefrl.config import QueryConfig, RewardConfig, RunConfig, TeacherConfig
@@ -55,3 +64,10 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'prefrl' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+moved.install()

@@ -3,8 +3,6 @@
 Settings are checked when they are made; nothing here imports torch, NumPy or the command line.
 """
 
-from typing import TYPE_CHECKING
-
 from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
 from prefrl.config.resolved import ResolvedRun
 from prefrl.config.reward import RECIPES, Recipe, RewardConfig
@@ -12,7 +10,6 @@ from prefrl.config.reward_model import EnsembleConfig, RewardModelConfig
 from prefrl.config.run import RunConfig
 from prefrl.config.teacher import TEACHER_PRESETS, TeacherConfig, TeacherSettings
 from prefrl.config.yaml_file import from_yaml, to_yaml
-from prefrl.moved import names_of
 
 __all__ = [
     "RECIPES",
@@ -32,6 +29,3 @@ __all__ = [
     "from_yaml",
     "to_yaml",
 ]
-
-if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)

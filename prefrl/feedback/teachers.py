@@ -17,14 +17,12 @@ Source: Lee et al. 2021, "B-Pref: Benchmarking Preference-Based Reinforcement Le
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.config import TeacherConfig, TeacherSettings
 from prefrl.errors import DataError
-from prefrl.moved import names_of
 from prefrl.segments import SegmentBatch
 
 Returns = NDArray[np.float64]
@@ -276,7 +274,3 @@ class SyntheticTeacher:
         answers[odds.is_tie] = 0.5
         answers[odds.is_skipped] = np.nan
         return answers
-
-
-if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)

@@ -1,7 +1,7 @@
 """Decides what a run's settings left to the presets, and whether all of it fits together."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import torch
@@ -13,7 +13,6 @@ from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making
 from prefrl.errors import ConfigError
-from prefrl.moved import names_of
 from prefrl.plan import Phase, plan_run
 from prefrl.queries import make_strategy
 
@@ -204,7 +203,3 @@ def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gy
         render_mode=render_mode,
         **config.env_kwargs,
     )
-
-
-if not TYPE_CHECKING:
-    __getattr__ = names_of(__name__)

@@ -84,6 +84,16 @@ class RewardTrainer:
         """(M, 2 O) of every query's segments up to the last fit, skipped and held-out ones too."""
         return self._asked_observation_embeddings
 
+    def asked_places(self) -> FloatArray:
+        """Returns what `asked_observation_embeddings` does: its name in the version before."""
+        warnings.warn(
+            "asked_places is asked_observation_embeddings now; the old name goes with the next "
+            "version",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.asked_observation_embeddings()
+
     def reward_function(self) -> ModelReward:
         """Returns the present reward, frozen."""
         return self.model.reward_function(self.objective_weights)

@@ -424,6 +424,8 @@ class TestUpdates:
 class TestAskedPlaces:
     def test_before_the_first_session_there_are_none(self):
         assert len(make_trainer().asked_observation_embeddings()) == 0
+        with pytest.warns(DeprecationWarning, match="^asked_places is asked_observation"):
+            assert len(make_trainer().asked_places()) == 0
 
     @pytest.mark.parametrize("bank_size", [0, 7])
     def test_they_are_of_every_query_skipped_and_held_out_ones_too(self, bank_size):
