@@ -3,6 +3,7 @@
 Axes: B comparisons, S segments, T steps, D input dims, K heads.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
