@@ -11,11 +11,13 @@ import pytest
 import prefrl
 from prefrl import moved
 
-GONE = [
-    name
-    for name in moved.HOMES
-    if name.count(".") < 4 and not (importlib.util.find_spec(name).origin)
-]
+
+def is_gone(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is None
+
+
+GONE = [name for name in moved.HOMES if is_gone(name)]
 
 
 @pytest.fixture
