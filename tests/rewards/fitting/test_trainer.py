@@ -363,7 +363,7 @@ class TestHeldOutAnswers:
     def test_fitting_stops_once_they_find_nothing_new_to_learn(self):
         answers = rng(3).integers(0, 2, size=40).astype(np.float64)
         dataset = linear_task.comparisons(40, rng=rng(), p_left=answers, validation_fraction=0.25)
-        trainer = make_trainer(max_updates=5000, patience=3, learning_rate=1e-2)
+        trainer = make_trainer(max_updates=5000, patience=3, learning_rate=1e-2, error_rate=0.1)
         assert 40 <= trainer.fit(dataset, session=0)["reward_updates"] < 1000
 
     @pytest.mark.parametrize("max_updates", [1, 9, 37])
