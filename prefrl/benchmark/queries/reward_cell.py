@@ -160,11 +160,11 @@ def canonical_teacher(name: str) -> str:
     Raises:
         ConfigError: as `teacher_config`.
     """
-    preset, colon, _ = name.partition(":")
+    kind, colon, _ = name.partition(":")
     config = teacher_config(name)
-    if not colon or config.decided() == TeacherConfig(preset).decided():
-        return preset
-    return f"{preset}:{getattr(config, _FAILINGS[preset])!r}".removesuffix(".0")
+    if not colon or config.decided() == TeacherConfig(kind).decided():
+        return kind
+    return f"{kind}:{getattr(config, _FAILINGS[kind])!r}".removesuffix(".0")
 
 
 def teacher_config(name: str) -> TeacherConfig:
@@ -173,14 +173,14 @@ def teacher_config(name: str) -> TeacherConfig:
     Raises:
         ConfigError: there is none of that name, or the number is not one or out of range.
     """
-    preset, colon, number = name.partition(":")
+    kind, colon, number = name.partition(":")
     own: dict[str, float] = {}
     if colon:
-        failing = _FAILINGS.get(preset)
+        failing = _FAILINGS.get(kind)
         if failing is None:
             raise ConfigError(f"teacher {name!r} takes no number; {', '.join(_FAILINGS)} do")
         try:
             own = {failing: float(number)}
         except ValueError:
             raise ConfigError(f"teacher {name!r}: {number!r} is no number") from None
-    return TeacherConfig(preset, **own)
+    return TeacherConfig(kind, **own)
