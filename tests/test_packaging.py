@@ -133,22 +133,28 @@ def test_the_sdist_holds_every_file_of_the_tree_once(sdist: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("built", ["wheel", "wheel_of_sdist"])
-def test_the_packages_are_imported_from_an_unpacked_wheel(
-    built: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    with zipfile.ZipFile(request.getfixturevalue(built)) as archive:
+def test_a_wheel_has_types_and_templates_and_no_laboratory(wheel: Path) -> None:
+    names = names_in(wheel)
+    assert "prefrl/py.typed" in names
+    assert [name for name in names if "/templates/" in name]
+    assert [name for name in names if not name.startswith("prefrl/") or "lab/" in name] == []
+
+
+def test_every_module_is_imported_from_an_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "import prefrl, prefrl.envs, prefrl.agents\n"
-        "print(prefrl.__file__, prefrl.envs.__file__, prefrl.agents.__file__, sep='\\n')"
+        "import importlib, pkgutil, prefrl\n"
+        "for found in pkgutil.walk_packages(prefrl.__path__, 'prefrl.'):\n"
+        "    if found.name != 'prefrl.__main__':\n"
+        "        print(importlib.import_module(found.name).__file__)"
     )
     imported = run_python("-I", "-c", code, cwd=tmp_path)
     assert imported.returncode == 0, imported.stderr
-    package = tmp_path / "prefrl"
-    expected = [package / "__init__.py", *(package / x / "__init__.py" for x in ("envs", "agents"))]
-    assert [Path(line) for line in imported.stdout.splitlines()] == expected
+    modules = {tmp_path / name for name in files_in_tree() if name.endswith(".py")}
+    unnamed = {tmp_path / "prefrl" / name for name in ("__init__.py", "__main__.py")}
+    assert {Path(line) for line in imported.stdout.splitlines()} == modules - unnamed
 
 
 @pytest.mark.parametrize("name", ["envs", "agents"])
