@@ -3,6 +3,7 @@
 from prefrl.queries.acquisitions import preference_disagreement
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import farthest_points, standardised
+from prefrl.queries.diverse_selectors import pair_points
 from prefrl.queries.registry import (
     ACQUISITIONS,
     ALIASES,
@@ -27,6 +28,7 @@ __all__ = [
     "best_distinct_pairs",
     "farthest_points",
     "make_strategy",
+    "pair_points",
     "preference_disagreement",
     "register",
     "selector",

@@ -1,12 +1,13 @@
 """Choosing what lies far apart, so that what happens seldom is seen too.
 
-Axes: S segments, T steps, O observation dims, D dims of a point.
+Axes: S segments, D or F dims of a point, C and M points of two sets.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.segments import FloatArray
+from prefrl.types import Float64Array
 
 
 def standardised(embeddings: FloatArray) -> FloatArray:
@@ -51,3 +52,10 @@ def farthest_points(
         nearest[row] = -np.inf  # Its distance to itself is 0 but for rounding.
         row = int(nearest.argmax())
     return chosen
+
+
+def squared_distances(points: Float64Array, others: Float64Array) -> Float64Array:
+    """Returns (C, M) squared distances of (C, F) points to (M, F) others."""
+    squares = np.square(points).sum(1)[:, None] + np.square(others).sum(1)[None, :]
+    distances: Float64Array = np.maximum(squares - 2 * points @ others.T, 0.0)
+    return distances

@@ -106,7 +106,7 @@ def test_a_policys_page_says_what_its_curve_and_its_accuracy_are_of(page: str) -
 
 
 def test_the_same_results_give_the_same_report_in_any_process(tmp_path: Path) -> None:
-    skills = {"uniform": 0.0, **{f"strategy {i}": i / 100 for i in range(19)}}  # most are grey
+    skills = {"uniform": 0.0, **{f"strategy {i}": i / 100 for i in range(10)}}  # some are grey
     write_results(reward_rows(skills, num_seeds=2, envs=("Hopper-v4",)), tmp_path)
 
     def made_with(hash_seed: str) -> dict[str, bytes]:
