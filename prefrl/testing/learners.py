@@ -13,7 +13,7 @@ from prefrl.loop import RewardLearner
 from prefrl.records.checkpoint import load_state, save_state
 from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.testing.clauses import calling, difference, leaving_alone, require
-from prefrl.testing.made_up import Dims, comparisons, segments
+from prefrl.testing.made_up import Dims, comparisons, padded, segments
 from prefrl.testing.reward_functions import check_reward_function
 
 MakeLearner = Callable[[], RewardLearner]
@@ -33,9 +33,9 @@ def check_learner(
     """Checks that what learns a reward keeps to its contract.
 
     It learns a linear reward from 120 answers; what it says of segments has the promised shapes, is
-    the same alone and among others, and changes nothing; the same answers give the same learner;
-    its state goes to disk and back into a new one; its reward function keeps to the contract of
-    those, and its rewards order segments as its scores do.
+    the same alone, among others and with padding behind, and changes nothing; the same answers give
+    the same learner; its state goes to disk and back into a new one; its reward function keeps to
+    the contract of those, and its rewards order segments as its scores do.
 
     Args:
         make_learner: makes a new learner, the same each time.
@@ -107,6 +107,12 @@ def _check_predictions(learner: RewardLearner, pool: SegmentBatch) -> None:
         require(
             np.allclose(few, array[:3], rtol=1e-3, atol=1e-4),
             f"`{name}` says another thing of a segment alone than among others",
+        )
+    for name, array in _said(learner, padded(pool)).items():
+        require(
+            np.allclose(array, said[name], rtol=1e-3, atol=1e-4),
+            f"`{name}` takes padding for steps: it says another thing of the same segments in "
+            "longer arrays",
         )
     lengths = np.linalg.norm(said["embed_segments"], axis=1)
     require(

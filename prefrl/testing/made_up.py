@@ -4,7 +4,8 @@ Axes: B comparisons, S segments, N transitions, T steps of a segment, K heads, O
 A action dims.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,20 @@ def segments(num: int, *, rng: np.random.Generator, dims: Dims | None = None) ->
         sim_states=rng.normal(size=(num, dims.segment_length, 3)),
         episode=rng.integers(0, 50, size=num),
         start=rng.integers(0, 900, size=num),
+    )
+
+
+def padded(batch: SegmentBatch, num_steps: int = 3) -> SegmentBatch:
+    """Returns the same segments, each followed by steps of padding."""
+
+    def longer(array: NDArray[Any]) -> NDArray[Any]:
+        return np.pad(array, [(0, 0), (0, num_steps)] + [(0, 0)] * (array.ndim - 2))
+
+    return SegmentBatch(
+        **{
+            name: longer(array) if array.ndim > 1 else array
+            for name, array in ((f.name, getattr(batch, f.name)) for f in fields(batch))
+        }
     )
 
 
@@ -105,11 +120,11 @@ class LinearPredictor:
 
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
         """(S, O + A) the direction of the mean input."""
-        return self._unit(segments.inputs().mean(1))
+        return self._unit(segments.inputs().sum(1))
 
     def asked_embeddings(self) -> FloatArray:
         """(M, O + A) those of segments that are in no pool."""
-        return self._unit(self._asked().inputs().mean(1))
+        return self._unit(self._asked().inputs().sum(1))
 
     def asked_observation_embeddings(self) -> FloatArray:
         """(M, 2 O) their mean and last observations."""

@@ -11,7 +11,7 @@ from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import Pairs, QueryStrategy
 from prefrl.segments import SegmentBatch
 from prefrl.testing.clauses import calling, leaving_alone, require
-from prefrl.testing.made_up import PREDICTORS, LinearPredictor, segments
+from prefrl.testing.made_up import PREDICTORS, LinearPredictor, padded, segments
 
 NUM_SEGMENTS = 40
 NUM_TOSSES = 200
@@ -30,8 +30,8 @@ def check_strategy(
 
     It chooses as many distinct pairs of different segments as it is asked for, down to the last
     pair of a small pool and whatever the predictor says; the same `rng` gives the same choice, the
-    second time too; it writes to nothing and draws from `rng` alone; and the side a segment stands
-    on says nothing of it.
+    second time too; padding behind short segments plays no part; it writes to nothing and draws
+    from `rng` alone; and the side a segment stands on says nothing of it.
 
     Args:
         strategy: one, its class, or a function that selects, as `--strategy module:name` takes.
@@ -66,6 +66,15 @@ def check_strategy(
     _check_repeats(strategy, select, pool, seed)
     with leaving_alone("the strategy", pool=pool):
         _chosen(select, pool, 10, seed=seed)
+    for num_queries in (5, 20):
+        plain, longer = (
+            _chosen(select, one, num_queries, seed=seed) for one in (pool, padded(pool))
+        )
+        require(
+            np.array_equal(plain, longer),
+            "the strategy takes padding for steps: it chose other pairs of the same segments in "
+            "longer arrays",
+        )
     if draws_sides:
         _check_sides(select, pool[:8], most(8), seed)
 

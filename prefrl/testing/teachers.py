@@ -13,7 +13,7 @@ from prefrl.errors import ContractError
 from prefrl.feedback.protocols import Teacher
 from prefrl.segments import SegmentBatch
 from prefrl.testing.clauses import calling, leaving_alone, require
-from prefrl.testing.made_up import segments
+from prefrl.testing.made_up import padded, segments
 
 NUM_QUERIES = 100
 MakeTeacher = Callable[[], Any]
@@ -22,9 +22,10 @@ MakeTeacher = Callable[[], Any]
 def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool = False) -> None:
     """Checks that a teacher keeps to its contract.
 
-    Each query gets one answer: left, right, tie or skip; the same `rng` gives the same answers; no
-    queries get none; what it observes it reports in finite, named numbers, and observing the same
-    pool again changes nothing; and it writes to nothing and draws from `rng` alone.
+    Each query gets one answer: left, right, tie, a share of votes, or skip; the same `rng` gives
+    the same answers; no queries get none; padding behind short segments plays no part; what it
+    observes it reports in finite, named numbers, and observing the same pool again changes nothing;
+    and it writes to nothing and draws from `rng` alone.
 
     Args:
         make_teacher: makes a new teacher that has seen nothing, as its class does.
@@ -118,10 +119,11 @@ def _answers(
         and answers.dtype == np.float64,
         f"the teacher answered {len(left)} queries with {form}; expected ({len(left)},) float64",
     )
-    odd = answers[~np.isin(answers, (0.0, 0.5, 1.0)) & ~np.isnan(answers)]
+    odd = answers[~((answers >= 0) & (answers <= 1) | np.isnan(answers))]
     require(
         len(odd) == 0,
-        f"the teacher answered {odd[:1]}; expected 1 left, 0 right, 0.5 tie or NaN skipped",
+        f"the teacher answered {odd[:1]}; expected 1 left, 0 right, 0.5 tie, the share of votes "
+        "for left, or NaN skipped",
     )
     return answers
 
@@ -134,6 +136,11 @@ def _check_answers(
         np.array_equal(one, other, equal_nan=True),
         "two new teachers answer the same queries differently with the same `rng`; all chance "
         "comes from `rng`",
+    )
+    longer = _answers(_seen(make_teacher, padded(pool)), padded(left), padded(right), seed=5)
+    require(
+        np.array_equal(one, longer, equal_nan=True),
+        "the teacher takes padding for steps: the same segments in longer arrays get other answers",
     )
     for num in (0, 1, 7):
         _answers(_seen(make_teacher, pool), left[:num], right[:num])

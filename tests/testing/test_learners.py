@@ -105,6 +105,12 @@ class CentresTheBatch(Fair):
         return scores - scores.mean()
 
 
+@breaks("`score_segments` takes padding for steps")
+class ScoresTheMean(Fair):
+    def score_segments(self, segments: SegmentBatch) -> Any:
+        return super().score_segments(segments) / segments.segment_length
+
+
 @breaks("expected 1")
 class LongEmbeddings(Fair):
     def embed_segments(self, segments: SegmentBatch) -> Any:

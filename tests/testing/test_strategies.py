@@ -99,6 +99,12 @@ def draws_globally(pool, num_queries, predictor, *, rng):
     return fair(pool, num_queries, predictor, rng=rng)
 
 
+@breaks("the strategy takes padding for steps")
+def chance_from_the_number_of_steps(pool, num_queries, predictor, *, rng):
+    rng.random(pool.observations.shape[1])
+    return fair(pool, num_queries, predictor, rng=rng)
+
+
 @breaks("the side on which the strategy puts a segment tells something of it")
 def the_lower_number_left(pool, num_queries, predictor, *, rng):
     return np.sort(fair(pool, num_queries, predictor, rng=rng), axis=1)

@@ -41,16 +41,22 @@ class Booleans(Fair):
         return left.true_returns > right.true_returns
 
 
-@breaks("expected 1 left, 0 right, 0.5 tie or NaN skipped")
-class Probabilities(Fair):
+@breaks("the teacher answered [2.]; expected 1 left, 0 right, 0.5 tie, the share of votes")
+class Twos(Fair):
     def answer(self, left, right, *, rng):
-        return np.full(len(left), 0.7)
+        return np.full(len(left), 2.0)
 
 
 @breaks("differently with the same `rng`")
 class ChanceOfItsOwn(Fair):
     def answer(self, left, right, *, rng):
         return np.random.default_rng().integers(2, size=len(left)).astype(float)
+
+
+@breaks("the teacher takes padding for steps")
+class LooksAtTheLastStep(Fair):
+    def answer(self, left, right, *, rng):
+        return (left.true_rewards[:, -1] > right.true_rewards[:, -1]).astype(float)
 
 
 @breaks("asked 0 queries, raised ValueError")
