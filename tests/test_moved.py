@@ -20,13 +20,6 @@ def is_gone(name: str) -> bool:
 GONE = [name for name in moved.HOMES if is_gone(name)]
 
 
-@pytest.fixture
-def forgotten():
-    """Forgets modules of old names, so that they are imported anew."""
-    for name in GONE:
-        sys.modules.pop(name, None)
-
-
 def imported_anew(name: str):
     sys.modules.pop(name, None)
     return importlib.import_module(name)

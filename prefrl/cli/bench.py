@@ -1,12 +1,13 @@
 """`prefrl bench`: compare query strategies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from prefrl.cli.parsing import parse
+from prefrl.config import BenchmarkConfig
 from prefrl.errors import ConfigError, PrefrlError
 
 
@@ -17,17 +18,7 @@ class BenchCommand:
     Args:
         out: the benchmark's folder, new or that of a benchmark with the same settings. What is
             finished is not run again; a cell is, once its cells/ID/result.json is removed.
-        envs: environments, by Gymnasium id.
-        strategies: acquisitions, acquisition+selector, or module:name of your own.
-        teachers: oracle, noisy, mistake, skip, equal or myopic, with a number as in mistake:0.2.
-        seeds: how many, counted from 0.
-        budgets: answers at which models are measured; in mode rl each is that of a run by itself.
-        mode: reward fits models to a fixed pool of segments; rl makes whole runs, with the true
-            reward beside them.
-        steps: of the agent from whose training the pool is drawn, or of each run.
-        spread_factor: so many times the candidates are drawn from the pool, in mode reward, and the
-            farthest apart are kept; 3 is what a run's sessions do.
-        segment_length: steps of a segment: 50, or in mode rl the environment's own.
+        benchmark: what is compared.
         executor: local: processes on this machine; ray: a cluster that there is (prefrl[ray]).
         jobs: cells side by side on this machine; as many as there are cores if nothing is said.
         threads: of each cell.
@@ -35,19 +26,9 @@ class BenchCommand:
     """
 
     out: Path
-    # Each goes by the name that `prefrl run` has for one of them, too.
-    envs: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--env"])] = ("HalfCheetah-v4",)
-    strategies: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--strategy"])] = (
-        "uniform",
-        "disagreement",
+    benchmark: Annotated[BenchmarkConfig, tyro.conf.arg(name="")] = field(
+        default_factory=BenchmarkConfig
     )
-    teachers: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--teacher"])] = ("oracle",)
-    seeds: int = 5
-    budgets: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--budget"])] = (100, 300, 700)
-    mode: Literal["reward", "rl"] = "reward"
-    steps: int = 300_000
-    spread_factor: int = 1
-    segment_length: int | None = None
     executor: Literal["local", "ray"] = "local"
     jobs: int | None = None
     threads: int | None = None
@@ -63,19 +44,9 @@ def bench_command(words: list[str]) -> None:
     from prefrl.benchmark.report.report import make_report
 
     import_pyarrow()  # rather now than after hours
-    benchmark = QueryBenchmark(
-        envs=command.envs,
-        strategies=command.strategies,
-        teachers=command.teachers,
-        seeds=command.seeds,
-        budgets=command.budgets,
-        mode=command.mode,
-        steps=command.steps,
-        spread_factor=command.spread_factor,
-        segment_length=command.segment_length,
-    )
+    benchmark = QueryBenchmark(**vars(command.benchmark))
     threads = command.threads
-    if command.mode == "rl":
+    if benchmark.mode == "rl":
         if threads not in (None, 1):
             raise ConfigError(
                 f"threads is {threads}; runs of mode rl take 1, so that they repeat exactly"

@@ -15,7 +15,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from prefrl.config import TeacherConfig
+from prefrl.config import BenchmarkConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError, one_line
 
@@ -23,6 +23,13 @@ _Command = TypeVar("_Command")
 
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
+    # Each goes by the name that `prefrl run` has for one of them, too.
+    BenchmarkConfig: {
+        "envs": tyro.conf.arg(aliases=["--env"]),
+        "strategies": tyro.conf.arg(aliases=["--strategy"]),
+        "teachers": tyro.conf.arg(aliases=["--teacher"]),
+        "budgets": tyro.conf.arg(aliases=["--budget"]),
+    },
 }
 """How settings are typed that go by another name on the command line than in config.yaml."""
 

@@ -3,6 +3,7 @@
 Settings are checked when they are made; nothing here imports torch, NumPy or the command line.
 """
 
+from prefrl.config.benchmark import BenchmarkConfig, PoolSettings, Schedule
 from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
 from prefrl.config.resolved import ResolvedRun
 from prefrl.config.reward import RECIPES, Recipe, RewardConfig
@@ -14,7 +15,9 @@ from prefrl.config.yaml_file import from_yaml, to_yaml
 __all__ = [
     "RECIPES",
     "TEACHER_PRESETS",
+    "BenchmarkConfig",
     "EnsembleConfig",
+    "PoolSettings",
     "QueryConfig",
     "Recipe",
     "ResolvedQueries",
@@ -22,6 +25,7 @@ __all__ = [
     "RewardConfig",
     "RewardModelConfig",
     "RunConfig",
+    "Schedule",
     "ScheduleName",
     "SessionSettings",
     "TeacherConfig",

@@ -2,19 +2,20 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefrl.benchmark.grid.cell_folder import read_json, write_json
 from prefrl.benchmark.grid.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.grid.executors import Executor, LocalExecutor, run_grid
 from prefrl.benchmark.grid.ledger import Failure, Ledger
-from prefrl.benchmark.queries.pool import PoolSettings, cached
-from prefrl.benchmark.queries.reward_cell import Schedule, canonical_teacher, run_reward_cell
+from prefrl.benchmark.queries.pool import cached
+from prefrl.benchmark.queries.reward_cell import canonical_teacher, run_reward_cell
 from prefrl.benchmark.queries.rl_cell import run_rl_cell
-from prefrl.config import RewardConfig
+from prefrl.config import BenchmarkConfig, PoolSettings, RewardConfig, Schedule
+from prefrl.config.checking import settings
 from prefrl.envs.registry import find_spec
 from prefrl.errors import ConfigError, PrefrlError, StorageError
 from prefrl.queries import make_strategy
@@ -22,40 +23,15 @@ from prefrl.queries.pairs import num_pairs
 from prefrl.queries.strategies import canonical_name
 from prefrl.records.versions import version_of
 
-Mode = Literal["reward", "rl"]
 
+@settings()
+class QueryBenchmark(BenchmarkConfig):
+    """What is compared, with the one name of each strategy and teacher, and what follows from it.
 
-@dataclass(frozen=True)
-class QueryBenchmark:
-    """A comparison of query strategies: everything that is common to its cells.
-
-    Args:
-        envs: environments.
-        strategies: query strategies; each is given its one name.
-        teachers: who answers: a teacher's name, or name:number as in mistake:0.2; each is given its
-            one name.
-        seeds: how many, counted from 0.
-        budgets: answers at which models are measured; in mode rl each is that of a run by itself.
-        mode: reward fits models to a fixed pool of segments; rl makes whole runs, beside the same
-            agent on the true reward.
-        steps: of an agent: the one whose training the pool is drawn from, or each run's.
-        candidates: segments that each session chooses from, in mode reward.
-        spread_factor: so many times the candidates are drawn from the pool, in mode reward, and
-            those are kept that lie farthest apart, as sessions of a run do with 3; 1 draws them
-            plainly.
-        segment_length: steps of a segment; None: 50 in mode reward, the environment's own in rl.
+    Raises:
+        ConfigError: a strategy, a teacher or an environment is unknown, or settings do not fit each
+            other; and as `BenchmarkConfig`.
     """
-
-    envs: tuple[str, ...] = ("HalfCheetah-v4",)
-    strategies: tuple[str, ...] = ("uniform", "disagreement")
-    teachers: tuple[str, ...] = ("oracle",)
-    seeds: int = 5
-    budgets: tuple[int, ...] = (100, 300, 700)
-    mode: Mode = "reward"
-    steps: int = 300_000
-    candidates: int = 1_000
-    spread_factor: int = 1
-    segment_length: int | None = None
 
     def __post_init__(self) -> None:
         for strategy in self.strategies:
@@ -75,9 +51,6 @@ class QueryBenchmark:
                     f"{name} names one twice: {', '.join(given)} are {', '.join(found)}"
                 )
             object.__setattr__(self, name, found)
-        for name in ("seeds", "steps", "candidates", "spread_factor", "segment_length"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; expected 1 or more")
         if self.mode == "rl" and self.spread_factor != 1:
             raise ConfigError(
                 f"spread_factor is {self.spread_factor}, but that is of mode reward; whole runs "
@@ -95,7 +68,7 @@ class QueryBenchmark:
 
     @property
     def schedule(self) -> Schedule:
-        """When strategies ask, in mode reward."""
+        """Says when strategies ask, in mode reward."""
         return Schedule(
             self.budgets, num_candidates=self.candidates, spread_factor=self.spread_factor
         )

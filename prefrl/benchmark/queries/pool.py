@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prefrl.config import RunConfig, from_yaml
-from prefrl.errors import DataError, StorageError
+from prefrl.config import PoolSettings, RunConfig, from_yaml
+from prefrl.errors import StorageError
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints, load_state, save_state
 from prefrl.records.files import claimed, reason, remove_leftovers
@@ -24,43 +24,6 @@ from prefrl.segments import EpisodeStore, SegmentBatch
 
 # One episode in so many is kept for testing; no test segment overlaps one that is asked about.
 TEST_EVERY = 4
-
-
-@dataclass(frozen=True)
-class PoolSettings:
-    """The settings that a pool is made by.
-
-    Args:
-        env: the environment.
-        steps: of the agent's training, all of which the pool is drawn from.
-        segment_length: T.
-        num_candidates: segments to ask about.
-        num_test: segments to test on.
-        seed: of the agent, and of what is drawn.
-    """
-
-    env: str
-    steps: int = 300_000
-    segment_length: int = 50
-    num_candidates: int = 4_000
-    num_test: int = 2_000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "segment_length", "num_candidates", "num_test"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} is {getattr(self, name)}; expected 1 or more")
-
-    @property
-    def name(self) -> str:
-        """Names the pool's file and says what it is of."""
-        env = self.env.replace("/", "_").replace(":", "_")
-        sizes = (self.steps, self.segment_length, self.num_candidates, self.num_test, self.seed)
-        return "-".join([env, *map(str, sizes)])
-
-    def path(self, folder: Path) -> Path:
-        """Returns the pool's file."""
-        return folder / f"{self.name}.npz"
 
 
 @dataclass(frozen=True)

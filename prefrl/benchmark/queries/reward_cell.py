@@ -4,15 +4,14 @@ Axes: B pairs, S segments, T steps, K heads.
 """
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from prefrl.benchmark.grid.cell_process import inputs_folder
 from prefrl.benchmark.grid.cells import Cell, Keep, Row
-from prefrl.benchmark.queries.pool import PoolSettings, cached
-from prefrl.config import RewardConfig, TeacherConfig
+from prefrl.benchmark.queries.pool import cached
+from prefrl.config import PoolSettings, RewardConfig, Schedule, TeacherConfig
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.queries import make_strategy
@@ -25,46 +24,6 @@ from prefrl.session.pool import FixedSource
 
 # Pairs of test segments that a model is measured on.
 NUM_TEST_PAIRS = 4_000
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When a strategy asks, and when the model is measured.
-
-    Args:
-        budgets: answers at which it is measured, ascending.
-        first: answers of the first, uniform session.
-        growth: a session has so large a share of the answers before it, at least.
-        num_candidates: segments that queries are chosen from, in each session.
-        spread_factor: so many times the candidates are drawn from the pool, and those are kept that
-            lie farthest apart, as in a run's sessions; where the pool is smaller, all of it is
-            drawn. 1 draws them plainly.
-    """
-
-    budgets: tuple[int, ...]
-    first: int = 50
-    growth: float = 0.5
-    num_candidates: int = 1_000
-    spread_factor: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.budgets or min(self.budgets) < 1:
-            raise ConfigError(f"budgets are {list(self.budgets)}; expected numbers of 1 or more")
-        if list(self.budgets) != sorted(set(self.budgets)):
-            raise ConfigError(f"budgets are {list(self.budgets)}; expected them ascending")
-
-    def totals(self) -> list[int]:
-        """Returns the answers after each session: every budget is among them."""
-        totals = [min(self.first, self.budgets[0])]
-        for budget in self.budgets:
-            # Equal sessions between two budgets, none much larger than `growth` allows.
-            start = totals[-1]
-            num, reached = 0, float(start)
-            while reached < budget:
-                reached *= 1 + self.growth
-                num += 1
-            totals += [start + round((budget - start) * (i + 1) / num) for i in range(num)]
-        return totals
 
 
 def measured(learner: RewardTrainer, test: SegmentBatch) -> Row:
