@@ -48,8 +48,7 @@ def test_a_module_that_is_gone_is_found_where_it_is_now(name):
         ("prefrl.types", "RewardLearner", "prefrl.loop", "RewardLearner"),
         ("prefrl.plan", "Leg", "prefrl.plan", "Phase"),
         ("prefrl.segments", "places_of", "prefrl.segments", "observation_embeddings"),
-        ("prefrl.queries.base", "register", "prefrl.queries.registry", "register"),
-        ("prefrl.queries.base", "make_strategy", "prefrl.queries.strategies", "make_strategy"),
+        ("prefrl.queries.selectors", "SELECTORS", "prefrl.queries.registry", "SELECTORS"),
         (
             "prefrl.rewards.calibration",
             "report",
