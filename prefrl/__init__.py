@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prefrl.feedback.interchange import load_comparisons
     from prefrl.loop import PreferenceLoop
     from prefrl.rewards import EnhancedRewardModel
+    from prefrl.rewards.learn import fit_reward_model
     from prefrl.runs.compose import Parts, RunResult, resume, run
 
 # Imported when first asked for: torch takes seconds, and not every part of the package needs it.
@@ -36,6 +37,7 @@ _HOMES = {
     "RunConfig": "prefrl.config",
     "RunResult": "prefrl.runs",
     "TeacherConfig": "prefrl.config",
+    "fit_reward_model": "prefrl.rewards.learn",
     "load_comparisons": "prefrl.feedback.interchange",
     "resume": "prefrl.runs",
     "run": "prefrl.runs",
@@ -54,6 +56,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "TeacherConfig",
+    "fit_reward_model",
     "load_comparisons",
     "resume",
     "run",

@@ -39,6 +39,9 @@ BANK = "bank"
 BOOTSTRAP = "bootstrap"
 FOLDS = "folds"
 FOLD_WEIGHTS = "fold-weights"
+# Learning from recorded answers: which are held out, and what chance alone would show.
+HELD_OUT = "held-out"
+CHANCE = "chance"
 
 
 def redrawn(name: str, draw: int) -> str:

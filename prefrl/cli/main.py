@@ -9,6 +9,7 @@ from typing import Any
 from prefrl.cli.answers import answers_command
 from prefrl.cli.bench import bench_command
 from prefrl.cli.eval import eval_command
+from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
 from prefrl.cli.run import run_command
 from prefrl.errors import ConfigError, PrefrlError, one_line
@@ -19,6 +20,7 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
   eval   evaluate a finished run:        prefrl eval RUN --video out.mp4
   bench  compare query strategies:       prefrl bench --strategies uniform disagreement --out DIR
   report make its report anew:           prefrl report DIR
+  learn  fit recorded answers:           prefrl learn --data comparisons.npz --out DIR
   answers merge files of answers:        prefrl answers merge A.npz B.npz --out C.npz
 
 prefrl COMMAND --help lists a command's options."""
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "bench": bench_command,
         "report": report_command,
         "answers": answers_command,
+        "learn": learn_command,
     }
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)

@@ -60,12 +60,14 @@ class PreferenceDataset:
         validation_fraction: share of the answers that is held out, in [0, 1).
         left: left segments, in batches.
         right: right segments, likewise.
+        env_id: of the environment that the segments are from.
         columns: `p_left` and others; what is left out says nothing.
 
     Raises:
         DataError: a column has the wrong shape, dtype or range; it is named.
     """
 
+    env_id: str | None
     p_left: NDArray[np.float64]
     is_validation: NDArray[np.bool_]
     session: NDArray[np.int64]
@@ -85,6 +87,7 @@ class PreferenceDataset:
         validation_fraction: float = 0.15,
         left: Sequence[SegmentBatch] = (),
         right: Sequence[SegmentBatch] = (),
+        env_id: str | None = None,
         **columns: "Unpack[AnswerColumns]",
     ) -> None:
         if sum(len(batch) for batch in left) != sum(len(batch) for batch in right):
@@ -96,6 +99,7 @@ class PreferenceDataset:
         if left:
             pairs = [Pairs.of(SegmentBatch.concatenate(left), SegmentBatch.concatenate(right))]
         self._fill(validation_fraction, pairs, columns)
+        self.env_id = env_id
 
     @staticmethod
     def of_pairs(
@@ -131,7 +135,6 @@ class PreferenceDataset:
                 f"validation_fraction is {validation_fraction}; expected 0 or more, below 1"
             )
         self.validation_fraction = validation_fraction
-        self.env_id: str | None = None
         self.memory = FileMemory()
         self._pairs = pairs
         num = sum(len(part) for part in pairs)
@@ -301,7 +304,7 @@ class PreferenceDataset:
             rows: a slice, (B,) indices, or an (N,) mask.
         """
         if not self._pairs:
-            return PreferenceDataset(self.validation_fraction)
+            return PreferenceDataset(self.validation_fraction, env_id=self.env_id)
         if not isinstance(rows, slice):
             rows = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
         everything = np.arange(len(self))
@@ -323,7 +326,7 @@ class PreferenceDataset:
         if count < 0:
             raise DataError(f"count is {count}; expected 0 or more")
         if count == 0:
-            return PreferenceDataset(self.validation_fraction)
+            return PreferenceDataset(self.validation_fraction, env_id=self.env_id)
         return self.select(slice(0, count))
 
     def save(self, path: Path | str) -> None:

@@ -295,7 +295,7 @@ class _Run:
                 model.to(self.agent.model.device), settings, streams=self.streams
             ),
             settings=SessionSettings(segment_length=config.segment_length, **vars(config.queries)),
-            dataset=PreferenceDataset(config.queries.validation_fraction),
+            dataset=PreferenceDataset(config.queries.validation_fraction, env_id=self.venv.env_id),
             path=self.folder / run_folder.COMPARISONS,
         )
 

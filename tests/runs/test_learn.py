@@ -1,0 +1,136 @@
+"""`prefrl learn`: a file's answers, or a run's corrected ones."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import prefrl
+from prefrl.cli import main
+from prefrl.rewards import EnhancedRewardModel
+from prefrl.runs.learn import learn_again
+from tests import linear_task
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "0.1"
+FAST = ["--reward-model.max-updates", "40", "--reward-model.hidden-dim", "16"]
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.npz"
+    linear_task.comparisons(60, rng=np.random.default_rng(0)).save(path)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(GOLDEN / "ppo", tmp_path / "run"))
+
+
+def test_a_file_becomes_a_model_a_report_and_a_picture(
+    answers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "learned"
+    assert main(["learn", "--data", str(answers), "--out", str(out), *FAST]) == 0
+    said = capsys.readouterr().out
+    assert "12 decisive answers held out, a random part; 48 trained on" in said
+    model = EnhancedRewardModel.load(out / "reward_model")
+    assert model.config.hidden_dim == 16
+    report = json.loads((out / "report.json").read_text())
+    assert report["num_answers"] == 60
+    assert 0 <= report["ece"] <= 1
+    assert 0 <= report["chance_ece"] <= 1
+    assert (out / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_and_the_function_fit_the_same_model(answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "learned"
+    assert main(["learn", "--data", str(answers), "--out", str(out), "--seed", "3", *FAST]) == 0
+    config = prefrl.RewardConfig(max_updates=40, hidden_dim=16)
+    model, _ = prefrl.fit_reward_model(answers, config=config, seed=3)
+    saved = EnhancedRewardModel.load(out / "reward_model").state_dict()
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), saved[name].numpy(), err_msg=name)
+
+
+def test_a_label_corrected_in_a_run_changes_its_model(run: Path) -> None:
+    learn_again(run)
+    before = EnhancedRewardModel.load(run / "reward_model")
+    comparisons = prefrl.load_comparisons(run / "comparisons.npz")
+    train = np.flatnonzero(~comparisons.is_validation)[:6]
+    comparisons.p_left[train] = 1 - comparisons.p_left[train]
+    comparisons.save(run / "comparisons.npz")
+    report = learn_again(run)
+    after = EnhancedRewardModel.load(run / "reward_model")
+    assert report.held_out_by == "split"
+    assert report.num_trained_on == int((~comparisons.is_validation).sum())
+    batch = comparisons.left[0].inputs()
+    assert np.abs(before.score(batch) - after.score(batch)).max() > 1e-3
+    old = EnhancedRewardModel.load(GOLDEN / "ppo" / "reward_model").config
+    for name in ("env_id", "observation_dim", "input_dim", "hidden_dim", "segment_length"):
+        assert getattr(after.config, name) == getattr(old, name)
+    assert (run / "report.json").exists()
+    assert (run / "policy.zip").read_bytes() == (GOLDEN / "ppo" / "policy.zip").read_bytes()
+
+
+def test_a_kill_while_it_fits_leaves_the_run_as_it_was(run: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from prefrl.runs import learn\n"
+        "learn.fit_reward_model = lambda *_, **__: os.kill(os.getpid(), 9)\n"
+        "learn.learn_again(sys.argv[1])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(run)], check=False)
+    assert done.returncode == -9
+    for file in GOLDEN.joinpath("ppo").rglob("*.*"):
+        again = run / file.relative_to(GOLDEN / "ppo")
+        assert file.is_dir() or again.read_bytes() == file.read_bytes()
+    learn_again(run)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give either --data FILE with --out FOLDER, or --run FOLDER"),
+        (["--data", "answers.npz", "--run", "run"], "give either --data FILE"),
+        (["--data", "answers.npz"], "--data FILE needs --out FOLDER"),
+        (["--run", "run", "--seed", "1"], "--run fits with the run's own settings"),
+        (["--run", "empty"], "empty holds no run: there is no config.yaml in it"),
+        (["--data", "no.npz", "--out", "new"], "there is no file no.npz"),
+        (["--data", "answers.npz", "--out", "run"], "the output folder run is in use"),
+        (["--data", "answers.npz", "--out", "new", "--seed", "-1"], "seed is -1"),
+        (
+            ["--data", "answers.npz", "--out", "new", "--reward-model.hidden-dim", "0"],
+            "reward_model.hidden_dim is 0",
+        ),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing_behind(
+    answers: Path,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(answers.parent)
+    Path("empty").mkdir()
+    before = sorted(Path().rglob("*"))
+    assert main(["learn", *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_run_on_the_true_reward_has_learned_nothing(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("reward: learned", "reward: true"))
+    assert main(["learn", "--run", str(run)]) == 2
+    assert "true" in capsys.readouterr().err
