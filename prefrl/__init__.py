@@ -1,10 +1,11 @@
 """Preference-based reinforcement learning for Gymnasium and MuJoCo robots.
 
-import prefrl
+Example:
+    import prefrl
 
-config = prefrl.RunConfig(env="HalfCheetah-v4", budget=700, strategy="disagreement")
-result = prefrl.run(config, out="runs/cheetah")
-print(result.summary["final_true_return_mean"], result.reward_model)
+    config = prefrl.RunConfig(env="HalfCheetah-v4", budget=700, strategy="disagreement")
+    result = prefrl.run(config, out="runs/cheetah")
+    print(result.summary["final_true_return_mean"], result.reward_model)
 """
 
 from importlib import import_module

@@ -20,7 +20,7 @@ from prefrl.queries.predictor import Predictor, QueryStrategy
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.metrics import JsonLinesSink, Metrics
-from prefrl.seeding import Streams
+from prefrl.seeding import AGENT, Streams
 from prefrl.segments import EpisodeStore
 from prefrl.session.asker import Asker, asked_up_to
 from prefrl.session.pool import StoreSource
@@ -175,7 +175,7 @@ class PreferenceLoop:
         self._write(figures)
 
     def _begin_phase(self) -> None:
-        self.agent.begin_phase(self.streams.integer("agent", self.next_phase))
+        self.agent.begin_phase(self.streams.integer(AGENT, self.next_phase))
 
     def _hold_session(self, index: int) -> None:
         feedback, asker = self.feedback, self._asker

@@ -10,9 +10,12 @@ import random
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from prefrl.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -55,27 +58,32 @@ class Streams:
 
     Args:
         seed: the run's seed, 0 or more; 0 is a seed like any other.
+
+    Raises:
+        ConfigError: the seed is no whole number from 0 up.
     """
 
     seed: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed is {self.seed!r}; expected a whole number, 0 or more")
+        seed: Any = self.seed
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+            raise ConfigError(f"seed is {seed!r}; expected a whole number, 0 or more")
+        object.__setattr__(self, "seed", int(seed))
 
     def _sequence(self, name: str, index: int) -> np.random.SeedSequence:
         return np.random.SeedSequence([self.seed, zlib.crc32(name.encode()), index])
 
     def generator(self, name: str, index: int = 0) -> np.random.Generator:
-        """A NumPy generator that depends on (seed, name, index) alone."""
+        """Returns a NumPy generator that depends on (seed, name, index) alone."""
         return np.random.default_rng(self._sequence(name, index))
 
     def integer(self, name: str, index: int = 0) -> int:
-        """A seed in [0, 2**31) for a library that takes whole numbers."""
+        """Returns a seed in [0, 2**31) for a library that takes whole numbers."""
         return int(self._sequence(name, index).generate_state(1)[0] >> 1)
 
     def torch_generator(self, name: str, index: int = 0) -> "torch.Generator":
-        """A CPU torch generator that depends on (seed, name, index) alone."""
+        """Returns a CPU torch generator that depends on (seed, name, index) alone."""
         import torch  # here, so that what asks and labels does without it
 
         return torch.Generator().manual_seed(self.integer(name, index))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefrl import seeding
+from prefrl.errors import ConfigError
 from prefrl.seeding import (
     TEACHER,
     Streams,
@@ -138,10 +139,15 @@ class TestOtherKinds:
 
 
 class TestBadSeeds:
-    @pytest.mark.parametrize("seed", [-1, 1.0, "7", None, True, np.float64(3)])
+    @pytest.mark.parametrize("seed", [-1, 1.0, "7", None, True, np.float64(3), np.int64(-1)])
     def test_what_is_no_whole_number_from_zero_up_is_refused(self, seed):
-        with pytest.raises(ValueError, match="expected a whole number, 0 or more"):
+        with pytest.raises(ConfigError, match="expected a whole number, 0 or more"):
             Streams(seed)
+
+
+def test_a_whole_number_of_numpys_is_the_same_seed():
+    assert Streams(np.int64(3)) == Streams(3)  # type: ignore[arg-type]
+    assert type(Streams(np.int64(3)).seed) is int  # type: ignore[arg-type]
 
 
 class TestGlobalGenerators:

@@ -6,7 +6,7 @@ Settings are checked when they are made; nothing here imports torch, NumPy or th
 from prefrl.config.benchmark import BenchmarkConfig, PoolSettings, Schedule
 from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
 from prefrl.config.resolved import ResolvedRun
-from prefrl.config.reward import RECIPES, Recipe, RewardConfig
+from prefrl.config.reward import RECIPES, Recipe, ResolvedReward, RewardConfig
 from prefrl.config.reward_model import EnsembleConfig, RewardModelConfig
 from prefrl.config.run import RunConfig
 from prefrl.config.teacher import TEACHER_PRESETS, TeacherConfig, TeacherSettings
@@ -21,6 +21,7 @@ __all__ = [
     "QueryConfig",
     "Recipe",
     "ResolvedQueries",
+    "ResolvedReward",
     "ResolvedRun",
     "RewardConfig",
     "RewardModelConfig",

@@ -34,7 +34,10 @@ def settings(
 
     def decorate(cls: type[_Settings]) -> type[_Settings]:
         checks = pydantic.dataclasses.dataclass(
-            frozen=True, kw_only=kw_only, config=ConfigDict(extra="forbid")
+            frozen=True,
+            kw_only=kw_only,
+            # A field that a subclass narrows keeps the default it had, which may fit no longer.
+            config=ConfigDict(extra="forbid", validate_default=True),
         )
         made: Any = checks(cls)
         check: Callable[..., None] = made.__init__

@@ -5,6 +5,7 @@ import dataclasses
 from prefrl.config.checking import settings, validated
 from prefrl.config.queries import ResolvedQueries
 from prefrl.config.ranges import CountInt, PositiveInt
+from prefrl.config.reward import ResolvedReward
 from prefrl.config.run import RunConfig
 from prefrl.config.teacher import TeacherSettings
 
@@ -26,6 +27,7 @@ class ResolvedRun(RunConfig):
     checkpoint_every: PositiveInt
     teacher: TeacherSettings
     queries: ResolvedQueries
+    reward_model: ResolvedReward
 
     @classmethod
     def of(cls, config: RunConfig, *, source: str = "") -> "ResolvedRun":

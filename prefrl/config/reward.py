@@ -1,6 +1,5 @@
 """The settings of the reward model and of its fitting, and the recipes that decide them."""
 
-import dataclasses
 from typing import Any, Literal
 
 from prefrl.config.checking import settings
@@ -89,10 +88,24 @@ class RewardConfig(EnsembleConfig):
     patience: PositiveInt | None = None
     restart: bool = False
 
-    def decided(self) -> "RewardConfig":
-        """The settings with nothing left open that a recipe decides."""
-        chosen = {k: v for k, v in RECIPES[self.recipe].items() if getattr(self, k) is None}
-        return dataclasses.replace(self, **chosen)
+    def decided(self) -> "ResolvedReward":
+        """Returns the settings with nothing left open that a recipe decides."""
+        own = {name: value for name, value in vars(self).items() if value is not None}
+        return ResolvedReward(**{**RECIPES[self.recipe], **own})
+
+
+@settings("reward_model", kw_only=True)
+class ResolvedReward(RewardConfig):
+    """The reward model and how it is fitted, with nothing left to a recipe."""
+
+    bootstrap: bool
+    error_rate: Share | Literal["auto"]
+    l2: NonNegativeFloat
+    bank_size: CountInt
+    scale_by_segment: bool
+    learning_rate: PositiveFloat
+    cooldown: Probability
+    patience: PositiveInt
 
 
 RECIPES: dict[Recipe, dict[str, Any]] = {

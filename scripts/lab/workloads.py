@@ -26,7 +26,7 @@ from lab.speed import (
     row_multiply_adds,
 )
 from prefrl.agents.relabel_buffer import relabel
-from prefrl.config import Recipe, RewardConfig
+from prefrl.config import Recipe, ResolvedReward, RewardConfig
 from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.envs.vec_env import SameProcessVecEnv
 from prefrl.feedback.dataset import PreferenceDataset
@@ -138,7 +138,7 @@ def model_of(config: RewardConfig) -> EnhancedRewardModel:
     )
 
 
-def config_of(*, recipe: Recipe = "plain", **settings: Any) -> RewardConfig:
+def config_of(*, recipe: Recipe = "plain", **settings: Any) -> ResolvedReward:
     """Returns the defaults at the timed size."""
     size = {"hidden_dim": WIDTH, "num_layers": 1, "num_reward_heads": NUM_HEADS}
     return RewardConfig(recipe=recipe, **size, **settings).decided()  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefrl.config import RewardConfig
+from prefrl.config import ResolvedReward
 from prefrl.rewards.fitting.answers import AnswerTensors, stride_of, thinned
 from prefrl.rewards.fitting.losses import (
     bradley_terry_nll,
@@ -37,7 +37,7 @@ class FittingLoss:
         anchors: where the prior draws the `regularised` weights to; none of them means to zero.
     """
 
-    config: RewardConfig
+    config: ResolvedReward
     error_rate: float
     l2: float
     contrast: Callable[[np.random.Generator], tuple[Tensor, Tensor | None]] | None = None

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prefrl.config import RewardConfig
+from prefrl.config import ResolvedReward
 from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.comparing import FittingLoss, answer_logits, loss_of
 from prefrl.rewards.fitting.losses import bradley_terry_nll
@@ -46,7 +46,6 @@ def descend(
         number of gradient steps.
     """
     config, num = minimised.config, len(answers)
-    assert config.learning_rate and config.patience and config.cooldown is not None
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -83,7 +82,7 @@ def descend(
     return update
 
 
-def learning_rate(config: RewardConfig, update: int, num_updates: int) -> float:
+def learning_rate(config: ResolvedReward, update: int, num_updates: int) -> float:
     """Returns the rate of one gradient step: rising at first, falling to nothing at the end.
 
     Args:
@@ -91,7 +90,6 @@ def learning_rate(config: RewardConfig, update: int, num_updates: int) -> float:
         update: steps made before.
         num_updates: steps in all.
     """
-    assert config.learning_rate is not None
     rate = min(1.0, (update + 1) / (config.warmup_updates + 1)) * config.learning_rate
     if config.cooldown:
         rate *= min(1.0, (1 - update / num_updates) / config.cooldown)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prefrl.config import RewardConfig
+from prefrl.config import ResolvedReward
 from prefrl.rewards.fitting.noise import prior_share
 from prefrl.rewards.model.network import RewardNetwork
 
@@ -24,7 +24,7 @@ def regularised(model: RewardNetwork) -> list[nn.Parameter]:
     return [p for name, p in named if name.endswith((".weight", "head_out"))]
 
 
-def prior_strength(config: RewardConfig, segments: NDArray[np.int64], error_rate: float) -> float:
+def prior_strength(config: ResolvedReward, segments: NDArray[np.int64], error_rate: float) -> float:
     """Returns the precision of the prior, in answers.
 
     It grows where answers share segments: many answers about few segments say little of others.
@@ -45,7 +45,7 @@ def prior_strength(config: RewardConfig, segments: NDArray[np.int64], error_rate
 
 
 def anchors_of(
-    model: RewardNetwork, config: RewardConfig, *, generator: torch.Generator
+    model: RewardNetwork, config: ResolvedReward, *, generator: torch.Generator
 ) -> tuple[Tensor, ...]:
     """Draws random weights, to which the prior draws each head its own way.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prefrl.config import RewardConfig
+from prefrl.config import ResolvedReward
 from prefrl.rewards.calibration.checks import Float64Array
 from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.comparing import FittingLoss
@@ -45,7 +45,7 @@ def without_noise(
     model: RewardNetwork,
     train: AnswerTensors,
     compared: NDArray[np.int64],
-    config: RewardConfig,
+    config: ResolvedReward,
     *,
     rng: np.random.Generator,
     generator: torch.Generator,
