@@ -33,6 +33,8 @@ class BenchmarkConfig:
             those are kept that lie farthest apart, as sessions of a run do with 3; 1 draws them
             plainly.
         segment_length: steps of a segment; None: 50 in mode reward, the environment's own in rl.
+        eval_every: steps between evaluations of a run's policy, in mode rl, of which curves are
+            then; None evaluates final policies only, and curves are of training episodes.
     """
 
     envs: tuple[str, ...] = ("HalfCheetah-v4",)
@@ -45,6 +47,7 @@ class BenchmarkConfig:
     candidates: PositiveInt = _CANDIDATES
     spread_factor: PositiveInt = _SPREAD_FACTOR
     segment_length: PositiveInt | None = None
+    eval_every: PositiveInt | None = None
 
 
 @settings("pool")

@@ -23,6 +23,9 @@ Keep = Callable[[], None]
 TRUE_REWARD = "true reward"
 """The strategy of the arm that asks nothing: it trains on the environment's own reward."""
 
+TRAINING_RETURN = "training_true_return"
+"""The return of training episodes, where the return of a row is one of evaluation."""
+
 AXES = ("mode", "env", "strategy", "teacher", "seed", "settings")
 _PART_LENGTH = 32  # letters of each axis in an id: file systems allow 255 in all
 

@@ -56,6 +56,11 @@ class QueryBenchmark(BenchmarkConfig):
                 f"spread_factor is {self.spread_factor}, but that is of mode reward; whole runs "
                 "have queries.spread_factor"
             )
+        if self.mode == "reward" and self.eval_every is not None:
+            raise ConfigError(
+                f"eval_every is {self.eval_every}, but that is of mode rl; no policy is trained on "
+                "the reward models of mode reward"
+            )
         for env in self.envs:
             find_spec(env)
         totals = self.schedule.totals()
@@ -83,8 +88,9 @@ class QueryBenchmark(BenchmarkConfig):
     def settings(self) -> dict[str, Any]:
         """Returns what all cells have in common, as JSON values."""
         if self.mode == "rl":
-            length = {} if self.segment_length is None else {"segment_length": self.segment_length}
-            return {"steps": self.steps, **length}
+            # Benchmarks from before there was a choice say nothing of it.
+            own = {"segment_length": self.segment_length, "eval_every": self.eval_every}
+            return {"steps": self.steps, **{k: v for k, v in own.items() if v is not None}}
         pool = asdict(self.pool_settings(self.envs[0]))
         del pool["env"]
         schedule = {**asdict(self.schedule), "budgets": list(self.budgets)}

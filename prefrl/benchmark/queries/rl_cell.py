@@ -1,20 +1,17 @@
 """A cell with reinforcement learning: a whole run with one strategy, or on the true reward."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefrl.benchmark.grid.cells import TRUE_REWARD, Cell, Keep, Row
+from prefrl.benchmark.grid.cells import TRAINING_RETURN, TRUE_REWARD, Cell, Keep, Row
 from prefrl.benchmark.queries.reward_cell import teacher_config
 from prefrl.config import QueryConfig, RewardConfig, RunConfig
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.compose import resume, run
 
-_MEASURES = {
-    "true_return": "true_return",
-    "learned_return": "learned_return",
-    "accuracy": "reward_holdout_accuracy",
-}
+_RETURNS = ("true_return", "learned_return")
 
 
 def config_of(cell: Cell) -> RunConfig:
@@ -44,7 +41,8 @@ def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
 
     Returns:
         a row for every stretch of the run in which episodes ended, and a last one, of the final
-        policy in evaluation.
+        policy in evaluation. With `eval_every` the returns in between are of evaluations, too, and
+        those of training episodes have names of their own.
     """
     folder = work / "run"
     if (folder / run_folder.CONFIG).exists():
@@ -52,12 +50,7 @@ def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
     else:
         result = run(config_of(cell), out=folder, show_progress=False, on_checkpoint=keep)
     summary = result.summary
-    rows = []
-    for line in read_metrics(folder / run_folder.METRICS):
-        measures = {name: line[key] for name, key in _MEASURES.items() if key in line}
-        if measures:
-            answers = int(line.get("num_answers", 0))
-            rows.append({"step": int(line["step"]), "budget": answers, **measures})
+    rows = curve_rows(read_metrics(folder / run_folder.METRICS))
     rows.append(
         {
             "step": summary["steps"],
@@ -69,4 +62,30 @@ def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
             "select_s": summary["wall_breakdown"]["query_s"],
         }
     )
+    return rows
+
+
+def curve_rows(lines: Sequence[Mapping[str, float]]) -> list[Row]:
+    """Makes a benchmark's rows of a run's metrics.
+
+    Args:
+        lines: of metrics.jsonl.
+
+    Returns:
+        a row for each line with a return or an accuracy; the evaluation at the last step is left to
+        the final one, of which there are other episodes.
+    """
+    is_evaluated = any("eval_true_return" in line for line in lines)
+    names = {f"eval_{name}" if is_evaluated else name: name for name in _RETURNS}
+    if is_evaluated:
+        names |= {"true_return": TRAINING_RETURN, "learned_return": "training_learned_return"}
+    names["reward_holdout_accuracy"] = "accuracy"
+    rows: list[Row] = []
+    answers = 0
+    for line in lines:
+        answers = int(line.get("num_answers", answers))
+        is_last = "eval_true_return" in line and line["step"] == lines[-1]["step"]
+        measures = {name: line[key] for key, name in names.items() if key in line}
+        if measures and not is_last:
+            rows.append({"step": int(line["step"]), "budget": answers, **measures})
     return rows

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.benchmark.grid.cells import TRUE_REWARD, Row
+from prefrl.benchmark.grid.cells import TRAINING_RETURN, TRUE_REWARD, Row
 from prefrl.benchmark.report.curves import Curve, Mode
 from prefrl.benchmark.report.study import Study
 from prefrl.errors import DataError
@@ -57,7 +57,12 @@ def _curve(cells: Mapping[str, Sequence[Row]], mode: Mode, axis: str) -> Curve:
     counted = [rows[-1] for rows in by_cell] if axis == "step" else shown
     rows = _merged(shown, axis, earliest=mode.measure if axis == "step" else "")
     first = rows[0]
-    names = {mode.measure, "select_s", *(name.removeprefix("-") for name in mode.others)}
+    names = {
+        mode.measure,
+        "select_s",
+        TRAINING_RETURN,
+        *(name.removeprefix("-") for name in mode.others),
+    }
     return Curve(
         strategy=first["strategy"],
         stratum=(first["env"], first["teacher"]),

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from prefrl.benchmark.grid.cells import TRUE_REWARD
+from prefrl.benchmark.grid.cells import TRAINING_RETURN, TRUE_REWARD
 from prefrl.benchmark.report.curves import UNIFORM, Stratum
 from prefrl.benchmark.report.study import Study
 
@@ -89,11 +89,20 @@ def _scale_notes(study: Study) -> list[str]:
 def _policy_notes(study: Study) -> list[str]:
     if study.mode.name != "rl":
         return []
+    accuracy = (
+        "Accuracy is on answers held out of a run's own, so that whoever asks harder questions "
+        "gets a lower one."
+    )
+    are_evaluated = [len(curve.known(TRAINING_RETURN)[0]) > 0 for curve in study.curves]
+    if are_evaluated and all(are_evaluated):
+        return [
+            "Curves and scores at the end are of the deterministic policy in evaluation, in whole "
+            f"episodes; the scores are of other ones than the curves. {accuracy}"
+        ]
     return [
         "Curves show the returns of training episodes, in which actions are drawn by chance and "
         "which may be short at first (--train-episode-steps). Scores at the end are of the final "
-        "policy in evaluation, often higher than where its curve ends. Accuracy is on answers held "
-        "out of a run's own, so that whoever asks harder questions gets a lower one."
+        f"policy in evaluation, often higher than where its curve ends. {accuracy}"
     ]
 
 

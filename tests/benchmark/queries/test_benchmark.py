@@ -24,7 +24,7 @@ from prefrl.benchmark.queries.reward_cell import (
     run_reward_cell,
     teacher_config,
 )
-from prefrl.benchmark.queries.rl_cell import config_of, run_rl_cell
+from prefrl.benchmark.queries.rl_cell import config_of, curve_rows, run_rl_cell
 from prefrl.cli.main import main
 from prefrl.config import PoolSettings, RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
@@ -330,6 +330,35 @@ class TestRunCells:
         assert steps == sorted(steps)
         assert len(steps) > 3
 
+    def test_the_curve_of_a_run_that_is_evaluated_is_of_its_evaluations(self):
+        nan = float("nan")
+        rows = curve_rows(
+            [
+                {"step": 10, "eval_true_return": 1.0, "eval_learned_return": nan},
+                {"step": 20, "true_return": 2.0, "learned_return": 0.2, "num_answers": 0},
+                {"step": 20, "reward_holdout_accuracy": 0.9, "num_answers": 5},
+                {"step": 30, "eval_true_return": 3.0, "eval_learned_return": 0.3},
+                {"step": 40, "true_return": 4.0, "learned_return": 0.4, "num_answers": 5},
+                {"step": 40, "eval_true_return": 9.0, "eval_learned_return": 0.9},
+            ]
+        )
+        training = ("training_true_return", "training_learned_return")
+        assert [(row["step"], row["budget"]) for row in rows] == [
+            (10, 0),
+            (20, 0),
+            (20, 5),
+            (30, 5),
+            (40, 5),
+        ]
+        assert [row.get("true_return") for row in rows] == [1.0, None, None, 3.0, None]
+        assert [row[name] for name in training for row in rows if name in row] == [2, 4, 0.2, 0.4]
+        assert rows[2] == {"step": 20, "budget": 5, "accuracy": 0.9}
+
+    def test_the_curve_of_another_run_is_of_its_training_episodes(self):
+        lines = [{"step": 20, "true_return": 2.0, "learned_return": 0.2, "num_answers": 0}]
+        row = {"step": 20, "budget": 0, "true_return": 2.0, "learned_return": 0.2}
+        assert curve_rows(lines) == [row]
+
     def test_it_goes_on_from_what_was_kept(self, tmp_path):
         class Killed(Exception):
             pass
@@ -427,6 +456,8 @@ class TestBenchmark:
             ({"spread_factor": 0}, "spread_factor is 0: Input should be greater than 0"),
             ({"spread_factor": 3, "mode": "rl"}, "spread_factor is 3, but that is of mode reward"),
             ({"segment_length": 0}, "segment_length is 0: Input should be greater than 0"),
+            ({"eval_every": 500}, "eval_every is 500, but that is of mode rl"),
+            ({"eval_every": 0, "mode": "rl"}, "eval_every is 0: Input should be greater than 0"),
             ({"candidates": 10}, "candidates is 10, which makes 45 pairs, but a session asks"),
         ],
     )

@@ -105,6 +105,13 @@ def test_a_policys_page_says_what_its_curve_and_its_accuracy_are_of(page: str) -
     assert words.count("Answers needed for what uniform reaches") == 1
 
 
+def test_of_runs_evaluated_while_they_trained_it_says_so(tmp_path: Path) -> None:
+    rows = [{**row, "training_true_return": 0.0} for row in rl_rows(SKILLS)]
+    words = words_of(report(rows, tmp_path))
+    assert words.count("of the deterministic policy in evaluation") == 1
+    assert "returns of training episodes" not in words
+
+
 def test_the_same_results_give_the_same_report_in_any_process(tmp_path: Path) -> None:
     skills = {"uniform": 0.0, **{f"strategy {i}": i / 100 for i in range(10)}}  # some are grey
     write_results(reward_rows(skills, num_seeds=2, envs=("Hopper-v4",)), tmp_path)
