@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium.envs.registration import registry
 
-from prefrl.config import RunConfig
+from prefrl.config import ResolvedRun, RunConfig, TeacherConfig
 from prefrl.errors import ConfigError
 from prefrl.runs.resolve import resolve, usable_device
 
@@ -94,3 +94,27 @@ def test_episodes_too_short_for_a_segment_are_refused(name: str) -> None:
     config = RunConfig(env="Hopper-v4", **settings)
     with pytest.raises(ConfigError, match=rf"^{name} is 20; queries need segments of 50 steps"):
         resolve(config)
+
+
+def test_what_was_left_open_is_decided_and_what_was_not_stays() -> None:
+    config = RunConfig(env="HalfCheetah-v4", teacher=TeacherConfig("mistake", beta=2.0), num_envs=4)
+    resolved = resolve(config)
+    assert type(resolved) is ResolvedRun
+    assert (resolved.agent, resolved.steps, resolved.num_envs) == ("ppo", 1_000_000, 4)
+    assert (resolved.queries.num_sessions, resolved.queries.newest_steps) == (12, 50_000)
+    assert (resolved.teacher.beta, resolved.teacher.p_mistake, resolved.teacher.gamma) == (
+        2,
+        0.1,
+        1,
+    )
+    assert resolved.reward_model.learning_rate == 3e-3
+
+
+def test_what_was_decided_is_not_decided_anew() -> None:
+    resolved = resolve(RunConfig(env="HalfCheetah-v4", agent="sac"))
+    assert resolve(resolved) == resolved
+
+
+def test_an_unknown_agent_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown agent 'td3'; choose from ppo, sac$"):
+        resolve(RunConfig(agent="td3"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefrl.benchmark.grid.cells import TRAINING_RETURN, TRUE_REWARD, Cell, Keep, Row
 from prefrl.benchmark.queries.reward_cell import teacher_config
-from prefrl.config import QueryConfig, RewardConfig, RunConfig
+from prefrl.config import RunConfig
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.compose import resume, run
@@ -18,11 +18,9 @@ def config_of(cell: Cell) -> RunConfig:
     """Returns the run that a cell is; its settings are those of `RunConfig` by name.
 
     Raises:
-        ConfigError: there is no such teacher.
+        ConfigError: a setting is unknown or out of range.
     """
     options: dict[str, Any] = dict(cell.settings)
-    kinds: dict[str, Any] = {"queries": QueryConfig, "reward_model": RewardConfig}
-    options |= {name: kind(**options[name]) for name, kind in kinds.items() if name in options}
     if cell.strategy == TRUE_REWARD:
         options |= {"reward": "true"}
     else:
