@@ -4,6 +4,7 @@ Axes: N environments, L steps of an episode, Q simulator-state dims.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from prefrl.envs.encoding import (
     observation_encoder,
 )
 from prefrl.envs.sim_state import state_reader
-from prefrl.errors import EnvironmentFault, PrefrlError, SpaceError
+from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError
 from prefrl.segments import Episode, EpisodeStore, FloatArray
 
 _BLOCK_STEPS = 1024
@@ -36,15 +37,19 @@ class Recorder(VecEnvWrapper):
             that changes observations or rewards.
         store: receives the episodes.
         env_id: named in errors.
+        objectives: entries of `info` that are recorded as true rewards of their own.
 
     Raises:
         SpaceError: observations or actions do not flatten to numbers, or were normalised.
     """
 
-    def __init__(self, venv: VecEnv, store: EpisodeStore, *, env_id: str) -> None:
+    def __init__(
+        self, venv: VecEnv, store: EpisodeStore, *, env_id: str, objectives: Sequence[str] = ()
+    ) -> None:
         super().__init__(venv)
         self.store = store
         self.env_id = env_id
+        self.objectives = tuple(objectives)
         if unwrap_vec_normalize(venv) is not None:
             raise SpaceError(
                 f"{env_id}: what is recorded must be raw; put VecNormalize outside of Recorder"
@@ -58,6 +63,7 @@ class Recorder(VecEnvWrapper):
             "actions": self._block(action_dim(venv.action_space), np.float32),
             "true_rewards": np.empty((_BLOCK_STEPS, venv.num_envs), dtype=np.float32),
             "sim_states": self._block(state_dim, np.float64),
+            "objective_rewards": self._block(len(self.objectives), np.float32),
         }
         self._row = 0
         self._start = np.zeros(venv.num_envs, dtype=np.int64)
@@ -117,6 +123,8 @@ class Recorder(VecEnvWrapper):
             raise EnvironmentFault(f"{self.env_id} returned a reward that is not finite")
         self._obs = self._checked(observations)
         self._columns["true_rewards"][self._row] = rewards
+        if self.objectives:
+            self._columns["objective_rewards"][self._row] = self._objective_rewards(infos)
         self._row += 1
         if np.count_nonzero(dones):  # a quarter of the time of any(), in every step
             for i in np.flatnonzero(dones).tolist():
@@ -125,6 +133,25 @@ class Recorder(VecEnvWrapper):
                 terminated = not infos[i].get("TimeLimit.truncated", False)
                 self._close_episode(i, reached, terminated=terminated, is_complete=True)
         return observations, rewards, dones, infos
+
+    def _objective_rewards(self, infos: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+        """Returns (N, M) what each environment says of its objectives."""
+        try:
+            rewards = np.array([[float(i[name]) for name in self.objectives] for i in infos])
+        except KeyError as error:
+            there = ", ".join(sorted(infos[0])) or "nothing"
+            raise ConfigError(
+                f"objectives: the info of {self.env_id} has no {error}; it has {there}"
+            ) from None
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"objectives: {', '.join(self.objectives)} of {self.env_id}'s info are not numbers"
+            ) from None
+        if not _is_finite(rewards):
+            raise EnvironmentFault(
+                f"{self.env_id} returned an objective's reward that is not finite"
+            )
+        return rewards
 
     def _checked(self, observations: Any) -> FloatArray:
         flat = self._encode(observations)

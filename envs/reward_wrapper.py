@@ -1,5 +1,6 @@
 """`RewardWrapper`: a learned reward in place of a Gymnasium environment's own."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 import gymnasium as gym
@@ -20,7 +21,10 @@ from prefrl.types import RewardFunction
 
 @runtime_checkable
 class HasRewardFunction(Protocol):
-    """A reward model that gives a frozen reward function of itself."""
+    """A reward model that gives a frozen reward function of itself.
+
+    One of several objectives takes their weights there, too.
+    """
 
     def reward_function(self) -> RewardFunction:
         """Returns the present reward."""
@@ -52,10 +56,25 @@ class NoveltyAware(Protocol):
         ...
 
 
-def as_reward_function(reward: RewardFunction | HasRewardFunction) -> RewardFunction:
-    """Returns the reward function itself, or the frozen present one of a reward model."""
+def as_reward_function(
+    reward: RewardFunction | HasRewardFunction, objective_weights: Sequence[float] | None = None
+) -> RewardFunction:
+    """Returns the reward function itself, or the frozen present one of a reward model.
+
+    Args:
+        reward: either of them.
+        objective_weights: how much each of the model's objectives counts; None takes equal shares.
+
+    Raises:
+        TypeError: it is neither, or a function is given weights.
+    """
     if isinstance(reward, HasRewardFunction):
-        return reward.reward_function()
+        if objective_weights is None:
+            return reward.reward_function()
+        model: Any = reward  # the protocol asks for no weights, as few models have objectives
+        return model.reward_function(objective_weights)  # type: ignore[no-any-return]
+    if objective_weights is not None:
+        raise TypeError("objective_weights are for a reward model; a function has its own")
     if not callable(reward):
         raise TypeError(
             f"expected a reward function or a reward model, got {type(reward).__name__}"
@@ -121,6 +140,8 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         env: any Gymnasium environment whose spaces flatten to numbers.
         reward: a reward function, or a reward model (a frozen copy of its present reward is used).
         check_env_id: see `check_fits`.
+        objective_weights: how much each objective of a reward model counts; None takes equal
+            shares.
 
     Raises:
         SpaceError: the spaces do not flatten, or are not those the reward model was trained on.
@@ -146,8 +167,9 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         reward: RewardFunction | HasRewardFunction,
         *,
         check_env_id: bool = True,
+        objective_weights: Sequence[float] | None = None,
     ) -> None:
-        self.reward_function = as_reward_function(reward)
+        self.reward_function = as_reward_function(reward, objective_weights)
         # Lets Gymnasium make the same stack again from `env.spec`.
         gym.utils.RecordConstructorArgs.__init__(
             self, _disable_deepcopy=True, reward=self.reward_function, check_env_id=check_env_id

@@ -1,6 +1,6 @@
 """Builds the stack of vector environments that a run steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -43,7 +43,11 @@ class SameProcessVecEnv(DummyVecEnv):
 
 
 def make_vec_env(
-    make_env: Callable[[], gym.Env[Any, Any]], num_envs: int, store: EpisodeStore
+    make_env: Callable[[], gym.Env[Any, Any]],
+    num_envs: int,
+    store: EpisodeStore,
+    *,
+    objectives: Sequence[str] = (),
 ) -> RewardVecEnv:
     """Makes `num_envs` recorded environments whose reward can be replaced; the true one until then.
 
@@ -51,6 +55,7 @@ def make_vec_env(
         make_env: makes one environment.
         num_envs: how many are stepped side by side.
         store: receives every episode.
+        objectives: entries of `info` that are recorded as true rewards of their own.
 
     Raises:
         SpaceError: observations or actions do not flatten to numbers.
@@ -64,7 +69,7 @@ def make_vec_env(
 
     venv = SameProcessVecEnv([checked for _ in range(num_envs)])
     spec = venv.envs[0].spec
-    recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]))
+    recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]), objectives=objectives)
     return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
 
 

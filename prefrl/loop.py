@@ -14,6 +14,7 @@ import numpy as np
 from prefrl.config import SessionSettings
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.feedback.objectives import ObjectiveTeacher
 from prefrl.feedback.protocols import Teacher
 from prefrl.plan import Phase
 from prefrl.queries.predictor import Predictor, QueryStrategy
@@ -69,14 +70,16 @@ class Feedback:
         settings: how candidates are drawn.
         dataset: all queries so far.
         path: the answers are written here before they are used; None keeps them in memory only.
+        num_objectives: M; where there are several, the teacher is told which one a query is about.
     """
 
-    teacher: Teacher
+    teacher: Teacher | ObjectiveTeacher
     strategy: QueryStrategy
     learner: RewardLearner
     settings: SessionSettings
     dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
     path: Path | None = None
+    num_objectives: int = 1
 
 
 @dataclass
@@ -284,6 +287,7 @@ def make_asker(feedback: Feedback, store: EpisodeStore, streams: Streams) -> Ask
         path=feedback.path,
         spread_factor=feedback.settings.spread_factor,
         num_observed=feedback.settings.min_candidates,
+        num_objectives=feedback.num_objectives,
     )
 
 

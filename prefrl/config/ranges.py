@@ -19,6 +19,7 @@ CountInt = Annotated[int, _NUMBER, Field(ge=0)]
 Probability = Annotated[float, _NUMBER, Field(ge=0.0, le=1.0)]
 OpenShare = Annotated[float, _NUMBER, Field(gt=0.0, lt=1.0)]
 Share = Annotated[float, _NUMBER, Field(ge=0.0, lt=1.0)]
+FiniteFloat = Annotated[float, _NUMBER, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, _NUMBER, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, _NUMBER, Field(ge=0.0, allow_inf_nan=False)]
 # For these, inf is a setting like any other: it never errs, it never clips.

@@ -12,7 +12,7 @@ from typing import Literal
 from prefrl.config.checking import settings
 from prefrl.config.mappings import Mapping
 from prefrl.config.queries import QueryConfig
-from prefrl.config.ranges import CountInt, PositiveInt
+from prefrl.config.ranges import CountInt, FiniteFloat, PositiveInt
 from prefrl.config.reward import RewardConfig
 from prefrl.config.teacher import TeacherConfig
 
@@ -29,7 +29,12 @@ class RunConfig:
         segment_length: steps of a segment; None lets the preset decide.
         strategy: how queries are chosen: an acquisition, acquisition+selector (greedy, kcenter,
             ...), or module:name of one's own.
-        teacher: who answers.
+        teacher: who answers; with several objectives, one such for each.
+        objectives: what the reward is about, where that is several things: names of entries that
+            the environment's `info` has at every step, each the true reward of one. Queries ask
+            about one objective each, in turns, and one model learns all of them.
+        objective_weights: how much each objective counts in the agent's reward, in standard
+            deviations of its learned reward; None takes equal shares.
         reward: learned trains on preferences; true trains the same agent on the environment's own
             reward, the arm to compare with.
         num_envs: environments stepped side by side; None lets the preset decide.
@@ -73,6 +78,8 @@ class RunConfig:
     segment_length: PositiveInt | None = None
     strategy: str = "disagreement"
     teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
+    objectives: tuple[str, ...] = ()
+    objective_weights: tuple[FiniteFloat, ...] | None = None
     reward: Literal["learned", "true"] = "learned"
     num_envs: PositiveInt | None = None
     explore_steps: CountInt | None = None

@@ -24,6 +24,7 @@ from prefrl.envs.registry import prepared
 from prefrl.envs.vec_env import make_vec_env
 from prefrl.errors import EnvironmentFault, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.feedback.objectives import ObjectiveTeacher, ObjectiveTeachers
 from prefrl.feedback.protocols import Teacher
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.loop import Feedback, PreferenceLoop, Records
@@ -70,7 +71,7 @@ class Parts:
     Args:
         make_env: makes one environment, in place of `gymnasium.make(config.env)`; `config.env` is
             then its name, `config.max_episode_steps` its time limit where it has none.
-        teacher: who answers.
+        teacher: who answers; with several objectives, an `ObjectiveTeacher`.
         strategy: how queries are chosen.
         make_model: makes the SB3 model for a stack of environments; its observations are raw.
         callbacks: SB3 callbacks, or a function that makes them, called on the agent's training
@@ -78,7 +79,7 @@ class Parts:
     """
 
     make_env: MakeEnv | None = None
-    teacher: Teacher | None = None
+    teacher: Teacher | ObjectiveTeacher | None = None
     strategy: QueryStrategy | None = None
     make_model: MakeModel | None = None
     callbacks: Callbacks = ()
@@ -226,6 +227,12 @@ def _env_maker(config: ResolvedRun, own: MakeEnv | None) -> MakeEnv:
     return lambda: prepared(own(), env_id=config.env, max_episode_steps=limit)
 
 
+def _make_teacher(config: ResolvedRun) -> Teacher | ObjectiveTeacher:
+    if config.objectives:
+        return ObjectiveTeachers(config.objectives, config.teacher)
+    return SyntheticTeacher(config.teacher)
+
+
 class _Run:
     """One run's parts, built from its settings; nothing is written before `finish`."""
 
@@ -238,7 +245,9 @@ class _Run:
         torch.set_num_threads(config.threads)
         self.make_env = _env_maker(config, parts.make_env)
         self.store = EpisodeStore(config.store_transitions)
-        self.venv = make_vec_env(self._make_training_env, config.num_envs, self.store)
+        self.venv = make_vec_env(
+            self._make_training_env, config.num_envs, self.store, objectives=config.objectives
+        )
         self.arena = self._make_arena()
         self.candidates = Candidates(folder / run_folder.CANDIDATES, config.fingerprint())
         self.progress: ProgressBar | None = None
@@ -287,12 +296,17 @@ class _Run:
             generator=self.streams.torch_generator(REWARD_WEIGHTS),
             observation_dim=observations,
             env_id=self.venv.env_id,
+            num_objectives=max(1, len(config.objectives)),
         )
         return Feedback(
-            teacher=parts.teacher or SyntheticTeacher(config.teacher),
+            teacher=parts.teacher or _make_teacher(config),
+            num_objectives=max(1, len(config.objectives)),
             strategy=parts.strategy or make_strategy(config.strategy),
             learner=RewardTrainer(
-                model.to(self.agent.model.device), settings, streams=self.streams
+                model.to(self.agent.model.device),
+                settings,
+                streams=self.streams,
+                objective_weights=config.objective_weights,
             ),
             settings=SessionSettings(segment_length=config.segment_length, **vars(config.queries)),
             dataset=PreferenceDataset(config.queries.validation_fraction, env_id=self.venv.env_id),

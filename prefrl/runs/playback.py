@@ -43,7 +43,7 @@ def evaluate_run(
         lambda: make_configured_env(config),
         num_episodes=num_episodes,
         seed=seed,
-        reward_function=model.reward_function() if model else None,
+        reward_function=model.reward_function(config.objective_weights) if model else None,
     )
 
 

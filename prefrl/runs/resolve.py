@@ -43,6 +43,7 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> ResolvedRun
         if name in config.env_kwargs:
             raise ConfigError(f"env_kwargs has {name}, but {instead}")
     make_strategy(config.strategy)
+    _check_objectives(config)
     agent = config.agent or DEFAULT_AGENT
     preset = preset_for(config.env, agent)
     limit = _time_limit(config, own_env)
@@ -74,6 +75,29 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> ResolvedRun
     resolved = ResolvedRun(**decided)
     _check_exploration(resolved)
     return resolved
+
+
+def _check_objectives(config: RunConfig) -> None:
+    """Refuses objectives, or weights of them, that make no sense together."""
+    names, weights = config.objectives, config.objective_weights
+    if not names:
+        if weights is not None:
+            raise ConfigError(f"objective_weights is {weights}, but there are no objectives")
+        return
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise ConfigError(f"objectives is {names}; expected two different names or more, or none")
+    if weights is not None and (len(weights) != len(names) or not any(weights)):
+        raise ConfigError(
+            f"objective_weights is {weights}; expected a number for each of "
+            f"{', '.join(names)}, and not all of them 0"
+        )
+    if config.reward != "learned":
+        raise ConfigError("objectives are learned from answers; leave them out with reward true")
+    if config.reward_model.bank_alpha != 0:
+        raise ConfigError(
+            f"reward_model.bank_alpha is {config.reward_model.bank_alpha}; expected 0 with several "
+            "objectives, as the bank remembers one number a segment"
+        )
 
 
 def _episode_lengths(

@@ -6,11 +6,13 @@ Axes: B queries, S segments.
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
 from prefrl.feedback.protocols import Teacher
 from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import Predictor, QueryStrategy
@@ -45,12 +47,14 @@ class Asker:
             where the source has fewer segments, all are drawn. 1 keeps a plain draw.
         num_observed: segments that the teacher is shown at the start of a session, drawn plainly;
             None shows it each pool instead, as drawn, before any spreading.
+        num_objectives: M; where there are several, queries are about one each, in turns, and the
+            teacher is told which.
         may_repeat: whether queries are put once more when nothing new is left to ask; otherwise
             that is an error.
     """
 
     source: Source
-    teacher: Teacher
+    teacher: Teacher | ObjectiveTeacher
     strategy: QueryStrategy
     predictor: Predictor
     streams: Streams
@@ -58,6 +62,7 @@ class Asker:
     path: Path | None = None
     spread_factor: int = 1
     num_observed: int | None = None
+    num_objectives: int = 1
     may_repeat: bool = True
     select_s: float = field(default=0.0, init=False)
     """Seconds that strategies have taken so far."""
@@ -89,9 +94,13 @@ class Asker:
             if missing <= 0:
                 return metrics
             left, right = self._new_queries(strategy, missing, known)
-            answers = self.teacher.answer(left, right, rng=self.streams.generator(TEACHER, asked))
+            objective = objectives_in_turns(asked, len(left), self.num_objectives)
+            # Who answers about the only objective is not asked which it is.
+            about: dict[str, Any] = {"objective": objective} if self.num_objectives > 1 else {}
+            rng = self.streams.generator(TEACHER, asked)
+            answers = self.teacher.answer(left, right, rng=rng, **about)
             split = self.streams.generator(SPLIT, asked)
-            self.dataset.add(left, right, answers, session=session, rng=split)
+            self.dataset.add(left, right, answers, session=session, rng=split, **about)
             if self.path is not None:
                 self.dataset.save(self.path)
 

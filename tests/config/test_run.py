@@ -63,6 +63,12 @@ def fields_of(config: type, **fixed: st.SearchStrategy[Any]) -> st.SearchStrateg
             drawn[field.name] = fixed[field.name]
         elif field.name in NUMBERS:
             drawn[field.name] = NUMBERS[field.name]
+        elif "tuple[str" in str(hint):
+            drawn[field.name] = st.lists(st.text(max_size=4), max_size=2).map(tuple)
+        elif "tuple[float" in str(hint) or "tuple[typing.Annotated[float" in str(hint):
+            drawn[field.name] = st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(
+                tuple
+            )
         elif bool in getattr(hint, "__args__", (hint,)):
             drawn[field.name] = st.booleans()
         elif hint is str:
@@ -316,7 +322,7 @@ def test_neither_numpy_nor_torch_nor_the_command_line_is_imported_for_settings()
     assert found.stdout.strip() == "set()"
 
 
-OTHER_VALUES = (True, False, 1, 2, 0.5, {"x": 1}, "x", "noisy")
+OTHER_VALUES = (True, False, 1, 2, 0.5, {"x": 1}, "x", "noisy", ("x",), (0.5,))
 
 
 class TestFingerprint:

@@ -244,3 +244,46 @@ def test_normalised_observations_and_rewards_are_refused(norm_obs, norm_reward):
     venv = VecNormalize(counting, norm_obs=norm_obs, norm_reward=norm_reward)
     with pytest.raises(SpaceError, match="put VecNormalize outside"):
         Recorder(venv, EpisodeStore(), env_id="Counting-v0")
+
+
+class Objectives(Counting):
+    """Says its step's number, and half of it, as two objectives."""
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        number = float(observation[2])
+        return observation, reward, terminated, truncated, {**info, "a": number, "b": number / 2}
+
+
+def test_the_true_rewards_of_objectives_stand_beside_the_environments_own():
+    store = EpisodeStore()
+    venv = SameProcessVecEnv([partial(Objectives, 0, [3]), partial(Objectives, 1, [5])])
+    recording = Recorder(venv, store, env_id="Counting-v0", objectives=["b", "a"])
+    recording.reset()
+    play(recording, 5)
+    for episode in store.episodes:
+        numbers = episode.observations[1:, 2]
+        np.testing.assert_array_equal(
+            episode.objective_rewards, np.stack([numbers / 2, numbers], axis=1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("c", ConfigError, "the info of Counting-v0 has no 'c'; it has .*a"),
+        ("word", ConfigError, "not numbers"),
+        ("nan", EnvironmentFault, "an objective's reward that is not finite"),
+    ],
+)
+def test_objectives_that_cannot_be_recorded_are_refused_in_a_line(name, error, said):
+    class Odd(Objectives):
+        def step(self, action: Any) -> Any:
+            *rest, info = super().step(action)
+            return (*rest, {**info, "word": "much", "nan": float("nan")})
+
+    venv = SameProcessVecEnv([partial(Odd, 0, [3])])
+    recording = Recorder(venv, EpisodeStore(), env_id="Counting-v0", objectives=["a", name])
+    recording.reset()
+    with pytest.raises(error, match=said):
+        play(recording, 1)

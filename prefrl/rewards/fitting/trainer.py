@@ -46,7 +46,8 @@ class RewardTrainer:
         config: how to fit.
         streams: the run's random streams; each session draws from its own.
         objective_weights: M numbers, how much each objective counts in the reward that agents are
-            given and in the scores that queries are chosen by; None takes equal shares.
+            given; None takes equal shares. Queries are chosen by equal shares whatever they are,
+            so that answers serve other weights, too.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class RewardTrainer:
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """(S, K) each head's reward summed over each segment, in nats."""
         mask = None if segments.is_full else segments.mask()
-        return self.model.score(segments.inputs(), self.objective_weights, attention_mask=mask)
+        return self.model.score(segments.inputs(), attention_mask=mask)
 
     @torch.inference_mode()
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
