@@ -165,7 +165,11 @@ ODD_RESULTS = {
         "<b>$x_1^$</b>",
     ),
     "many strategies": (
-        reward_rows({"uniform": 0} | {f"strategy{i}": i / 100 for i in range(22)}, num_seeds=2),
+        reward_rows(
+            {"uniform": 0} | {f"strategy{i}": i / 100 for i in range(22)},
+            num_seeds=2,
+            envs=["Hopper-v4"],
+        ),
         "23 strategies",
     ),
 }
