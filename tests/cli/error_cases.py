@@ -111,14 +111,24 @@ def changed(name: str, **content: Any) -> Callable[[Path], None]:
     return prepare
 
 
-def merged(*prepare: Callable[[Path], None]) -> Case:
-    """`prefrl answers merge` of two files."""
+def all_of(*prepare: Callable[[Path], None]) -> Callable[[Path], None]:
+    """A folder with what several put there."""
 
-    def all_of(folder: Path) -> None:
+    def prepare_all(folder: Path) -> None:
         for one in prepare:
             one(folder)
 
-    return Case(("answers", "merge", "a.npz", "b.npz", "--out", "c.npz"), all_of)
+    return prepare_all
+
+
+def learn(*words: str) -> Case:
+    """`prefrl learn` from a file of answers, with further words."""
+    return Case(("learn", "--data", "a.npz", "--out", "model", *words), answers("a"))
+
+
+def merged(*prepare: Callable[[Path], None]) -> Case:
+    """`prefrl answers merge` of two files."""
+    return Case(("answers", "merge", "a.npz", "b.npz", "--out", "c.npz"), all_of(*prepare))
 
 
 CASES: dict[str, Case] = {
@@ -229,6 +239,31 @@ CASES: dict[str, Case] = {
     "report: damaged results": Case(("report", "bench"), file("bench/results.parquet", "PAR1")),
     "report: cells without their benchmark": Case(
         ("report", "bench"), file("bench/cells/one/result.json", "{}")
+    ),
+    # learn.
+    "learn: nothing": Case(("learn",)),
+    "learn: a file and a run": Case(("learn", "--data", "a.npz", "--run", "run")),
+    "learn: no folder for the model": Case(("learn", "--data", "a.npz"), answers("a")),
+    "learn: a run with other settings": Case(
+        ("learn", "--run", "run", "--reward-model.hidden-dim", "8")
+    ),
+    "learn: a seed below 0": learn("--seed", "-1"),
+    "learn: a setting out of range": learn("--reward-model.hidden-dim", "0"),
+    "learn: an unknown recipe": learn("--reward-model.recipe", "robost"),
+    "learn: a file that is not there": Case(("learn", "--data", "b.npz", "--out", "model")),
+    "learn: a file that was cut": Case(
+        ("learn", "--data", "b.npz", "--out", "model"), cut("b.npz")
+    ),
+    "learn: nothing but skips": Case(
+        ("learn", "--data", "b.npz", "--out", "model"), changed("b.npz", p_left=np.nan)
+    ),
+    "learn: a folder in use": Case(
+        ("learn", "--data", "a.npz", "--out", "model"),
+        all_of(answers("a"), file("model/thesis.tex", "all my work")),
+    ),
+    "learn: what is no run": Case(("learn", "--run", "run")),
+    "learn: a run without its answers": Case(
+        ("learn", "--run", "run"), finished_run(without="comparisons.npz")
     ),
     # answers.
     "answers: nothing": Case(("answers",)),

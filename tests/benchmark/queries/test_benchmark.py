@@ -2,10 +2,12 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
+from contextlib import redirect_stdout
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -494,14 +496,24 @@ def test_other_defaults_of_the_reward_model_are_other_settings(tmp_path, monkeyp
         run_benchmark(benchmark, tmp_path, executor=Here())
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a benchmark of one strategy, made by the command."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.chdir(folder)
+        assert main([*BENCH, "--strategies", "uniform", "--out", "out"]) == 0
+    assert "1 cells are finished; the report is out/report.html" in said.getvalue()
+    return folder / "out"
+
+
 @needs_pyarrow
 def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings(
-    tmp_path, capsys, monkeypatch
+    finished, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, "out")
     words = [*BENCH, "--out", "out"]
-    assert main([*words, "--strategies", "uniform"]) == 0
-    assert "1 cells are finished; the report is out/report.html" in capsys.readouterr().out
     (one,) = (tmp_path / "out/cells").glob("*/result.json")
     before = one.stat().st_mtime_ns
     assert main([*words, "--strategies", "uniform", "regret"]) == 0
@@ -532,11 +544,11 @@ def test_the_command_runs_what_is_missing_and_refuses_a_folder_of_other_settings
 
 @needs_pyarrow
 def test_a_published_benchmark_takes_more_strategies_without_running_its_own_again(
-    tmp_path, monkeypatch, capsys
+    finished, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, "theirs")
     words = [*BENCH, "--strategies", "uniform"]
-    assert main([*words, "--out", "theirs"]) == 0
     (tmp_path / "ours").mkdir()
     for name in ("grid.json", "results.parquet"):
         shutil.copy(tmp_path / "theirs" / name, tmp_path / "ours")
