@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError
 from prefrl.segments import (
     Episode,
     EpisodeStore,
@@ -377,7 +377,7 @@ class TestBound:
         assert_is_cut_from_its_episode(batch, lengths)
 
     def test_a_bound_below_one_is_refused(self):
-        with pytest.raises(ValueError, match="max_transitions is 0; expected 1 or more"):
+        with pytest.raises(ConfigError, match="max_transitions is 0; expected 1 or more"):
             EpisodeStore(max_transitions=0)
 
     def test_a_million_half_cheetah_steps_with_simulator_states_fit_in_a_gigabyte(self):
