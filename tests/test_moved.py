@@ -81,6 +81,12 @@ def test_what_needs_no_calling_any_more_can_still_be_called():
     assert decided.p_mistake == 0.1
 
 
+def test_every_new_name_is_there():
+    for names in moved.RENAMED.values():
+        for home, _, name in (new.partition(":") for new in names.values()):
+            assert hasattr(importlib.import_module(home), name), f"{home}:{name}"
+
+
 @pytest.mark.parametrize("module", ["prefrl.types", "prefrl.plan", "prefrl.checkpoint"])
 def test_a_name_that_never_was_is_refused_as_ever(module):
     with warnings.catch_warnings():
