@@ -74,6 +74,14 @@ GROUPS = {
 }
 
 
+# Of each run, while it trains; the curve is of these.
+EVALUATIONS = 20
+CURVE = (
+    *("step", "num_answers", "true_return", "learned_return"),
+    *("eval_true_return", "eval_true_return_std", "eval_learned_return"),
+)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One run of a group.
@@ -98,6 +106,7 @@ class Cell:
         group = GROUPS[self.group]
         words = ["--env", group.env, "--agent", group.agent, "--steps", str(group.steps)]
         words += ["--seed", str(self.seed), "--out", str(out)]
+        words += ["--eval-every", str(group.steps // EVALUATIONS)]
         return ["scripts/run_pbrl.py", *words, *ARMS[self.arm]]
 
 
@@ -140,9 +149,9 @@ def keep(cell: Cell, out: Path) -> dict[str, Any]:
     """Copies what a finished cell reached into the repository: its summary and its curve."""
     summary: dict[str, Any] = json.loads((out / run_folder.SUMMARY).read_text())
     rows = [
-        {k: row[k] for k in ("step", "true_return", "learned_return", "num_answers") if k in row}
+        {name: row[name] for name in CURVE if name in row}
         for row in read_metrics(out / run_folder.METRICS)
-        if "true_return" in row and not np.isnan(row["true_return"])
+        if np.isfinite(row.get("eval_true_return", row.get("true_return", np.nan)))
     ]
     curve = [{k: None if np.isnan(v) else round(v, 2) for k, v in row.items()} for row in rows]
     result = {"group": cell.group, "arm": cell.arm, **summary, "curve": curve}
@@ -185,14 +194,31 @@ def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
             f"| {TITLES[arm]} | {', '.join(f'{r:.0f}' for r in returns)} "
             f"| {np.mean(returns):.0f} ({low:.0f} to {high:.0f}) | {ratio} "
             f"| {accuracy} | {match} "
-            f"| {np.mean([r['wall_s'] for r in runs]):.0f} |"
+            f"| {np.mean([_training_s(r) for r in runs]):.0f} |"
         )
     return [*lines, "", f"![{name}](learning/{name}.png)", ""]
+
+
+def _training_s(result: dict[str, Any]) -> float:
+    """Returns a run's wall time without what evaluations took while it trained."""
+    wall_s: float = result["wall_s"] - result["wall_breakdown"].get("eval_s", 0.0)
+    return wall_s
 
 
 def _mean(runs: Sequence[dict[str, Any]], key: str) -> str:
     values = [r[key] for r in runs if r.get(key) is not None]
     return f"{np.mean(values):.2f}" if values else ""
+
+
+def drawn_return(curves: Sequence[Sequence[dict[str, Any]]]) -> tuple[str, str]:
+    """Chooses what a plot shows: evaluations where all runs have them, else training episodes.
+
+    Returns:
+        the name in the curves, and the axis's.
+    """
+    if all(any("eval_true_return" in row for row in curve) for curve in curves):
+        return "eval_true_return", "true return in evaluation"
+    return "true_return", "true return of training episodes"
 
 
 def report() -> None:
@@ -209,7 +235,8 @@ def report() -> None:
             if curves:
                 arms[TITLES[arm]] = curves
         title = f"{group.env}, {group.agent.upper()}"
-        plot_arms(arms, RESULTS / f"{name}.png", title=title, ylabel="true return")
+        key, ylabel = drawn_return([curve for curves in arms.values() for curve in curves])
+        plot_arms(arms, RESULTS / f"{name}.png", title=title, ylabel=ylabel, key=key)
     begin, end = "<!-- tables: begin -->", "<!-- tables: end -->"
     text = PAGE.read_text() if PAGE.exists() else f"{begin}\n{end}\n"
     before, after = text.split(begin)[0], text.split(end)[1]
