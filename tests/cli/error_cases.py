@@ -154,6 +154,8 @@ CASES: dict[str, Case] = {
     "run: steps of 0": run("--steps", "0"),
     "run: steps below 0": run("--steps", "-7"),
     "run: steps that the environments cannot share": run("--steps", "1207"),
+    "run: evaluations every 0 steps": run("--eval-every", "0"),
+    "run: evaluations in no known place": run("--eval-in", "hall"),
     "run: a seed below 0": run("--seed", "-1"),
     "run: an unknown teacher": run("--teacher", "orcale"),
     "run: a teacher that errs more than always": run("--teacher.p-mistake", "1.5"),
@@ -202,6 +204,10 @@ CASES: dict[str, Case] = {
     "eval: a clip without length": Case(("eval", "run", "--video-seconds", "0")),
     "eval: a clip without size": Case(("eval", "run", "--video-size", "0")),
     "eval: a run without its policy": Case(("eval", "run"), finished_run(without="policy.zip")),
+    "eval: the best policy of a run that was not evaluated": Case(
+        ("eval", "run", "--policy", "best"), finished_run()
+    ),
+    "eval: a policy that is none": Case(("eval", "run", "--policy", "worst"), finished_run()),
     "eval: a damaged policy": Case(("eval", "run"), finished_run(damaged="policy.zip")),
     "eval: damaged settings": Case(("eval", "run"), finished_run(damaged="config.yaml")),
     "eval: a damaged reward model": Case(
