@@ -34,8 +34,8 @@ def make_model(
         venv: what it learns in.
         settings: named as SB3 names them; `policy_kwargs.activation_fn` by its name in torch.nn.
             `normalize_observations` (PPO) puts running statistics into the policy;
-            `normalize_reward` (PPO) divides rewards by the running spread of discounted returns,
-            in both arms alike.
+            `normalize_reward` (PPO) divides rewards by the running standard deviation of discounted
+            returns, in both arms alike.
         seed: of the initial weights.
         device: torch's.
 
@@ -101,7 +101,7 @@ def make_agent(
         total_steps: of the whole run; a model whose settings change over it needs to know.
         explore_episode_steps: while exploring, environments are reset after so many steps each.
         episode_steps: how long episodes are, by the steps taken before; for `CutEpisodes` only.
-        callbacks: the user's own, told of training steps.
+        callbacks: the user's own, called on training steps.
 
     Raises:
         ConfigError: the model is neither on-policy nor off-policy, or cannot be used.

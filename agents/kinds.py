@@ -1,4 +1,4 @@
-"""What an agent is, as the table of agents says it."""
+"""The kind of an agent, as the table of agents holds it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

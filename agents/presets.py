@@ -1,4 +1,4 @@
-"""What presets are: settings that work, per task; everything they decide can be overridden.
+"""Presets: settings that work, per task; everything they decide can be overridden.
 
 Each agent's own stand in its file.
 """

@@ -1,4 +1,4 @@
-"""What prefrl raises: each error is one line a person can act on."""
+"""The errors of prefrl, each of them one line a person can act on."""
 
 import difflib
 from collections.abc import Iterable

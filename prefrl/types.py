@@ -52,7 +52,7 @@ class RewardFunction(Protocol):
         next_obs: FloatArray,
         done: NDArray[np.bool_],
     ) -> FloatArray:
-        """(N, O), (N, A), (N, O), (N,) -> (N,) float32."""
+        """Returns (N,) float32 of (N, O), (N, A), (N, O) and (N,)."""
         ...
 
 
@@ -73,7 +73,7 @@ class Agent(Protocol):
         ...
 
     def set_reward(self, reward_function: RewardFunction) -> None:
-        """From the next step on this is the reward."""
+        """Rewards by this function from the next step on."""
         ...
 
     def relabel(self, reward_function: RewardFunction) -> None:
@@ -85,11 +85,11 @@ class Agent(Protocol):
         ...
 
     def pop_finished(self) -> list[EpisodeReturns]:
-        """The episodes that ended since the last call."""
+        """Returns the episodes that ended since the last call."""
         ...
 
     def state(self) -> State:
-        """Everything needed to restore it at the start of a phase."""
+        """Returns everything needed to restore it at the start of a phase."""
         ...
 
     def restore(self, state: State) -> None:

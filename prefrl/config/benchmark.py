@@ -17,7 +17,7 @@ _SPREAD_FACTOR = 1
 
 @settings()
 class BenchmarkConfig:
-    """What is compared.
+    """A comparison of query strategies: everything that is common to its cells.
 
     Args:
         envs: environments, by Gymnasium id.

@@ -29,7 +29,7 @@ def _known(name: str) -> str:
 
 @settings("teacher")
 class TeacherConfig:
-    """Who answers, and how reliably; what is None is decided by the preset of that name.
+    """A teacher and how reliably it answers; what is None is decided by the preset of that name.
 
     Args:
         name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers).

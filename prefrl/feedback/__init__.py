@@ -1,1 +1,1 @@
-"""Who answers, and what was answered."""
+"""Teachers, and what they answered."""

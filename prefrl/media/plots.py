@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prefrl.records.files import write_atomically
 from prefrl.records.progress import short_number
+from prefrl.types import Float64Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Rows = Sequence[Mapping[str, float | None]]
 """Lines of `metrics.jsonl`; None or NaN where a metric is not known, or no key at all."""
 
-FloatArray = NDArray[np.float64]
 
 _SIZE_IN = (9.6, 4.0)
 _SQUARE_IN = (6.0, 6.0)
@@ -46,11 +46,11 @@ class Bins(Protocol):
     """Predictions in groups, as those of `reliability_bins`."""
 
     @property
-    def mean_predicted(self) -> FloatArray:
+    def mean_predicted(self) -> Float64Array:
         """(bins,) mean predicted probability of "left", in [0, 1]."""
 
     @property
-    def mean_observed(self) -> FloatArray:
+    def mean_observed(self) -> Float64Array:
         """(bins,) mean answer: 1 left, 0 right, 0.5 a tie."""
 
     @property
@@ -178,7 +178,7 @@ def plot_reliability(bins: Bins, path: str | os.PathLike[str], *, title: str) ->
     _save(figure, path)
 
 
-def _wilson(share: FloatArray, counts: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+def _wilson(share: Float64Array, counts: NDArray[np.int64]) -> tuple[Float64Array, Float64Array]:
     """Returns (bins,) ends of the score interval of each share; honest at 0, 1 and for few."""
     shrink = 1 / (1 + _Z_95**2 / counts)
     centre = shrink * (share + _Z_95**2 / (2 * counts))
@@ -191,7 +191,7 @@ def _span(counts: NDArray[np.int64]) -> str:
     return f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
 
 
-def _draw_arm(axes: "Axes", grid: FloatArray, values: FloatArray, index: int) -> "Line2D":
+def _draw_arm(axes: "Axes", grid: Float64Array, values: Float64Array, index: int) -> "Line2D":
     colour, dashes = _ARMS[index % len(_ARMS)], _DASHES[index // len(_ARMS) % len(_DASHES)]
     marker = "o" if len(grid) == 1 else ""
     if len(values) > 1:
@@ -218,13 +218,13 @@ def _save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     write_atomically(path, lambda file: figure.savefig(file, format="png"))
 
 
-def _column(rows: Rows, key: str) -> FloatArray:
+def _column(rows: Rows, key: str) -> Float64Array:
     """Returns (rows,) a metric of every row, NaN where it is not known."""
     values = (row.get(key) for row in rows)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _sessions(rows: Rows) -> tuple[FloatArray, FloatArray]:
+def _sessions(rows: Rows) -> tuple[Float64Array, Float64Array]:
     """Returns (sessions,) the step of each, and the answers there were after it."""
     answers = np.maximum.accumulate(np.nan_to_num(_column(rows, "num_answers")))
     is_session = np.diff(answers, prepend=0.0) > 0
@@ -331,7 +331,7 @@ def mute(axes: "Axes", *, label_size: float = 10) -> None:
         label.set(color=INK, fontsize=label_size)
 
 
-def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None:
+def _mark_sessions(axes: "Axes", steps: Float64Array, answers: Float64Array) -> None:
     """Draws a hairline for every session; above those with room, the answers there were then."""
     if not len(steps):
         return
@@ -348,7 +348,7 @@ def _mark_sessions(axes: "Axes", steps: FloatArray, answers: FloatArray) -> None
     above.spines["top"].set_visible(False)
 
 
-def _far_apart(positions: FloatArray, gap: float) -> list[int]:
+def _far_apart(positions: Float64Array, gap: float) -> list[int]:
     """Returns indices of the last position and, downwards, of each `gap` below the last taken."""
     taken = [len(positions) - 1]
     for index in range(len(positions) - 2, -1, -1):
@@ -357,7 +357,7 @@ def _far_apart(positions: FloatArray, gap: float) -> list[int]:
     return taken[::-1]
 
 
-def _on_common_grid(seeds: Sequence[Rows], key: str) -> tuple[FloatArray, FloatArray]:
+def _on_common_grid(seeds: Sequence[Rows], key: str) -> tuple[Float64Array, Float64Array]:
     """Returns (points,) steps that every seed covers; (seeds, points) the metric, interpolated."""
     known = []
     for rows in seeds:

@@ -93,7 +93,7 @@ def hull_vertices(points: Float64Array) -> NDArray[np.int64]:
 
 @selector("successive_elimination")
 def successive_elimination(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
-    """Drops, of the two best pairs that lie closest, the one worth less, until the batch is left.
+    """Leaves out, of the two best pairs that lie closest, the one worth less, again and again.
 
     Biyik and Sadigh 2018, algorithm 1.
     """

@@ -1,1 +1,1 @@
-"""What is written down: files, checkpoints, metrics, progress."""
+"""Files, checkpoints, metrics and progress of runs."""

@@ -40,12 +40,12 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
 
 
 def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Like `write_atomically`, for content that is there."""
+    """Writes as `write_atomically`, content that is there."""
     write_atomically(path, lambda file: file.write(content))
 
 
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Like `write_atomically`, for text, in UTF-8."""
+    """Writes as `write_atomically`, text in UTF-8."""
     write_bytes_atomically(path, text.encode())
 
 
@@ -86,7 +86,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def reason(error: OSError) -> str:
-    """Why the system refused, without the number and the path that `str` would add."""
+    """Returns why the system refused, without the number and the path that `str` would add."""
     return error.strerror or str(error)
 
 

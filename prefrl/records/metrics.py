@@ -26,7 +26,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends it; no write follows."""
+        """Closes it; no write follows."""
         ...
 
 
@@ -191,7 +191,7 @@ class LoggerSink:
         self._logger.dump(step)
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 class WandbSink:

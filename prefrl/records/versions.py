@@ -1,10 +1,10 @@
-"""Which versions are installed."""
+"""Versions of installed packages."""
 
 from importlib import metadata
 
 
 def version_of(package: str) -> str | None:
-    """The installed version; None where there is none, as in a checkout on PYTHONPATH."""
+    """Returns the installed version; None where there is none, as in a checkout on PYTHONPATH."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -139,7 +139,7 @@ class SegmentBatch:
         return np.concatenate([self.observations, self.actions], axis=-1)
 
     def __getitem__(self, index: Any) -> "SegmentBatch":
-        """The chosen segments, as a batch; `index` is a slice, an index array or a mask."""
+        """Returns the chosen segments as a batch; `index` is a slice, an index array or a mask."""
         if isinstance(index, (int, np.integer)):
             index = [index]
         return SegmentBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})

@@ -22,14 +22,14 @@ LONGEST = 60
 def first_coordinate(
     obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
 ) -> FloatArray:
-    """(N,) a reward that is easy to compute by hand."""
+    """Returns (N,) a reward that is easy to compute by hand."""
     return next_obs[:, 0].astype(np.float32)
 
 
 def against_effort(
     obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
 ) -> FloatArray:
-    """(N,) another one."""
+    """Returns (N,) another one."""
     reward: FloatArray = (1.0 - action.sum(axis=1)).astype(np.float32)
     return reward
 
@@ -37,12 +37,12 @@ def against_effort(
 def quarter_each(
     obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
 ) -> FloatArray:
-    """(N,) counts the steps, in quarters."""
+    """Counts the steps, in quarters: (N,)."""
     return np.full(len(obs), 0.25, dtype=np.float32)
 
 
 def what_is_learned(agent: Agent) -> Any:
-    """The part of an agent's state that is parameters, or all of it."""
+    """Returns the part of an agent's state that is parameters, or all of it."""
     state = agent.state()
     return state.get("parameters", state)
 
@@ -74,7 +74,7 @@ def check_agent(make_agent: MakeAgent, *, stride: int = 1) -> None:
 
 
 def _explored(make_agent: MakeAgent, stride: int, *, seed: int = 0) -> Agent:
-    """A new agent after a phase before any reward is known."""
+    """Takes a new agent through a phase before any reward is known."""
     with calling("a new agent, in `begin_phase` or `explore`,"):
         agent = make_agent(seed)
         agent.begin_phase(1)
@@ -89,7 +89,7 @@ def _train(
     seed: int = 2,
     reward: RewardFunction = first_coordinate,
 ) -> Agent:
-    """The agent after a phase that follows a session."""
+    """Takes the agent through a phase that follows a session."""
     with calling(f"the agent, in a phase of {num_steps} steps of training,"):
         agent.begin_phase(seed)
         agent.set_reward(reward)
@@ -144,7 +144,7 @@ def _check_episodes(make_agent: MakeAgent, stride: int) -> None:
 
 
 def _check_learning(make_agent: MakeAgent, stride: int) -> None:
-    """What follows from the seeds, and what from the reward."""
+    """Checks what follows from the seeds, and what from the reward."""
     learned, states, episodes = [], [], []
     for seed in (2, 2, 3):
         agent = _explored(make_agent, stride)

@@ -43,8 +43,8 @@ def segments(num: int, *, rng: np.random.Generator, dims: Dims | None = None) ->
     """
     dims = dims or Dims()
     size = dims.observation + dims.action
-    places = rng.normal(size=(num, 1, size))
-    inputs = places + 0.5 * rng.normal(size=(num, dims.segment_length, size))
+    centres = rng.normal(size=(num, 1, size))
+    inputs = centres + 0.5 * rng.normal(size=(num, dims.segment_length, size))
     weights = np.resize([1.0, -0.5, 0.25, 0.0, 2.0, 0.0], size)
     return SegmentBatch(
         observations=inputs[..., : dims.observation].astype(np.float32),
@@ -112,22 +112,22 @@ class LinearPredictor:
     num_asked: int = 30
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, K) weighted sums."""
+        """Returns (S, K) weighted sums."""
         inputs = segments.inputs().sum(1)
         weights = np.random.default_rng(0).normal(size=(inputs.shape[1], self.num_heads))
         scores: FloatArray = (self.scale * inputs @ weights).astype(np.float32)
         return scores
 
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, O + A) the direction of the mean input."""
+        """Returns (S, O + A) the direction of the mean input."""
         return self._unit(segments.inputs().sum(1))
 
     def asked_embeddings(self) -> FloatArray:
-        """(M, O + A) those of segments that are in no pool."""
+        """Returns (M, O + A) those of segments that are in no pool."""
         return self._unit(self._asked().inputs().sum(1))
 
     def asked_observation_embeddings(self) -> FloatArray:
-        """(M, 2 O) their mean and last observations."""
+        """Returns (M, 2 O) their mean and last observations."""
         return observation_embeddings(self._asked().observations)
 
     def _asked(self) -> SegmentBatch:

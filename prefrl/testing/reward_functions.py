@@ -56,7 +56,7 @@ def check_reward_function(
 
 
 def _rewards(reward_function: RewardFunction, batch: Transitions) -> FloatArray:
-    """(N,) the rewards, after the checks that hold for every batch."""
+    """Returns (N,) the rewards, after the checks that hold for every batch."""
     num = len(batch[0])
     names = ("obs", "action", "next_obs", "done")
     given = dict(zip(names, batch, strict=True))

@@ -101,7 +101,7 @@ def _chosen(
     seed: int,
     kind: str = "",
 ) -> Pairs:
-    """The choice, after the checks that hold for every one."""
+    """Returns the choice, after the checks that hold for every one."""
     asked = f"asked for {num_queries} of {num_pairs(len(pool))} pairs"
     asked += f" with a predictor {kind}" if kind else ""
     rng = np.random.default_rng(seed)
@@ -134,7 +134,7 @@ def _check_repeats(strategy: Any, select: _Select, pool: SegmentBatch, seed: int
 
 
 def _check_sides(select: _Select, pool: SegmentBatch, most: int, seed: int) -> None:
-    """Each pair is tossed for: its sides, and the pool's order, must both look like it."""
+    """Checks that sides are tossed for: neither they nor the pool's order may tell anything."""
     left, total = Counter[frozenset[int]](), Counter[frozenset[int]]()
     for toss in range(NUM_TOSSES):
         pairs = _chosen(select, pool, min(6, most), seed=seed + 1 + toss)

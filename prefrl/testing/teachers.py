@@ -75,7 +75,7 @@ def _new(make_teacher: MakeTeacher) -> Any:
 
 
 def _observe(teacher: Any, pool: SegmentBatch) -> Any:
-    """What it reports; nothing where it does not observe."""
+    """Returns what it reports; nothing where it does not observe."""
     if not hasattr(teacher, "observe"):
         return {}
     with (
@@ -97,7 +97,7 @@ def _observe(teacher: Any, pool: SegmentBatch) -> Any:
 
 
 def _seen(make_teacher: MakeTeacher, pool: SegmentBatch) -> Any:
-    """A new teacher that has observed the pool."""
+    """Makes a new teacher that has observed the pool."""
     teacher = _new(make_teacher)
     _observe(teacher, pool)
     return teacher
@@ -106,7 +106,7 @@ def _seen(make_teacher: MakeTeacher, pool: SegmentBatch) -> Any:
 def _answers(
     teacher: Teacher, left: SegmentBatch, right: SegmentBatch, *, seed: int = 0
 ) -> NDArray[np.float64]:
-    """(B,) the answers, after the checks that hold for every batch."""
+    """Returns (B,) the answers, after the checks that hold for every batch."""
     with (
         leaving_alone("the teacher, in `answer`,", left=left, right=right),
         calling(f"the teacher, asked {len(left)} queries,"),

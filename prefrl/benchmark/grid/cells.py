@@ -79,7 +79,7 @@ class Cell:
         return hash(self.id)
 
     def fields(self) -> dict[str, Any]:
-        """Its parts by name, as `Cell(**fields)` takes them."""
+        """Returns its parts by name, as `Cell(**fields)` takes them."""
         return {name: getattr(self, name) for name in AXES}
 
 

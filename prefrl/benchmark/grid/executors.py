@@ -68,7 +68,7 @@ class LocalExecutor:
         self.jobs = jobs or max(1, num_cores() // self.threads)
 
     def check(self) -> None:
-        """Accepts: this machine is there."""
+        """Checks nothing: this machine is there."""
 
     def run(
         self, cells: Sequence[Cell], function: CellFunction, ledger: Ledger, on_done: OnDone

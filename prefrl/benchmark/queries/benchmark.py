@@ -26,7 +26,7 @@ from prefrl.records.versions import version_of
 
 @settings()
 class QueryBenchmark(BenchmarkConfig):
-    """What is compared, with the one name of each strategy and teacher, and what follows from it.
+    """A comparison of query strategies, with the one name of each, and what follows from it.
 
     Raises:
         ConfigError: a strategy, a teacher or an environment is unknown, or settings do not fit each

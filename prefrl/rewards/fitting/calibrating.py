@@ -1,4 +1,4 @@
-"""How sure a fitted ensemble may be: its temperature, and its intervals.
+"""The temperature of a fitted ensemble, and its intervals.
 
 Axes: B answers, K heads.
 """

@@ -47,7 +47,7 @@ class CrossFittedLinear:
 
 @dataclass(frozen=True)
 class LinearPart:
-    """What is to be added to the rewards of networks like those that left answers out.
+    """A linear reward, to be added to that of networks like those that left answers out.
 
     Args:
         weights: (M, D) of a standardised input, in nats.
