@@ -36,7 +36,7 @@ class ConformalInterval:
     def interval(
         self, difference: Floats, uncertainty: Floats
     ) -> tuple[Float64Array, Float64Array]:
-        """(B,) left minus right score and its uncertainty, as fitted -> (B,) low, (B,) high."""
+        """Returns (B,) low and (B,) high around left minus right scores and their uncertainties."""
         difference, uncertainty = _checked_difference(difference, uncertainty)
         with np.errstate(over="ignore"):  # Too wide to write down is everything.
             half = self.factor * uncertainty

@@ -272,7 +272,7 @@ def report(
 
 
 def _head_probabilities(logits: Float64Array, temperature: float) -> Float64Array:
-    """(B, K) sigmoid(logits / temperature); exp never overflows, and small ones keep precision."""
+    """Returns (B, K) sigmoid(logits / temperature); exp never overflows, small ones are exact."""
     scaled = logits / temperature
     decay = np.exp(-np.abs(scaled))
     return np.asarray(np.where(scaled >= 0, 1.0, decay) / (1.0 + decay))
@@ -281,7 +281,7 @@ def _head_probabilities(logits: Float64Array, temperature: float) -> Float64Arra
 def _nll(
     logits: Float64Array, p_left: Float64Array, temperature: Float64Array, error_rate: float
 ) -> Float64Array:
-    """(B, K) logits, (B,) answers -> (G, B) nats under each of (G,) temperatures, however many."""
+    """Returns (G, B) the NLL of (B,) answers by (B, K) logits under each of (G,) temperatures."""
     slip, meant = (math.log(x) if x > 0 else -math.inf for x in (error_rate / 2, 1 - error_rate))
     scaled = logits / temperature[:, None, None]  # (G, B, K)
     by_head = -np.logaddexp(0.0, [-scaled, scaled])  # (2, G, B, K) log probabilities: left, right

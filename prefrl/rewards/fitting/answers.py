@@ -56,16 +56,16 @@ class AnswerTensors:
 
     @property
     def pair_mask(self) -> Tensor | None:
-        """(B, 2, T) the mask of both sides."""
+        """Returns (B, 2, T) the mask of both sides."""
         return None if self.mask is None else self.mask[:, None].expand(-1, 2, -1)
 
     def segments(self) -> tuple[Tensor, Tensor | None]:
-        """(2 B, T, D) all segments, and their mask (2 B, T)."""
+        """Returns (2 B, T, D) all segments, and their mask (2 B, T)."""
         mask = self.pair_mask
         return self.pairs.flatten(0, 1), None if mask is None else mask.flatten(0, 1)
 
     def steps(self) -> Tensor:
-        """(N, D) the steps of all segments, without padding."""
+        """Returns (N, D) the steps of all segments, without padding."""
         mask = self.pair_mask
         return self.pairs.flatten(0, 2) if mask is None else self.pairs[mask]
 

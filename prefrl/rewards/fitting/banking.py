@@ -81,7 +81,7 @@ def fill_bank(
 
 
 def _side_masks(comparisons: PreferenceDataset) -> Tensor | None:
-    """(2 B, T) the masks of left and right segments in turns; None where there is no padding."""
+    """Returns (2 B, T) masks of left and right segments in turns; None without padding."""
     sides = [
         np.concatenate([batch.mask() for batch in batches])
         for batches in (comparisons.left, comparisons.right)
@@ -91,7 +91,7 @@ def _side_masks(comparisons: PreferenceDataset) -> Tensor | None:
 
 
 def _means(values: Tensor, mask: Tensor | None) -> Tensor:
-    """(N, T) -> (N,) over each segment's own steps; at padding the values are 0."""
+    """Maps (N, T) -> (N,) over each segment's own steps; at padding the values are 0."""
     return values.mean(1) if mask is None else values.sum(1) / mask.sum(1)
 
 

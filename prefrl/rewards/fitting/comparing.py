@@ -50,13 +50,13 @@ def comparison_logits(
     objective: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """(B, 2, T, D) -> (B, K) left score minus right score, in nats.
+    """Computes (B, K) left score minus right score, in nats.
 
     The score is the *sum* of rewards over a segment, as in Christiano et al. 2017, eq. 1.
 
     Args:
         model: the ensemble.
-        pairs: left and right segments.
+        pairs: (B, 2, T, D) left and right segments.
         objective: (B,) which objective each is compared by; None combines them in equal shares.
         mask: (B, T) False at the padding of both segments; None: there is none.
     """
@@ -106,7 +106,7 @@ def loss_of(
     loss: FittingLoss,
     rng: np.random.Generator,
 ) -> Tensor:
-    """L_preference + lambda L_diversity + gamma L_calibration + mu L_contrastive, over all heads.
+    """Sums L_preference + lambda L_diversity + gamma L_calibration + mu L_contrastive over heads.
 
     The first is the mean NLL of each head; the prior on the weights is added by `descend`.
     """

@@ -48,7 +48,7 @@ def score_std(scores: Tensor) -> float:
 
 
 def connected_groups(segments: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(B, 2) numbers of the compared segments -> (B,) group of each comparison.
+    """Maps (B, 2) numbers of the compared segments -> (B,) group of each comparison.
 
     Comparisons that share a segment, directly or through others, are in one group: a model that
     has seen one of them has seen part of the rest.
@@ -65,10 +65,10 @@ def connected_groups(segments: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def folds_of(segments: NDArray[np.int64], *, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(B, 2) segments -> (B,) one of `NUM_FOLDS` folds; groups stay whole where there are enough.
+    """Deals (B,) comparisons into `NUM_FOLDS` folds; groups stay whole where there are enough.
 
     Args:
-        segments: numbers of the compared segments.
+        segments: (B, 2) numbers of the compared segments.
         rng: draws.
     """
     groups, members = np.unique(connected_groups(segments), return_inverse=True)

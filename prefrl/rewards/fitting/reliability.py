@@ -96,7 +96,7 @@ def without_noise(
 def _corrected(
     fitted: CrossFitted, p_left: Float64Array, *, mode: str, given: float | None
 ) -> tuple[Float64Array, Float64Array]:
-    """(B,) answers and (B,) how much each counts; not all of them may be left out."""
+    """Returns (B,) answers and (B,) how much each counts; not all of them may be left out."""
     if mode == "keep":
         return p_left, np.ones_like(p_left)
     _, temperature = estimate_error_rate(fitted.logits, p_left, given=given)

@@ -67,23 +67,23 @@ class RewardTrainer:
         self._asked_observation_embeddings: FloatArray = np.zeros((0, 0), dtype=np.float32)
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, K) each head's reward summed over each segment, in nats."""
+        """Returns (S, K) each head's reward summed over each segment, in nats."""
         mask = None if segments.is_full else segments.mask()
         return self.model.score(segments.inputs(), attention_mask=mask)
 
     @torch.inference_mode()
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
-        """(S, D) the model's embeddings of segments, of unit length as those in its bank."""
+        """Returns (S, D) embeddings of segments, of unit length as those in the bank."""
         mask = None if segments.is_full else torch.from_numpy(segments.mask())
         embedded = self.model.embed(torch.from_numpy(segments.inputs()), mask)
         return torch.nn.functional.normalize(embedded, dim=-1).cpu().numpy()
 
     def asked_embeddings(self) -> FloatArray:
-        """(M, D) embeddings of the segments in the bank; none without a bank."""
+        """Returns (M, D) embeddings of the segments in the bank; none without a bank."""
         return self.model.bank.embeddings_of_entries().cpu().numpy()
 
     def asked_observation_embeddings(self) -> FloatArray:
-        """(M, 2 O) of every query's segments up to the last fit, skipped and held-out ones too."""
+        """Returns (M, 2 O) of all queries' segments up to the last fit, skipped ones too."""
         return self._asked_observation_embeddings
 
     def asked_places(self) -> FloatArray:
@@ -198,7 +198,7 @@ class RewardTrainer:
         return torch.ones(len(comparisons), self.model.config.num_reward_heads)
 
     def _head_weights(self, train_set: Comparisons) -> Tensor:
-        """(B, K) each head's sample of the answers (Christiano et al. 2017, section 2.2.1)."""
+        """Returns (B, K) each head's sample of the answers."""
         if not self.config.bootstrap:
             return self._ones(train_set)
         return bootstrap_counts(

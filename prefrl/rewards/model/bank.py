@@ -4,13 +4,13 @@ Axes: C capacity, M entries held, N segments offered, F features, Q queries, k n
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prefrl.errors import DataError
+from prefrl.rewards.model.bank_policies import POLICIES, Offer
 
 # Embeddings with no component of this size have no direction, and so are like nothing.
 MIN_COMPONENT = 1e-12
@@ -23,77 +23,6 @@ WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 """(M,) keys -> (M, F) embeddings and (M,) values of the segments the keys stand for."""
-
-
-@dataclass(frozen=True)
-class _Offer:
-    """N segments that ask to be kept among M entries; on the CPU.
-
-    Args:
-        priority: (M + N,) of the entries, then of the offered.
-        num_held: M.
-        num_seen: how many were offered before.
-        capacity: C, at least 1.
-    """
-
-    priority: Tensor
-    num_held: int
-    num_seen: int
-    capacity: int
-
-    @property
-    def num_new(self) -> int:
-        return len(self.priority) - self.num_held
-
-
-def _fifo(offer: _Offer, generator: torch.Generator) -> Tensor:
-    """A ring: segment t stands in slot t mod C."""
-    sources = torch.arange(min(len(offer.priority), offer.capacity))
-    # Of more segments than there are slots only the last stay, so that no slot is written twice.
-    new = torch.arange(max(0, offer.num_new - offer.capacity), offer.num_new)
-    sources[(offer.num_seen + new) % offer.capacity] = offer.num_held + new
-    return sources
-
-
-def _reservoir(offer: _Offer, generator: torch.Generator) -> Tensor:
-    """Algorithm R of Vitter 1985: segment t draws one of {0, ..., t} and stays if that is a slot.
-
-    The first C take their slots without a draw.
-    """
-    sources = torch.arange(min(len(offer.priority), offer.capacity))
-    slots = offer.num_seen + torch.arange(offer.num_new)  # t, counted from 0
-    is_late = slots >= offer.capacity
-    # The remainder of 63 random bits: its bias is below t / 2**63.
-    num_late = int(is_late.sum())
-    bits = torch.randint(2**63 - 1, (num_late,), generator=generator)  # noqa: TID251 - a stream
-    slots[is_late] = bits % (slots[is_late] + 1)
-    new = (slots < offer.capacity).nonzero()[:, 0]
-    # Writing to one index twice in one go is undefined in torch: only the last to draw it writes.
-    new = new[_last_of_each(slots[new])]
-    sources[slots[new]] = offer.num_held + new
-    return sources
-
-
-def _importance(offer: _Offer, generator: torch.Generator) -> Tensor:
-    """The C highest priorities, oldest first: slots are in order of age, which settles ties."""
-    ranked = torch.argsort(offer.priority, descending=True, stable=True)
-    return ranked[: offer.capacity].sort().values
-
-
-def _last_of_each(slots: Tensor) -> Tensor:
-    """Where each value of (n,) `slots` occurs for the last time."""
-    order = torch.argsort(slots, stable=True)
-    is_last = torch.ones_like(order, dtype=torch.bool)
-    is_last[:-1] = slots[order[1:]] != slots[order[:-1]]
-    return order[is_last]
-
-
-# Each returns (M',) what each slot holds afterwards: an index into the entries, then the offered.
-POLICIES: dict[str, Callable[[_Offer, torch.Generator], Tensor]] = {
-    "fifo": _fifo,
-    "reservoir": _reservoir,
-    "importance": _importance,
-}
 
 
 class FeatureBank(nn.Module):
@@ -148,20 +77,20 @@ class FeatureBank(nn.Module):
 
     @property
     def num_seen(self) -> int:
-        """How many segments were offered since the bank was made or cleared."""
+        """Number of segments offered since the bank was made or cleared."""
         return int(self.counts[1])
 
     @property
     def version(self) -> int:
-        """Of the weights behind the embeddings; of no meaning while the bank is empty."""
+        """Version of the weights behind the embeddings; of no meaning while the bank is empty."""
         return int(self.counts[2])
 
     def embeddings_of_entries(self) -> Tensor:
-        """(M, F) of unit length, a view: it changes with the bank."""
+        """Returns (M, F) embeddings of unit length, a view: it changes with the bank."""
         return self.embeddings[: len(self)]
 
     def keys_of_entries(self) -> Tensor:
-        """(M,) the caller's index of each entry's segment, a view: it changes with the bank."""
+        """Returns (M,) the caller's index of each entry, a view: it changes with the bank."""
         return self.keys[: len(self)]
 
     @torch.no_grad()
@@ -214,7 +143,7 @@ class FeatureBank(nn.Module):
             )
         if num_new == 0:
             return
-        offer = _Offer(
+        offer = Offer(
             torch.cat([self.priority[:num_held], priority]).cpu(),
             num_held,
             self.num_seen,
@@ -267,7 +196,7 @@ class FeatureBank(nn.Module):
 
     @torch.no_grad()
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The entries that point most nearly where each query points.
+        """Finds the entries that point most nearly where each query points.
 
         One matrix product for all queries, or as few as `MAX_SIMILARITIES` allows.
 
@@ -300,7 +229,7 @@ class FeatureBank(nn.Module):
 
     @torch.no_grad()
     def values_near(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """What the entries most like each query were worth.
+        """Averages what the entries most like each query were worth.
 
         Args:
             queries: (Q, F).
@@ -321,7 +250,7 @@ class FeatureBank(nn.Module):
         return mean, total
 
     def adjusted(self, predicted: Tensor, queries: Tensor, *, alpha: float, k: int) -> Tensor:
-        """Predictions drawn towards what like segments were worth.
+        """Draws predictions towards what like segments were worth.
 
         r_adjusted = r_predicted + alpha * sum_i w_i (r_i - r_predicted), over the k nearest
         entries, with w_i the similarities at or above 0, normalised to sum to 1. Gradients reach
@@ -352,7 +281,7 @@ class FeatureBank(nn.Module):
         return predicted + alpha * pull
 
     def novelty(self, queries: Tensor) -> Tensor:
-        """How unlike every entry each query is.
+        """Measures how unlike every entry each query is.
 
         Args:
             queries: (Q, F).
@@ -368,7 +297,7 @@ class FeatureBank(nn.Module):
         return 1.0 - similarity.sum(-1)  # the sum of the one there is, or of none
 
     def _checked(self, name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """`tensor` as the bank stores it, detached."""
+        """Returns `tensor` as the bank stores it, detached."""
         if tuple(tensor.shape) != shape:
             raise DataError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}")
         tensor = tensor.detach().to(self.embeddings)  # its device and dtype
@@ -388,7 +317,7 @@ def _num_rows(tensor: Tensor) -> int:
 
 
 def _directions(rows: Tensor) -> Tensor:
-    """(n, F) rows at unit length; zeros where there is no direction."""
+    """Returns (n, F) rows at unit length; zeros where there is no direction."""
     # By the largest component first: squares of the quotients neither overflow nor vanish.
     largest = rows.abs().amax(-1, keepdim=True)
     scaled = F.normalize(rows / largest.clamp(min=MIN_COMPONENT), dim=-1)

@@ -28,11 +28,11 @@ class AffineChain:
     skip: FloatArray | None
 
     def features(self, rows: FloatArray) -> FloatArray:
-        """(N, D) -> (N, F): all but the two layers of the heads."""
+        """Maps (N, D) -> (N, F): all but the two layers of the heads."""
         return self._hidden(rows, len(self.layers) - 2)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
-        """(N, D) -> (N, K) normalised rewards."""
+        """Maps (N, D) -> (N, K) normalised rewards."""
         weight, bias = self.layers[-1]
         raw: FloatArray = self._hidden(rows, len(self.layers) - 1) @ weight + bias
         return raw if self.skip is None else raw + rows @ self.skip

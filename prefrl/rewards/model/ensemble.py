@@ -39,7 +39,7 @@ class EnhancedRewardModel(RewardNetwork):
     def head_rewards(
         self, inputs: Tensor, objective_weights: Sequence[float] | None = None
     ) -> Tensor:
-        """(..., D) -> (..., K) rewards in nats, before normalisation."""
+        """Maps (..., D) -> (..., K) rewards in nats, before normalisation."""
         rows = self.rows_of(inputs)
         return self.nats_of(self.trunk(rows), rows) @ self.objective_weights(objective_weights)
 

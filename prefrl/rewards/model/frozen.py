@@ -43,13 +43,13 @@ class ModelReward:
     def __call__(
         self, obs: FloatArray, action: FloatArray, next_obs: FloatArray, done: NDArray[np.bool_]
     ) -> FloatArray:
-        """(N, O), (N, A) -> (N,) float32; the next observation and the end are not looked at."""
+        """Returns (N,) float32; the next observation and the end are not looked at."""
         return self.with_uncertainty(obs, action)[0]
 
     def with_uncertainty(
         self, obs: FloatArray, action: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """(N,) mean reward and (N,) population standard deviation over heads.
+        """Returns (N,) mean reward and (N,) population standard deviation over heads.
 
         Raises:
             DataError: the dims are not those the model was trained on.
@@ -70,7 +70,7 @@ class ModelReward:
         return self._bank is not None
 
     def novelty(self, obs: FloatArray, action: FloatArray) -> FloatArray:
-        """(N,) how unlike every segment in the bank: 1 - largest cosine similarity, in [0, 2].
+        """Returns (N,) 1 - the largest cosine similarity to a segment in the bank, in [0, 2].
 
         Raises:
             DataError: as `with_uncertainty`, or the bank is empty.
@@ -84,7 +84,7 @@ class ModelReward:
         return np.float32(1.0) - nearest
 
     def _rows(self, obs: FloatArray, action: FloatArray) -> FloatArray:
-        """(N, O), (N, A) -> (N, D)."""
+        """Maps (N, O), (N, A) -> (N, D)."""
         expected = self.config.observation_dim
         if obs.ndim != 2 or action.ndim != 2 or expected not in (None, obs.shape[1]):
             raise DataError(
@@ -100,14 +100,14 @@ class ModelReward:
         return rows
 
     def _raw_rewards(self, rows: FloatArray) -> FloatArray:
-        """(N, D) -> (N, K) normalised rewards."""
+        """Maps (N, D) -> (N, K) normalised rewards."""
         if self._chain is None:
             return self._slow(rows)[0]
         return self._chain(rows)
 
     @torch.inference_mode()
     def _slow(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N, D) -> (N, K) normalised rewards and (N, F) features, by the model itself."""
+        """Maps (N, D) -> (N, K) normalised rewards and (N, F) features, by the model itself."""
         assert self._model is not None
         # The model takes its inputs to where it is.
         outputs = self._model.rewards_of(

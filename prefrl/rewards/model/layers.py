@@ -25,7 +25,7 @@ class HeadwiseLinear(nn.Module):
         return flat.view(*x.shape[:-1], heads, out_dim)
 
     def of_heads(self, x: Tensor) -> Tensor:
-        """(..., K, D) -> (..., K, out): head k's map of the rows of head k."""
+        """Maps (..., K, D) -> (..., K, out): head k's map of the rows of head k."""
         rows = x.reshape(-1, *x.shape[-2:]).transpose(0, 1)  # (K, N, D)
         by_head = torch.baddbmm(self.bias[:, None], rows, self.weight.transpose(1, 2))
         return by_head.transpose(0, 1).view(*x.shape[:-1], self.weight.shape[1])

@@ -121,7 +121,7 @@ class RewardNetwork(nn.Module):
                 module.generator = generator
 
     def rows_of(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(..., D) inputs -> (..., D) of zero mean and unit variance over what was fitted.
+        """Maps (..., D) inputs -> (..., D) of zero mean and unit variance over what was fitted.
 
         Args:
             inputs: raw.
@@ -140,7 +140,7 @@ class RewardNetwork(nn.Module):
         return rows.masked_fill(mask.to(rows.device)[..., None] == 0, 0.0)
 
     def hidden_of(self, features: Tensor) -> Tensor:
-        """(..., F) or (..., K, F) features -> (..., K, F) the heads' hidden layers."""
+        """Maps (..., F) or (..., K, F) features -> (..., K, F) the heads' hidden layers."""
         hidden: Tensor = self.head_in(features)
         if self.config.head_layer_norm:
             hidden = F.layer_norm(hidden, (self.config.hidden_dim,))
@@ -186,7 +186,7 @@ class RewardNetwork(nn.Module):
         return nats + self._pull(nats, features) if self.is_pulled else nats
 
     def normalised(self, nats: Tensor) -> Tensor:
-        """(..., K, M) of zero mean and unit variance over what was fitted.
+        """Returns (..., K, M) of zero mean and unit variance over what was fitted.
 
         So that no head outweighs the others (Christiano et al. 2017, section 2.2.1).
         """
@@ -194,7 +194,7 @@ class RewardNetwork(nn.Module):
         return (nats - self.reward_mean.view(shape)) / self.reward_std.view(shape)
 
     def objective_weights(self, weights: Sequence[float] | None = None) -> Tensor:
-        """(M,) how much each objective counts: those given, or equal shares.
+        """Returns (M,) how much each objective counts: those given, or equal shares.
 
         Raises:
             DataError: there are not M of them, or one is not finite.
@@ -251,7 +251,7 @@ class RewardNetwork(nn.Module):
         return scores.view(*leading, *scores.shape[1:])
 
     def _scores_of(self, sequences: Tensor, mask: Tensor | None) -> Tensor:
-        """(S, T, D) -> (S, K, M)."""
+        """Maps (S, T, D) -> (S, K, M)."""
         rows = self.rows_of(sequences, mask)
         return self._sum_of(self.trunk(rows), rows, mask)
 
@@ -308,7 +308,7 @@ class RewardNetwork(nn.Module):
         return torch.cat(scores)
 
     def embed(self, sequences: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(S, T, D) segments -> (S, F) mean features of their steps.
+        """Maps (S, T, D) segments -> (S, F) mean features of their steps.
 
         What the bank holds and coverage queries measure by.
 
@@ -324,11 +324,11 @@ class RewardNetwork(nn.Module):
 
     @torch.no_grad()
     def linear_inputs(self, sequences: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(..., T, D) -> (..., D) what is multiplied with `linear` to make a sequence's score."""
+        """Maps (..., T, D) -> (..., D) what `linear` is multiplied with to score a sequence."""
         return self.rows_of(sequences, mask).sum(-2)
 
     def _shared(self, features: Tensor) -> Tensor:
-        """(..., F) features, of independent trunks their mean over heads."""
+        """Returns (..., F) features, of independent trunks their mean over heads."""
         return features if self.config.shared_trunk else features.mean(-2)
 
     @property
@@ -341,7 +341,7 @@ class RewardNetwork(nn.Module):
         return is_scoring and bool(self.bank_alpha != 0) and not self.bank.is_empty
 
     def _pull(self, nats: Tensor, features: Tensor) -> Tensor:
-        """(..., K, 1) what the bank adds to every head's reward, in that head's nats."""
+        """Returns (..., K, 1) what the bank adds to every head's reward, in that head's nats."""
         predicted = self.normalised(nats).detach()[..., 0].mean(-1).reshape(-1)
         queries = self._shared(features).reshape(-1, self.config.hidden_dim)
         adjusted = self.bank.adjusted(

@@ -70,7 +70,7 @@ def input_statistics(
 
 
 def _means(segments: Tensor, mask: Tensor | None) -> Tensor:
-    """(S, T, D) -> (S, D) means over each segment's own steps."""
+    """Maps (S, T, D) -> (S, D) means over each segment's own steps."""
     if mask is None:
         return segments.mean(1)
     is_real = (mask != 0).to(segments.device)[..., None]

@@ -40,7 +40,7 @@ def write_model(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str,
 
 
 def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The settings and the tensors that `write_model` was given.
+    """Reads the settings and the tensors that `write_model` was given.
 
     Weights that carry no settings and no checksum, as other programs write them, are taken too.
 

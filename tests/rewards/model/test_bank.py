@@ -10,7 +10,8 @@ from torch import Tensor
 
 from prefrl.errors import DataError
 from prefrl.rewards.model import bank as bank_module
-from prefrl.rewards.model.bank import POLICIES, FeatureBank
+from prefrl.rewards.model.bank import FeatureBank
+from prefrl.rewards.model.bank_policies import POLICIES
 from tests.rewards.small_model import assert_same
 
 NAN, INF = float("nan"), float("inf")

@@ -11,7 +11,7 @@ from prefrl.config import EnsembleConfig, RewardConfig, RewardModelConfig
 from prefrl.config.reward_model import BankPolicy
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.rewards import EnhancedRewardModel
-from prefrl.rewards.model.bank import POLICIES
+from prefrl.rewards.model.bank_policies import POLICIES
 from prefrl.rewards.model.storage import write_model
 from tests.rewards.small_model import SHAPES, assert_same, make_model, rows, weights_of
 
