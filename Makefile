@@ -45,14 +45,15 @@ install-dev: $(VENV)/.installed-dev
 run: install
 	$(python) scripts/run_pbrl.py --env $(ENV) $(ARGS)
 
-# One thread a process: two test processes share two cores.
+# One thread a process: two test processes share two cores. A file stays in one of them, and so do
+# the runs and the cluster that its tests share.
 test: export OMP_NUM_THREADS = 1
 test: install-dev
-	$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(python) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: export OMP_NUM_THREADS = 1
 test-slow: install-dev
-	$(python) -m pytest -n 2 --dist loadgroup -m slow $(ARGS)
+	$(python) -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 snapshot: install-dev
 	$(python) -m tests.cli.error_snapshot

@@ -21,9 +21,6 @@ FOLDERS = {"prefrl": "prefrl", "prefrl.envs": "envs", "prefrl.agents": "agents"}
 LINKS = {"prefrl/envs": "../envs", "prefrl/agents": "../agents"}
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", *FOLDERS.values())
 
-# Builds are shared by the tests of one process, so all of them run in the same one.
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 def run_python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

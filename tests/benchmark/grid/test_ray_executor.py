@@ -29,7 +29,6 @@ try:
 except ModuleNotFoundError:
     HAS_RAY = False
 
-pytestmark = pytest.mark.xdist_group("ray")
 with_ray = pytest.mark.skipif(not HAS_RAY, reason="ray is not installed: pip install 'prefrl[ray]'")
 
 
