@@ -13,7 +13,7 @@ from prefrl.errors import DataError
 
 
 class KnownColumns(TypedDict, total=False):
-    """What may be known of answers, each one value for all of them or one an answer.
+    """Facts about answers, each one value for all of them or one an answer.
 
     `objective` is what was asked about, `question` the number of the question (two answers to one
     question share it), `group` what is trained or tested on as a whole, `annotator` the person,
@@ -44,7 +44,7 @@ class AnswerColumns(KnownColumns, total=False):
 
 @dataclass(frozen=True)
 class Column:
-    """How a column is kept.
+    """The dtype, the range and the neutral value of a column.
 
     Args:
         dtype: in memory; None keeps what comes.

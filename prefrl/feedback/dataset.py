@@ -34,7 +34,7 @@ __all__ = ["Comparisons", "PreferenceDataset"]
 
 @dataclass(frozen=True)
 class FileMemory:
-    """What a file had, so that it can be written as it was.
+    """A file's own dtypes and arrays, with which it is written as it was.
 
     Args:
         dtypes: of the arrays in it, by name and in their order.
@@ -150,17 +150,17 @@ class PreferenceDataset:
 
     @property
     def left(self) -> list[SegmentBatch]:
-        """The left segments, in batches."""
+        """Returns the left segments, in batches."""
         return [part.left for part in self._pairs]
 
     @property
     def right(self) -> list[SegmentBatch]:
-        """The right segments, in batches as long."""
+        """Returns the right segments, in batches as long."""
         return [part.right for part in self._pairs]
 
     @property
     def pairs(self) -> Pairs:
-        """All pairs, over one table of steps.
+        """Joins all pairs over one table of steps.
 
         Raises:
             DataError: nothing was ever asked, so not even the dims are known.
@@ -171,7 +171,7 @@ class PreferenceDataset:
 
     @property
     def steps(self) -> Steps:
-        """Arrays of R rows by name: observations, actions, and what else there is of each step."""
+        """Returns arrays of R rows by name: observations, actions, and what else a step has."""
         return self.pairs.steps
 
     def has(self, name: str) -> bool:
@@ -181,12 +181,12 @@ class PreferenceDataset:
 
     @property
     def num_answers(self) -> int:
-        """Answered queries: ties count, skips do not, held-out ones do."""
+        """Counts the answered queries: ties count, skips do not, held-out ones do."""
         return int((~np.isnan(self.p_left)).sum())
 
     @property
     def num_skips(self) -> int:
-        """Queries the teacher would not answer."""
+        """Counts the queries that the teacher would not answer."""
         return int(np.isnan(self.p_left).sum())
 
     def is_new(self, left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
@@ -351,7 +351,7 @@ class PreferenceDataset:
 def _checked(
     columns: Mapping[str, Any], num: int, *, first_question: int = 0
 ) -> dict[str, NDArray[Any]]:
-    """Every column there is: those given, checked, and the neutral rest."""
+    """Returns every column there is: those given, checked, and the neutral rest."""
     if unknown := sorted(set(columns) - set(COLUMNS)):
         raise DataError(f"{unknown[0]} is no column of answers; expected {', '.join(COLUMNS)}")
     checked = {}
@@ -367,7 +367,7 @@ def _checked(
 
 
 def _dims(segments: SegmentBatch) -> tuple[int, ...]:
-    """T, O, A, Q."""
+    """Returns T, O, A and Q."""
     arrays = (segments.observations, segments.actions, segments.sim_states)
     return (segments.segment_length, *(int(array.shape[2]) for array in arrays))
 

@@ -49,14 +49,14 @@ def merge_comparisons(
 
 
 def _one_environment(datasets: Sequence[PreferenceDataset], names: Sequence[str]) -> str | None:
-    told = [(d.env_id, name) for d, name in zip(datasets, names, strict=True) if d.env_id]
-    for env_id, name in told[1:]:
-        if env_id != told[0][0]:
+    known = [(d.env_id, name) for d, name in zip(datasets, names, strict=True) if d.env_id]
+    for env_id, name in known[1:]:
+        if env_id != known[0][0]:
             raise DataError(
-                f"env_id of {name} is {env_id!r}, that of {told[0][1]} {told[0][0]!r}; only "
+                f"env_id of {name} is {env_id!r}, that of {known[0][1]} {known[0][0]!r}; only "
                 "answers about one environment can be merged"
             )
-    return told[0][0] if told else None
+    return known[0][0] if known else None
 
 
 def _check_dims(datasets: Sequence[PreferenceDataset], names: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ def _pairs(datasets: Sequence[PreferenceDataset]) -> Pairs:
     parts, next_episode = [], 0
     for dataset in datasets:
         pairs = dataset.pairs
-        # Also where they were not told: windows of two files must not pass for one.
+        # Also where files do not say them: windows of two files must not pass for one.
         episode, step = episodes_of(pairs.steps)
         episode = episode.astype(np.int64) + next_episode - min(0, episode.min(initial=0))
         next_episode = int(episode.max(initial=next_episode - 1)) + 1

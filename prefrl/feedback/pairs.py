@@ -22,7 +22,7 @@ Steps = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class StepArray:
-    """What an array of a step table looks like.
+    """The shape and the dtype of an array of a step table.
 
     Args:
         tail: what its axes after the first are called.
@@ -88,23 +88,23 @@ class Pairs:
 
     @property
     def num_rows(self) -> int:
-        """R."""
+        """Returns R."""
         return len(self.steps["observations"])
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """T, O, A and Q."""
+        """Returns T, O, A and Q."""
         arrays = (self.steps.get(name) for name in ("observations", "actions", "sim_states"))
         return (self.segment_length, *(0 if a is None else a.shape[1] for a in arrays))
 
     @cached_property
     def left(self) -> SegmentBatch:
-        """The left segments; a view of the table where they lie one after another in it."""
+        """Cuts the left segments; a view of the table where they lie one after another in it."""
         return self._segments(self.left_start)
 
     @cached_property
     def right(self) -> SegmentBatch:
-        """The right segments, likewise."""
+        """Cuts the right segments, likewise."""
         return self._segments(self.right_start)
 
     @staticmethod
@@ -224,9 +224,10 @@ class Pairs:
 def _window_cutter(
     start: NDArray[np.int64], length: NDArray[np.int64], longest: int
 ) -> Callable[[NDArray[Any], Any], NDArray[Any]]:
-    """Returns what cuts (R, ...) arrays into (N, T, ...) windows of a dtype, padded with zeros.
+    """Returns a function that cuts (R, ...) arrays into (N, T, ...) windows of a dtype.
 
-    Where whole windows lie one after another, as those that a run writes do, nothing is copied.
+    Shorter windows are padded with zeros. Where whole windows lie one after another, as those of a
+    run do, nothing is copied.
     """
     shape, offsets = (len(start), longest), np.arange(longest)
     first = int(start[0]) if len(start) else 0

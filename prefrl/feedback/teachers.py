@@ -33,22 +33,22 @@ _MAX_SEGMENTS_PAIRED = 1_000
 
 @dataclass(frozen=True)
 class ReturnScale:
-    """How large the true segment returns of a pool are.
+    """The location and the scale of a pool's true segment returns.
 
     Args:
         mean: average return.
-        spread: population standard deviation; 0 where all returns are equal.
+        std: population standard deviation; 0 where all returns are equal.
         magnitude: average absolute return.
     """
 
     mean: float
-    spread: float
+    std: float
     magnitude: float
 
 
 @dataclass(frozen=True)
 class PairOdds:
-    """What a teacher will do with each of B pairs, before any random draw.
+    """The odds of a teacher's answers to B pairs, before any random draw.
 
     Args:
         is_skipped: (B,) neither segment is worth comparing.
@@ -62,7 +62,7 @@ class PairOdds:
 
 
 def weighted_returns(segments: SegmentBatch, gamma: float) -> Returns:
-    """Returns as a myopic teacher sees them: the segment's last steps count most.
+    """Sums true rewards as a myopic teacher does: the segment's last steps count most.
 
     Args:
         segments: S segments of up to T steps.
@@ -88,13 +88,13 @@ def weighted_returns(segments: SegmentBatch, gamma: float) -> Returns:
     return returns
 
 
-def p_choose_left(gap: Returns, beta: float, spread: float) -> Returns:
-    """Boltzmann-rational choice: sigmoid(beta * gap / spread).
+def p_choose_left(gap: Returns, beta: float, std: float) -> Returns:
+    """Returns how likely a Boltzmann-rational teacher chooses left: sigmoid(beta * gap / std).
 
     Args:
         gap: (B,) left return minus right return.
         beta: rationality, 0 or more.
-        spread: standard deviation of the pool's returns; at 0 the limit holds: the better segment
+        std: standard deviation of the pool's returns; at 0 the limit holds: the better segment
             for certain, a coin between equals.
 
     Returns:
@@ -102,7 +102,7 @@ def p_choose_left(gap: Returns, beta: float, spread: float) -> Returns:
     """
     if beta == 0.0:
         return np.full(gap.shape, 0.5)
-    sharpness = beta / spread if spread > 0.0 else math.inf
+    sharpness = beta / std if std > 0.0 else math.inf
     if math.isinf(sharpness):
         return np.heaviside(gap, 0.5)
     with np.errstate(over="ignore"):  # tanh(inf) is the right limit
@@ -145,7 +145,7 @@ def pair_odds(
     is_tie = np.abs(true_left - true_right) < settings.equal_fraction * scale.magnitude
     if math.isinf(settings.beta):
         is_tie |= gap == 0.0
-    p_left = p_choose_left(gap, settings.beta, scale.spread)
+    p_left = p_choose_left(gap, settings.beta, scale.std)
     return PairOdds(
         is_skipped=is_skipped,
         is_tie=is_tie & ~is_skipped,
@@ -156,7 +156,7 @@ def pair_odds(
 def expected_rates(
     true: Returns, seen: Returns, *, settings: TeacherSettings, scale: ReturnScale
 ) -> dict[str, float]:
-    """How often a teacher errs, skips and ties over all pairs of a pool, in expectation.
+    """Computes the expected shares of errors, skips and ties over all pairs of a pool.
 
     Args:
         true: (S,) undiscounted true returns.
@@ -223,14 +223,14 @@ class SyntheticTeacher:
         true = weighted_returns(pool, gamma=1.0)
         self._scale = ReturnScale(
             mean=float(true.mean()),
-            spread=float(true.std()),
+            std=float(true.std()),
             magnitude=float(np.abs(true).mean()),
         )
         seen = weighted_returns(pool, self.settings.gamma)
         return {
             **expected_rates(true, seen, settings=self.settings, scale=self._scale),
             "segment_return_mean": self._scale.mean,
-            "segment_return_std": self._scale.spread,
+            "segment_return_std": self._scale.std,
         }
 
     def answer(
@@ -268,7 +268,7 @@ class SyntheticTeacher:
             weighted_returns(left, self.settings.gamma),
             weighted_returns(right, self.settings.gamma),
             settings=self.settings,
-            scale=self._scale or ReturnScale(mean=0.0, spread=0.0, magnitude=0.0),
+            scale=self._scale or ReturnScale(mean=0.0, std=0.0, magnitude=0.0),
         )
         answers = (rng.random(len(left)) < odds.p_left).astype(np.float64)
         answers[odds.is_tie] = 0.5

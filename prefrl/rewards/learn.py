@@ -40,7 +40,7 @@ NUM_CHANCE_DRAWS = 200
 
 @dataclass(frozen=True)
 class LearningReport:
-    """How a reward model does on answers that played no part in its fitting.
+    """Metrics of a reward model on answers that played no part in its fitting.
 
     What is measured on held-out answers is measured on decisive ones; it is NaN without any.
 
@@ -192,7 +192,7 @@ def _units_held_out(units: NDArray[np.int64], rng: np.random.Generator) -> NDArr
 
 
 def _part(comparisons: PreferenceDataset, rows: NDArray[np.bool_]) -> PreferenceDataset:
-    """Some answers, none of them held out."""
+    """Returns some answers, none of them held out."""
     columns = {name: getattr(comparisons, name)[rows] for name in COLUMNS}
     columns["is_validation"] = np.zeros(int(rows.sum()), dtype=bool)
     return PreferenceDataset.of_pairs(comparisons.pairs.select(np.flatnonzero(rows)), columns)

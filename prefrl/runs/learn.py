@@ -85,7 +85,7 @@ def summary_line(report: LearningReport) -> str:
 
 
 def _env_id(folder: Path) -> str | None:
-    """The environment that the run's model knows itself to be of."""
+    """Returns the environment that the run's model is of, if there is a model yet."""
     if not (folder / run_folder.REWARD_MODEL).exists():
         return None
     return EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL).config.env_id

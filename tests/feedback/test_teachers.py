@@ -63,10 +63,10 @@ class TestPerfectlyRational:
 
     def test_it_is_never_wrong(self):
         pool = segments_earning(np.random.default_rng(0).normal(size=(50, 10)))
-        figures = SyntheticTeacher(TeacherConfig("oracle")).observe(pool)
-        assert figures["teacher_error_rate"] == 0.0
-        assert figures["teacher_skip_rate"] == 0.0
-        assert figures["teacher_tie_rate"] == 0.0
+        metrics = SyntheticTeacher(TeacherConfig("oracle")).observe(pool)
+        assert metrics["teacher_error_rate"] == 0.0
+        assert metrics["teacher_skip_rate"] == 0.0
+        assert metrics["teacher_tie_rate"] == 0.0
 
     @pytest.mark.parametrize("gamma", [1.0, 0.9])
     def test_a_segment_ties_with_itself_however_it_lies_in_memory(self, gamma):
@@ -84,11 +84,11 @@ class TestPerfectlyRational:
 
 class TestNoise:
     def test_the_choice_is_a_sigmoid_in_standard_deviations_of_the_pool(self):
-        p_left = p_choose_left(np.array([0.0, 3.0, -3.0]), beta=2.0, spread=4.0)
+        p_left = p_choose_left(np.array([0.0, 3.0, -3.0]), beta=2.0, std=4.0)
         np.testing.assert_allclose(p_left, [0.5, sigmoid(1.5), sigmoid(-1.5)], rtol=1e-12)
 
     def test_answers_come_as_often_as_the_sigmoid_says(self):
-        # Returns -1 and 1: spread 1, so a gap of 2 has log-odds 2 beta.
+        # Returns -1 and 1: standard deviation 1, so a gap of 2 has log-odds 2 beta.
         teacher = shown(one_step_segments(-1, 1), beta=0.7)
         num_draws = 20_000
         answers = answers_of(teacher, left=[1] * num_draws, right=[-1] * num_draws)
@@ -99,43 +99,43 @@ class TestNoise:
     def test_the_error_rate_of_three_segments_is_as_computed_by_hand(self):
         # Returns 0, 1, 3: mean 4/3, variance 10/3 - 16/9 = 14/9; gaps 1, 2, 3.
         teacher = SyntheticTeacher(TeacherConfig("noisy"))
-        figures = teacher.observe(one_step_segments(0, 1, 3))
-        spread = math.sqrt(14) / 3
-        p_wrong = [sigmoid(-gap / spread) for gap in (1, 2, 3)]
-        assert figures["teacher_error_rate"] == pytest.approx(sum(p_wrong) / 3, rel=1e-12)
-        assert figures["segment_return_mean"] == pytest.approx(4 / 3, rel=1e-12)
-        assert figures["segment_return_std"] == pytest.approx(spread, rel=1e-12)
+        metrics = teacher.observe(one_step_segments(0, 1, 3))
+        std = math.sqrt(14) / 3
+        p_wrong = [sigmoid(-gap / std) for gap in (1, 2, 3)]
+        assert metrics["teacher_error_rate"] == pytest.approx(sum(p_wrong) / 3, rel=1e-12)
+        assert metrics["segment_return_mean"] == pytest.approx(4 / 3, rel=1e-12)
+        assert metrics["segment_return_std"] == pytest.approx(std, rel=1e-12)
 
     def test_equal_returns_are_a_coin_toss_that_counts_as_no_error(self):
         # Returns 0, 0, 2: of the three pairs only the two unequal ones have an order.
         teacher = SyntheticTeacher(TeacherConfig("noisy"))
-        figures = teacher.observe(one_step_segments(0, 0, 2))
-        spread = math.sqrt(8) / 3
-        assert figures["teacher_error_rate"] == pytest.approx(sigmoid(-2 / spread), rel=1e-12)
+        metrics = teacher.observe(one_step_segments(0, 0, 2))
+        std = math.sqrt(8) / 3
+        assert metrics["teacher_error_rate"] == pytest.approx(sigmoid(-2 / std), rel=1e-12)
         answers = answers_of(teacher, left=[0] * 2000, right=[0] * 2000)
         low, high = binomial_bounds(2000, 0.5)
         assert low <= (answers == LEFT).sum() <= high
         assert set(answers) == {LEFT, RIGHT}
 
     def test_beta_zero_tosses_a_coin_for_every_pair(self):
-        figures = SyntheticTeacher(TeacherSettings(beta=0.0)).observe(one_step_segments(0, 5, 9))
-        assert figures["teacher_error_rate"] == 0.5
+        metrics = SyntheticTeacher(TeacherSettings(beta=0.0)).observe(one_step_segments(0, 5, 9))
+        assert metrics["teacher_error_rate"] == 0.5
 
     def test_a_very_rational_teacher_is_never_wrong_and_overflows_nowhere(self):
         teacher = shown(one_step_segments(0, 1e30), beta=1e308)
         answers = answers_of(teacher, left=[0, 1e30], right=[1e30, 0])
         np.testing.assert_array_equal(answers, [RIGHT, LEFT])
 
-    def test_a_pool_without_spread_divides_by_nothing(self):
+    def test_a_pool_whose_returns_are_all_equal_divides_by_nothing(self):
         teacher = SyntheticTeacher(TeacherConfig("noisy"))
-        figures = teacher.observe(one_step_segments(4, 4, 4))
-        assert figures["segment_return_std"] == 0.0
-        assert figures["teacher_error_rate"] == 0.0
+        metrics = teacher.observe(one_step_segments(4, 4, 4))
+        assert metrics["segment_return_std"] == 0.0
+        assert metrics["teacher_error_rate"] == 0.0
         answers = answers_of(teacher, left=[5, 3] + [4] * 100, right=[4, 4] + [4] * 100)
         np.testing.assert_array_equal(answers[:2], [LEFT, RIGHT])
         assert set(answers[2:]) == {LEFT, RIGHT}
 
-    def test_beta_zero_tosses_a_coin_even_without_spread(self):
+    def test_beta_zero_tosses_a_coin_even_whose_returns_are_all_equal(self):
         teacher = shown(one_step_segments(4, 4), beta=0.0)
         answers = answers_of(teacher, left=[9] * 200, right=[4] * 200)
         low, high = binomial_bounds(200, 0.5)
@@ -172,45 +172,45 @@ class TestMyopia:
     def test_its_error_rate_counts_the_pairs_it_orders_the_wrong_way(self):
         # True returns 2, 1.5, 0; seen with gamma 0.5 they are 1, 1.5, 0: one pair of three.
         teacher = SyntheticTeacher(TeacherSettings(gamma=0.5))
-        figures = teacher.observe(segments_earning([[2.0, 0.0], [0.0, 1.5], [0.0, 0.0]]))
-        assert figures["teacher_error_rate"] == pytest.approx(1 / 3, rel=1e-12)
+        metrics = teacher.observe(segments_earning([[2.0, 0.0], [0.0, 1.5], [0.0, 0.0]]))
+        assert metrics["teacher_error_rate"] == pytest.approx(1 / 3, rel=1e-12)
 
     def test_what_looks_equal_to_it_is_a_tie(self):
         # True returns 2, 1 and 5; seen with gamma 0.5 they are 1, 1 and 5.
         teacher = SyntheticTeacher(TeacherSettings(gamma=0.5))
-        figures = teacher.observe(segments_earning([[2, 0], [0, 1], [0, 5]]))
-        assert figures["teacher_tie_rate"] == pytest.approx(1 / 3, rel=1e-12)
-        assert figures["teacher_error_rate"] == 0.0
+        metrics = teacher.observe(segments_earning([[2, 0], [0, 1], [0, 5]]))
+        assert metrics["teacher_tie_rate"] == pytest.approx(1 / 3, rel=1e-12)
+        assert metrics["teacher_error_rate"] == 0.0
 
-    def test_its_noise_is_scaled_by_the_spread_of_true_returns(self):
-        # True returns 2 and 0: spread 1. Seen with gamma 0.5 the gap is 1.
+    def test_its_noise_is_scaled_by_the_standard_deviation_of_true_returns(self):
+        # True returns 2 and 0: standard deviation 1. Seen with gamma 0.5 the gap is 1.
         teacher = SyntheticTeacher(TeacherSettings(beta=1.0, gamma=0.5))
-        figures = teacher.observe(segments_earning([[2, 0], [0, 0]]))
-        assert figures["teacher_error_rate"] == pytest.approx(sigmoid(-1.0), rel=1e-12)
+        metrics = teacher.observe(segments_earning([[2, 0], [0, 0]]))
+        assert metrics["teacher_error_rate"] == pytest.approx(sigmoid(-1.0), rel=1e-12)
 
 
 class TestSkipping:
     def test_pairs_in_which_nothing_good_happens_are_skipped(self):
         # Mean return 10: the threshold is 1, applied once and exclusively.
         teacher = SyntheticTeacher(TeacherConfig("skip"))
-        figures = teacher.observe(one_step_segments(0, 0.5, 29.5))
-        assert figures["teacher_skip_rate"] == pytest.approx(1 / 3, rel=1e-12)
+        metrics = teacher.observe(one_step_segments(0, 0.5, 29.5))
+        assert metrics["teacher_skip_rate"] == pytest.approx(1 / 3, rel=1e-12)
         answers = answers_of(teacher, left=[0, 0.5, 0.5, 1.0, 2], right=[0.5, 0, 29.5, 0.5, 1])
         np.testing.assert_array_equal(answers, [SKIP, SKIP, RIGHT, LEFT, LEFT])
 
     def test_negative_returns_are_skipped_as_far_below_their_mean(self):
         # Mean return -10: as 1 lies 9 below a mean of 10, -19 lies 9 below this one.
         teacher = SyntheticTeacher(TeacherConfig("skip"))
-        figures = teacher.observe(one_step_segments(-20, -19.5, -0.5, 0))
-        assert figures["teacher_skip_rate"] == pytest.approx(1 / 6, rel=1e-12)
+        metrics = teacher.observe(one_step_segments(-20, -19.5, -0.5, 0))
+        assert metrics["teacher_skip_rate"] == pytest.approx(1 / 6, rel=1e-12)
         answers = answers_of(teacher, left=[-20, -20, -18], right=[-19.5, -18.5, -20])
         np.testing.assert_array_equal(answers, [SKIP, RIGHT, LEFT])
 
     @pytest.mark.parametrize("mean", [-30.0, -10.0, -1.0, 0.0, 1.0, 10.0, 30.0])
     def test_wherever_the_mean_return_lies_few_pairs_are_skipped(self, mean):
         returns = np.random.default_rng(0).normal(mean, 10.0, size=(300, 1))
-        figures = SyntheticTeacher(TeacherConfig("skip")).observe(segments_earning(returns))
-        assert figures["teacher_skip_rate"] < 0.12
+        metrics = SyntheticTeacher(TeacherConfig("skip")).observe(segments_earning(returns))
+        assert metrics["teacher_skip_rate"] < 0.12
 
     def test_it_goes_by_true_returns_even_when_myopic(self):
         teacher = shown(one_step_segments(0, 20), skip_fraction=0.1, gamma=0.0)  # threshold 1
@@ -218,8 +218,8 @@ class TestSkipping:
         assert teacher.answer(forgotten, worthless, rng=np.random.default_rng(0)) == RIGHT
 
     def test_a_pool_of_nothing_but_zeros_is_not_skipped(self):
-        figures = SyntheticTeacher(TeacherConfig("skip")).observe(one_step_segments(0, 0, 0))
-        assert figures["teacher_skip_rate"] == 0.0
+        metrics = SyntheticTeacher(TeacherConfig("skip")).observe(one_step_segments(0, 0, 0))
+        assert metrics["teacher_skip_rate"] == 0.0
 
 
 class TestCallingEqual:
@@ -227,8 +227,8 @@ class TestCallingEqual:
     def test_returns_closer_than_the_threshold_are_a_tie(self, sign):
         # Mean absolute return 10: the threshold is 1, applied once and exclusively.
         teacher = SyntheticTeacher(TeacherConfig("equal"))
-        figures = teacher.observe(one_step_segments(0, sign * 0.5, sign * 29.5))
-        assert figures["teacher_tie_rate"] == pytest.approx(1 / 3, rel=1e-12)
+        metrics = teacher.observe(one_step_segments(0, sign * 0.5, sign * 29.5))
+        assert metrics["teacher_tie_rate"] == pytest.approx(1 / 3, rel=1e-12)
         answers = answers_of(teacher, left=[5, 5, 5, 5], right=[5.5, 4.5, 6, 4])
         np.testing.assert_array_equal(answers, [TIE, TIE, RIGHT, LEFT])
 
@@ -259,16 +259,16 @@ class TestMistakes:
         assert low <= (answers == RIGHT).sum() <= high
 
     def test_the_error_rate_is_the_mistake_rate_of_an_otherwise_perfect_teacher(self):
-        figures = SyntheticTeacher(TeacherConfig("mistake")).observe(one_step_segments(1, 2, 3, 3))
-        assert figures["teacher_error_rate"] == pytest.approx(0.1, rel=1e-12)
+        metrics = SyntheticTeacher(TeacherConfig("mistake")).observe(one_step_segments(1, 2, 3, 3))
+        assert metrics["teacher_error_rate"] == pytest.approx(0.1, rel=1e-12)
 
     def test_a_mistake_also_puts_a_wrong_choice_right(self):
         # Spread 1, gap 2: a choice errs with sigmoid(-2), an answer where choice or mistake does.
         teacher = SyntheticTeacher(TeacherSettings(beta=1.0, p_mistake=0.2))
-        figures = teacher.observe(one_step_segments(-1, 1))
+        metrics = teacher.observe(one_step_segments(-1, 1))
         p_wrong = sigmoid(-2.0)
         expected = p_wrong * 0.8 + (1 - p_wrong) * 0.2
-        assert figures["teacher_error_rate"] == pytest.approx(expected, rel=1e-12)
+        assert metrics["teacher_error_rate"] == pytest.approx(expected, rel=1e-12)
 
     def test_ties_and_skips_are_not_flipped(self):
         # Mean return 10: both thresholds are 1.
@@ -282,9 +282,9 @@ class TestMistakes:
 class TestOrderOfEffects:
     def test_a_pair_that_is_both_worthless_and_nearly_equal_is_skipped(self):
         teacher = SyntheticTeacher(TeacherSettings(skip_fraction=0.1, equal_fraction=0.1))
-        figures = teacher.observe(one_step_segments(0, 0.5, 29.5))
-        assert figures["teacher_skip_rate"] == pytest.approx(1 / 3, rel=1e-12)
-        assert figures["teacher_tie_rate"] == 0.0
+        metrics = teacher.observe(one_step_segments(0, 0.5, 29.5))
+        assert metrics["teacher_skip_rate"] == pytest.approx(1 / 3, rel=1e-12)
+        assert metrics["teacher_tie_rate"] == 0.0
         assert np.isnan(answers_of(teacher, left=[0.5], right=[0.5])).all()
 
     def test_nearly_equal_pairs_are_ties_however_noisy_the_choice(self):
@@ -297,12 +297,12 @@ class TestOrderOfEffects:
         # are about two standard deviations apart.
         pool = one_step_segments(0, 0.5, 29.5, 30)
         teacher = SyntheticTeacher(TeacherSettings(beta=1.0, skip_fraction=0.1, equal_fraction=0.1))
-        figures = teacher.observe(pool)
-        spread = float(np.std([0, 0.5, 29.5, 30]))
-        p_wrong = sum(sigmoid(-gap / spread) for gap in (29.5, 30, 29, 29.5)) / 4
-        assert figures["teacher_error_rate"] == pytest.approx(p_wrong, rel=1e-12)
-        assert figures["teacher_skip_rate"] == pytest.approx(1 / 6, rel=1e-12)
-        assert figures["teacher_tie_rate"] == pytest.approx(1 / 6, rel=1e-12)
+        metrics = teacher.observe(pool)
+        std = float(np.std([0, 0.5, 29.5, 30]))
+        p_wrong = sum(sigmoid(-gap / std) for gap in (29.5, 30, 29, 29.5)) / 4
+        assert metrics["teacher_error_rate"] == pytest.approx(p_wrong, rel=1e-12)
+        assert metrics["teacher_skip_rate"] == pytest.approx(1 / 6, rel=1e-12)
+        assert metrics["teacher_tie_rate"] == pytest.approx(1 / 6, rel=1e-12)
 
 
 class TestFigures:
@@ -313,30 +313,30 @@ class TestFigures:
         rewards = np.random.default_rng(3).integers(-2, 4, size=(25, 4))
         pool = segments_earning(rewards)
         teacher = SyntheticTeacher(how)
-        figures = teacher.observe(pool)
+        metrics = teacher.observe(pool)
         pairs = np.array(list(itertools.combinations(range(25), 2)) * 40)
         left, right = pool[pairs[:, 0]], pool[pairs[:, 1]]
         answers = teacher.answer(left, right, rng=np.random.default_rng(0))
-        assert np.isnan(answers).mean() == pytest.approx(figures["teacher_skip_rate"], abs=1e-12)
-        assert (answers == TIE).mean() == pytest.approx(figures["teacher_tie_rate"], abs=1e-12)
+        assert np.isnan(answers).mean() == pytest.approx(metrics["teacher_skip_rate"], abs=1e-12)
+        assert (answers == TIE).mean() == pytest.approx(metrics["teacher_tie_rate"], abs=1e-12)
         gap = left.true_returns - right.true_returns
         decisive = np.isin(answers, (LEFT, RIGHT)) & (gap != 0)
         num_wrong = ((answers == LEFT) != (gap > 0))[decisive].sum()
         # Chances differ from pair to pair, which only narrows the count's distribution.
-        low, high = binomial_bounds(int(decisive.sum()), figures["teacher_error_rate"])
+        low, high = binomial_bounds(int(decisive.sum()), metrics["teacher_error_rate"])
         assert low <= num_wrong <= high
 
     def test_a_large_pool_is_judged_by_segments_spaced_evenly_through_it(self):
         rewards = np.random.default_rng(0).normal(size=(2_500, 5))
         rewards[1_250:] += 4.0  # later segments are better
         pool = segments_earning(rewards)
-        figures = SyntheticTeacher(TeacherConfig("noisy")).observe(pool)
+        metrics = SyntheticTeacher(TeacherConfig("noisy")).observe(pool)
         returns = pool.true_returns
         gaps = np.abs(returns[:, None] - returns[None, :])[np.triu_indices(2_500, k=1)]
         exact = (1 / (1 + np.exp(gaps / returns.std()))).mean()
-        assert figures["teacher_error_rate"] == pytest.approx(exact, abs=0.005)
-        assert figures["segment_return_mean"] == pytest.approx(returns.mean(), rel=1e-9)
-        assert figures["segment_return_std"] == pytest.approx(returns.std(), rel=1e-9)
+        assert metrics["teacher_error_rate"] == pytest.approx(exact, abs=0.005)
+        assert metrics["segment_return_mean"] == pytest.approx(returns.mean(), rel=1e-9)
+        assert metrics["segment_return_std"] == pytest.approx(returns.std(), rel=1e-9)
 
 
 class TestDraws:
@@ -439,9 +439,9 @@ class TestProperties:
     def test_the_unit_of_reward_does_not_matter_to_any_teacher(self, rewards, exponent, how):
         small, large = SyntheticTeacher(how), SyntheticTeacher(how)
         pool, scaled = segments_earning(rewards), segments_earning(rewards * 2.0**exponent)
-        figures, scaled_figures = small.observe(pool), large.observe(scaled)
+        metrics, scaled_metrics = small.observe(pool), large.observe(scaled)
         for name in ("teacher_error_rate", "teacher_skip_rate", "teacher_tie_rate"):
-            assert figures[name] == scaled_figures[name]
+            assert metrics[name] == scaled_metrics[name]
         np.testing.assert_array_equal(
             small.answer(pool, pool[::-1], rng=np.random.default_rng(0)),
             large.answer(scaled, scaled[::-1], rng=np.random.default_rng(0)),
