@@ -7,7 +7,7 @@ from prefrl.cli.parsing import parse
 from prefrl.config import QueryConfig, RunConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError
-from tests.config.test_run import MAPPINGS
+from tests.config.drawn import MAPPINGS
 
 
 class TestCommandLine:

@@ -1,0 +1,105 @@
+import dataclasses
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from prefrl.config import (
+    QueryConfig,
+    RewardConfig,
+    RunConfig,
+    SessionSettings,
+    from_yaml,
+    to_yaml,
+)
+from prefrl.errors import ConfigError
+from tests.config.drawn import CONFIGS
+
+
+def written_and_read(config: RunConfig, folder: Path) -> RunConfig:
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    return from_yaml(folder / "config.yaml")
+
+
+class TestConstruction:
+    def test_settings_are_checked_when_they_are_made(self):
+        with pytest.raises(ConfigError, match=r"^budget is 0: Input should be greater than 0$"):
+            RunConfig(budget=0)
+        with pytest.raises(ConfigError, match=r"^steps is 0: Input should be greater than 0$"):
+            dataclasses.replace(RunConfig(), steps=0)
+
+    def test_a_section_goes_by_its_name(self):
+        with pytest.raises(ConfigError, match=r"^queries\.spread_factor is 0: "):
+            QueryConfig(spread_factor=0)
+        with pytest.raises(ConfigError, match=r"^teacher\.gamma is 3: "):
+            RunConfig(teacher={"gamma": 3})  # type: ignore[arg-type]
+
+    def test_an_unknown_setting_is_refused_with_what_may_have_been_meant(self):
+        with pytest.raises(ConfigError, match=r"^unknown setting 'bugdet'; did you mean budget\?$"):
+            RunConfig(bugdet=3)  # type: ignore[call-arg]
+
+    def test_a_setting_given_by_its_place_is_named_too(self):
+        with pytest.raises(ConfigError, match=r"^agent is 3: Input should be a valid string$"):
+            RunConfig("Hopper-v4", 3)  # type: ignore[arg-type]
+
+    def test_a_setting_without_a_default_that_is_left_out_is_named(self):
+        with pytest.raises(ConfigError, match=r"^queries\.segment_length is not given; it has no"):
+            SessionSettings()  # type: ignore[call-arg]
+
+    def test_scalars_of_numpy_are_taken_for_pythons(self, tmp_path):
+        config = RunConfig(
+            steps=np.int64(8),  # type: ignore[arg-type]
+            fixed_horizon=np.bool_(False),  # type: ignore[arg-type]
+            queries=QueryConfig(initial_fraction=np.float32(0.5)),  # type: ignore[arg-type]
+            agent_settings={"gamma": np.float64(0.5), "n_epochs": np.int32(3)},
+        )
+        numbers = (config.steps, config.queries.initial_fraction, *config.agent_settings.values())
+        assert numbers == (8, 0.5, 0.5, 3)
+        assert [type(number) for number in numbers] == [int, float, float, int]
+        assert config.fixed_horizon is False
+        assert written_and_read(config, tmp_path) == config
+
+    def test_a_truth_value_of_numpy_is_no_number(self):
+        with pytest.raises(ConfigError, match=r"^budget is .*True.*: Input should be a number$"):
+            RunConfig(budget=np.bool_(True))  # type: ignore[arg-type]
+
+    def test_what_python_offers_beyond_yaml_takes_yamls_form(self, tmp_path):
+        config = RunConfig(env_kwargs={"a": (1, np.float64(2.5), "x")})
+        assert config.env_kwargs == {"a": [1, 2.5, "x"]}
+        assert written_and_read(config, tmp_path) == config
+
+    def test_the_given_settings_are_not_changed(self):
+        nested = {"net_arch": (64, 64)}
+        RunConfig(agent_settings={"policy_kwargs": nested}).agent_settings["policy_kwargs"][
+            "net_arch"
+        ].append(1)
+        assert nested == {"net_arch": (64, 64)}
+
+    def test_settings_cannot_be_changed(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            RunConfig().budget = 3  # type: ignore[misc]
+
+    @given(config=CONFIGS)
+    def test_settings_can_be_pickled(self, config):
+        assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+
+
+def test_neither_numpy_nor_torch_nor_the_command_line_is_imported_for_settings():
+    code = "import prefrl.config, sys; print({'numpy', 'torch', 'tyro'} & {*sys.modules})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(("name", "value"), [("error_rate", 2.0), ("bank_alpha", "much")])
+def test_a_number_or_a_word_that_is_neither_is_named_once(name, value):
+    with pytest.raises(ConfigError) as caught:
+        RewardConfig(**{name: value})
+    text = str(caught.value)
+    assert text.startswith(f"reward_model.{name} is {value!r}: Input should be")
+    assert text.count(name) == 1
+    assert "'auto'" in text
+    assert "function" not in text
