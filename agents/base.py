@@ -1,7 +1,11 @@
 """The base of on-policy and off-policy agents: exact steps, fresh phases, swapped rewards."""
 
+import copy
+import io
+import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +16,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, StorageError, one_line
 from prefrl.records.files import write_atomically
 from prefrl.seeding import seed_global_generators
 from prefrl.segments import EpisodeStore
@@ -235,6 +239,30 @@ class SB3Agent(ABC):
             self.model.save(file)
 
         write_atomically(path, write)
+
+    @contextmanager
+    def weights_of(self, path: Path) -> Iterator[None]:
+        """Lends the policy the weights that `save_policy` wrote, and takes them back at the end.
+
+        Of the archive only the weights are read; nothing in it is unpickled.
+
+        Raises:
+            StorageError: the file is missing or damaged, or of another kind of policy.
+        """
+        policy = self.model.policy
+        own = copy.deepcopy(policy.state_dict())
+        try:
+            with zipfile.ZipFile(path) as archive:
+                weights = io.BytesIO(archive.read("policy.pth"))
+            policy.load_state_dict(
+                torch.load(weights, map_location=self.model.device, weights_only=True)
+            )
+        except Exception as error:  # every kind of damage surfaces elsewhere
+            raise StorageError(f"{path} is damaged: {one_line(str(error))}") from error
+        try:
+            yield
+        finally:
+            policy.load_state_dict(own)
 
     def state(self) -> State:
         """Returns weights, optimisers and step counts.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefrl.errors import StorageError
+from prefrl.records import run_folder
 from prefrl.records.checkpoint import load_state, save_state
 from prefrl.records.files import reason, write_bytes_atomically
 from prefrl.runs.rollouts import Rollouts
@@ -94,6 +95,19 @@ class Candidates:
             write_bytes_atomically(path, policy)
         return best
 
+    def earlier_best(self) -> tuple[Best, Path] | None:
+        """Finds the best policy of a run that had ended, and is gone on with; None without one.
+
+        Returns:
+            what its summary says of it, and its file; None also where it is a candidate already, or
+            others are, as the run has gone on before.
+        """
+        if self._steps():
+            return None
+        policy = self._folder.with_name(run_folder.BEST_POLICY)
+        best = best_so_far(self._folder.with_name(run_folder.SUMMARY))
+        return (best, policy) if best is not None and policy.exists() else None
+
     def remove(self) -> None:
         """Removes them all."""
         with contextlib.suppress(FileNotFoundError):
@@ -110,21 +124,21 @@ class Candidates:
         return self._folder / f"step_{step:09d}.npz"
 
 
-def best_so_far(summary: Path, step: int) -> Best | None:
+def best_so_far(summary: Path, step: int | None = None) -> Best | None:
     """Reads which policy was the best from the summary of a run that has ended.
 
     Its candidates are gone by then, or some of them, if it was killed while it removed them.
 
     Args:
         summary: the run's summary.json.
-        step: at which the run ends; that of another end says nothing.
+        step: at which the run ends; that of another end says nothing. None takes any.
 
     Returns:
         None where there is no such summary, or it does not say.
     """
     try:
         written = json.loads(summary.read_bytes())
-        if written["steps"] != step:
+        if step not in (None, written["steps"]):
             return None
         names = ("best_policy_step", "best_policy_score", "best_policy_true_return")
         at, score, true_return = (written[name] for name in names)

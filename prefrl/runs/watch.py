@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from prefrl.agents.base import SB3Agent
 from prefrl.loop import PreferenceLoop
+from prefrl.records.files import write_bytes_atomically
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidates import Candidates, is_candidate
 from prefrl.runs.evaluation import evaluation_of
+from prefrl.runs.rollouts import Rollouts
 from prefrl.seeding import untouched_global_generators
 
 
@@ -60,8 +62,22 @@ class Watch:
         self._next_step = 0
 
     def begin(self) -> None:
-        """Begins, or goes on, at the step where the agent is."""
-        self._plan_next(self._agent.num_steps)
+        """Begins, or goes on, at the step where the agent is.
+
+        The best policy of a run that had ended and was given more steps is a candidate again: it
+        plays once more, to be scored by the reward that is then the final one.
+        """
+        step = self._agent.num_steps
+        self._plan_next(step)
+        earlier = self._candidates.earlier_best()
+        if earlier is not None and step < self._settings.total_steps:
+            best, policy = earlier
+            with self._agent.weights_of(policy):
+                rollouts = self._play()
+            content = policy.read_bytes()
+            self._candidates.add(
+                best.step, rollouts, lambda path: write_bytes_atomically(path, content)
+            )
 
     def on_step(self, step: int) -> None:
         """Takes note of the steps so far, every one; evaluates where it is time."""
@@ -79,10 +95,7 @@ class Watch:
     def _evaluate(self, step: int) -> float:
         """Returns the seconds it took."""
         began_s, settings = time.perf_counter(), self._settings
-        with untouched_global_generators():
-            rollouts = self._arena.play(
-                self._agent.predict, seed=settings.seed, reward_function=self._agent.learned_reward
-            )
+        rollouts = self._play()
         if is_candidate(step, every=settings.every, total_steps=settings.total_steps):
             self._candidates.add(step, rollouts, self._agent.save_policy)
         self._plan_next(step)
@@ -97,6 +110,14 @@ class Watch:
         }
         self._loop.records.metrics.write(step, metrics)
         return duration_s
+
+    def _play(self) -> Rollouts:
+        with untouched_global_generators():
+            return self._arena.play(
+                self._agent.predict,
+                seed=self._settings.seed,
+                reward_function=self._agent.learned_reward,
+            )
 
     def _plan_next(self, step: int) -> None:
         every = self._settings.every

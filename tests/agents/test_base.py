@@ -1,3 +1,4 @@
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -157,3 +158,27 @@ def test_predictions_are_the_policys_most_likely_actions():
     assert actions.shape == (6, 1)
     torch.manual_seed(99)
     np.testing.assert_array_equal(agent.predict(rows), actions)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_a_policy_plays_with_the_weights_of_a_file_and_then_with_its_own_again(algorithm, tmp_path):
+    def model(venv, seed):
+        if algorithm == "ppo":
+            return PPO("MlpPolicy", venv, seed=seed, **{**SMALL_PPO, "policy_kwargs": {**SMALL}})
+        return SAC("MlpPolicy", venv, seed=seed, **{**SMALL_SAC, "policy_kwargs": {**SMALL}})
+
+    agent, other = (make_agent(model(stack(), seed)) for seed in (0, 1))
+    observations = np.linspace(-1, 1, 15).reshape(5, 3).astype(np.float32)
+    own, others = agent.predict(observations), other.predict(observations)
+    other.save_policy(tmp_path / "policy.zip")
+    with contextlib.suppress(KeyError), agent.weights_of(tmp_path / "policy.zip"):
+        assert agent.predict(observations).tolist() == others.tolist()
+        raise KeyError
+    assert agent.predict(observations).tolist() == own.tolist()
+    (tmp_path / "policy.zip").write_text("no archive")
+    with (
+        pytest.raises(StorageError, match=r"policy.zip is damaged: File is not a zip file"),
+        agent.weights_of(tmp_path / "policy.zip"),
+    ):
+        pass
+    assert agent.predict(observations).tolist() == own.tolist()

@@ -131,3 +131,16 @@ def test_the_summary_of_a_run_that_has_ended_says_which_policy_was_best(tmp_path
     path.write_text(json.dumps({"steps": 7, **best}))
     assert best_so_far(path, 7) == Best(5, 1.5, -2.0)
     assert best_so_far(path, 9) is None, "of a run that ended earlier"
+    assert best_so_far(path) == Best(5, 1.5, -2.0)
+
+
+def test_the_best_policy_of_a_run_that_had_ended_is_found_until_there_are_candidates(tmp_path):
+    candidates = Candidates(tmp_path / "candidates", "")
+    assert candidates.earlier_best() is None
+    best = {"best_policy_step": 5, "best_policy_score": 1.5, "best_policy_true_return": -2.0}
+    (tmp_path / "summary.json").write_text(json.dumps({"steps": 7, **best}))
+    assert candidates.earlier_best() is None, "it has no policy"
+    (tmp_path / "best_policy.zip").write_text("the best")
+    assert candidates.earlier_best() == (Best(5, 1.5, -2.0), tmp_path / "best_policy.zip")
+    candidates.add(9, played(1), lambda path: path.write_text("another"))
+    assert candidates.earlier_best() is None
