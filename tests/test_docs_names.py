@@ -13,6 +13,7 @@ import pytest
 import tyro
 
 from prefrl.cli.main import main
+from prefrl.queries import ACQUISITIONS, SELECTORS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,3 +138,8 @@ def test_the_layers_that_are_drawn_are_those_that_are_kept() -> None:
     drawn = re.search(r"^```\n(.*?)^```", TEXTS["docs/architecture.md"], re.DOTALL | re.MULTILINE)
     assert drawn
     assert drawn[1].splitlines() == [re.sub(r"[()]", "", layer) for layer in layers]
+
+
+def test_every_acquisition_and_selector_is_in_the_table_of_strategies() -> None:
+    listed = set(re.findall(r"^\| `(\w+)` \|", TEXTS["docs/strategies.md"], flags=re.MULTILINE))
+    assert listed == {*ACQUISITIONS, *SELECTORS}
