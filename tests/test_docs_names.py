@@ -45,9 +45,9 @@ def inline_code(text: str) -> list[str]:
 
 def shell_lines(text: str) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    return [
-        line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()
-    ]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"^ {4}(prefrl .*)$", text, flags=re.MULTILINE)  # an indented block
+    return [line for line in lines if line.strip()]
 
 
 def commands(text: str) -> list[list[str]]:
