@@ -3,29 +3,21 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
 
 from prefrl.config import SessionSettings
-from prefrl.errors import ConfigError, DataError
-from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.feedback.objectives import ObjectiveTeacher
-from prefrl.feedback.protocols import Teacher
-from prefrl.plan import Phase
-from prefrl.queries.predictor import Predictor, QueryStrategy
+from prefrl.errors import DataError
+from prefrl.plan import Phase, check_plan
 from prefrl.records import run_folder
-from prefrl.records.checkpoint import Checkpoints
-from prefrl.records.metrics import JsonLinesSink, Metrics
+from prefrl.records.returns import return_metrics
+from prefrl.records.run_records import Records
 from prefrl.seeding import AGENT, Streams
 from prefrl.segments import EpisodeStore
-from prefrl.session.asker import Asker, asked_up_to
-from prefrl.session.pool import StoreSource
-from prefrl.types import Agent, EpisodeReturns, RewardFunction, State
+from prefrl.session.asker import asked_up_to
+from prefrl.session.feedback import Feedback, RewardLearner, make_pacer
+from prefrl.session.pacing import Pacer, nothing_to_learn_of
+from prefrl.types import Agent, State
 
 __all__ = [
     "Feedback",
@@ -33,72 +25,12 @@ __all__ = [
     "Records",
     "RewardLearner",
     "SessionSettings",
-    "return_figures",
+    "return_metrics",
 ]
 
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s")
-
-
-class RewardLearner(Predictor, Protocol):
-    """A reward model together with the way it is fitted."""
-
-    def fit(self, comparisons: Any, *, session: int) -> dict[str, float]:
-        """Fits to every comparison so far; returns figures worth logging."""
-        ...
-
-    def reward_function(self) -> RewardFunction:
-        """The present reward, ready to be put into environments."""
-        ...
-
-    def state(self) -> State:
-        """Everything needed to restore it."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Puts back what `state` returned."""
-        ...
-
-
-@dataclass
-class Feedback:
-    """Everything that turns segments into a reward.
-
-    Args:
-        teacher: who answers.
-        strategy: chooses the queries, from the second session on; the first is uniform.
-        learner: the reward model with the way it is fitted.
-        settings: how candidates are drawn.
-        dataset: all queries so far.
-        path: the answers are written here before they are used; None keeps them in memory only.
-        num_objectives: M; where there are several, the teacher is told which one a query is about.
-    """
-
-    teacher: Teacher | ObjectiveTeacher
-    strategy: QueryStrategy
-    learner: RewardLearner
-    settings: SessionSettings
-    dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
-    path: Path | None = None
-    num_objectives: int = 1
-
-
-@dataclass
-class Records:
-    """Where a run is written down.
-
-    Args:
-        metrics: receives figures.
-        checkpoints: receives the state at the end of every phase; None keeps none.
-        log: cut back to the last checkpoint on resume.
-        on_checkpoint: called after each.
-        on_phase_end: called when a phase has taken its steps, before its checkpoint.
-    """
-
-    metrics: Metrics = field(default_factory=lambda: Metrics([]))
-    checkpoints: Checkpoints | None = None
-    log: JsonLinesSink | None = None
-    on_checkpoint: Callable[[], None] | None = None
-    on_phase_end: Callable[[], None] | None = None
+# While questions are open, answers are looked for after so many steps, or as few as can be taken.
+LOOK_EVERY_STEPS = 1_000
 
 
 class PreferenceLoop:
@@ -131,17 +63,27 @@ class PreferenceLoop:
         records: Records | None = None,
     ) -> None:
         self.plan = tuple(plan)
-        _check_plan(self.plan, has_teacher=feedback is not None)
+        check_plan(self.plan, has_teacher=feedback is not None)
         self.agent = agent
         self.store = store
         self.streams = streams
         self.feedback = feedback
-        self._asker = make_asker(feedback, store, streams) if feedback is not None else None
         self.records = records or Records()
+        self.pacer: Pacer | None = None
+        if feedback is not None:
+            self.pacer = make_pacer(
+                feedback, self.plan, store=store, streams=streams, say=self.records.say
+            )
         self.next_phase = 0
         self.seconds = dict.fromkeys(TIMED, 0.0)
-        self.last_figures: dict[str, float] = {}
+        self.last_metrics: dict[str, float] = {}
         self._has_warned = False
+
+    @property
+    def last_figures(self) -> dict[str, float]:
+        """`last_metrics` by the name that it had."""
+        warnings.warn("last_metrics is now last_metrics", DeprecationWarning, stacklevel=2)
+        return self.last_metrics
 
     def run(self) -> None:
         """Works through the rest of the plan."""
@@ -155,6 +97,7 @@ class PreferenceLoop:
                 self.records.on_phase_end()
             self.next_phase += 1
             self._save()
+        self._end_asking()
 
     def _run_phase(self, index: int) -> None:
         phase = self.plan[index]
@@ -164,44 +107,121 @@ class PreferenceLoop:
                 f"the agent is at {self.agent.num_steps}"
             )
         self._begin_phase()
-        if phase.num_queries:
-            self._hold_session(index)
-        with self._timed("rl_s"):
-            if phase.is_exploration:
-                self.agent.explore(phase.num_steps)
-            else:
-                self.agent.train(phase.num_steps)
-        figures = return_figures(self.agent.pop_finished(), is_exploration=phase.is_exploration)
+        metrics = self._hold_session(index) if phase.num_queries else {}
+        may_go_on = self._stretch(phase.num_steps) > 0
+        self._fit_what_is_due(index, metrics, may_go_on=may_go_on, is_at_start=True)
+        left, has_explored = phase.num_steps, phase.is_exploration
+        while left:
+            is_exploring = phase.is_exploration or not self._has_reward
+            has_explored |= is_exploring
+            size = self._stretch(left)
+            with self._timed("rl_s"):
+                if is_exploring:
+                    self.agent.explore(size)
+                else:
+                    self.agent.train(size)
+            left -= size
+            if self.pacer is not None:
+                self.pacer.steps_ahead += size
+                may_go_on = left == 0 or self._stretch(left) > 0
+                self._fit_what_is_due(index, may_go_on=may_go_on)
+        metrics = return_metrics(self.agent.pop_finished(), is_exploration=has_explored)
         if self.feedback is not None:
-            self._warn_of_early_ends(figures)
-            figures |= _answer_counts(asked_up_to(self.feedback.dataset, index))
-        self._write(figures)
+            self._warn_of_early_ends(metrics)
+            metrics |= self._answer_counts(index)
+        self._write(metrics)
+
+    @property
+    def _has_reward(self) -> bool:
+        return self.pacer is None or self.pacer.is_fitted
 
     def _begin_phase(self) -> None:
-        self.agent.begin_phase(self.streams.integer(AGENT, self.next_phase))
+        seed = self.streams.integer(AGENT, self.next_phase)
+        begin = getattr(self.agent, "begin_phase", None)
+        if begin is None:
+            name = type(self.agent).__name__
+            said = f"begin_leg is now begin_phase; rename it in {name}"
+            warnings.warn(said, DeprecationWarning, stacklevel=2)
+            begin = self.agent.begin_leg  # type: ignore[attr-defined]
+        begin(seed)
 
-    def _hold_session(self, index: int) -> None:
-        feedback, asker = self.feedback, self._asker
-        assert feedback is not None and asker is not None
-        planned = sum(phase.num_queries for phase in self.plan[: index + 1])
+    def _hold_session(self, index: int) -> dict[str, float]:
+        """Puts a session's questions, after those of the one before were answered."""
+        assert self.pacer is not None
+        if self.pacer.waiting_for is not None:
+            self._fit_what_is_due(index, may_go_on=False)
         with self._timed("query_s"):
-            figures = asker.ask(planned, session=index)
+            return self.pacer.begin(index, self.agent.num_steps)
+
+    def _stretch(self, left: int) -> int:
+        """Returns how many of the steps that are left are taken before answers are looked for."""
+        if self.pacer is None or not self.pacer.is_listening:
+            return left
+        # Every phase is a multiple of what the agent takes at once.
+        multiple = math.gcd(*(phase.num_steps for phase in self.plan))
+        multiple = int(getattr(self.agent, "stride", multiple))
+        size = max(LOOK_EVERY_STEPS // multiple, 1) * multiple
+        if (room := self.pacer.room()) is not None:
+            size = min(size, room // multiple * multiple)
+        return min(size, left)
+
+    def _fit_what_is_due(
+        self,
+        index: int,
+        metrics: dict[str, float] | None = None,
+        *,
+        may_go_on: bool,
+        is_at_start: bool = False,
+    ) -> None:
+        if self.pacer is None:
+            return
+        step = self.agent.num_steps
+        with self._timed("query_s"):
+            session = self.pacer.due(index, step, may_go_on=may_go_on, is_at_start=is_at_start)
+        if session is not None:
+            self._fit(session, index, metrics or {})
+        elif metrics:
+            self._write(metrics)
+
+    def _fit(self, session: int, index: int, metrics: dict[str, float]) -> None:
+        """Fits to every answer there is, and has the agent go on with the new reward."""
+        feedback, pacer = self.feedback, self.pacer
+        assert feedback is not None and pacer is not None
         dataset = asked_up_to(feedback.dataset, index)
         if dataset.num_answers == 0:
-            raise DataError(
-                f"the teacher has skipped every query so far ({dataset.num_skips}); "
-                "nothing can be learned"
-            )
+            raise DataError(nothing_to_learn_of(dataset.num_skips, pacer.asker.num_open))
         with self._timed("reward_fit_s"):
-            figures |= feedback.learner.fit(dataset, session=index)
+            metrics = metrics | feedback.learner.fit(dataset, session=session)
+        pacer.fitted(dataset.num_answers)
         with self._timed("relabel_s"):
             reward_function = feedback.learner.reward_function()
             self.agent.set_reward(reward_function)
             self.agent.relabel(reward_function)
-        self._write({**figures, **_answer_counts(dataset)})
+        self._write(metrics | self._answer_counts(index))
 
-    def _warn_of_early_ends(self, figures: dict[str, float]) -> None:
-        if self._has_warned or not figures["terminated_share"] > 0:
+    def _end_asking(self) -> None:
+        if self.pacer is None or not self.plan:
+            return
+        index = len(self.plan) - 1
+        with self._timed("query_s"):
+            session = self.pacer.finish(index, self.agent.num_steps)
+        if session is not None:
+            self._fit(session, index, {})
+            self._save()
+
+    def _answer_counts(self, index: int) -> dict[str, float]:
+        assert self.feedback is not None and self.pacer is not None
+        dataset = asked_up_to(self.feedback.dataset, index)
+        counts: dict[str, float] = {
+            "num_answers": dataset.num_answers,
+            "num_skips": dataset.num_skips,
+        }
+        if self.pacer.asker.is_async:
+            counts["num_open"] = self.pacer.asker.num_open
+        return counts
+
+    def _warn_of_early_ends(self, metrics: dict[str, float]) -> None:
+        if self._has_warned or not metrics["terminated_share"] > 0:
             return
         self._has_warned = True
         warnings.warn(
@@ -211,9 +231,9 @@ class PreferenceLoop:
             stacklevel=2,
         )
 
-    def _write(self, figures: dict[str, float]) -> None:
-        self.last_figures |= {k: v for k, v in figures.items() if not math.isnan(v)}
-        self.records.metrics.write(self.agent.num_steps, figures)
+    def _write(self, metrics: dict[str, float]) -> None:
+        self.last_metrics |= {k: v for k, v in metrics.items() if not math.isnan(v)}
+        self.records.metrics.write(self.agent.num_steps, metrics)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -243,9 +263,10 @@ class PreferenceLoop:
             "num_queries": len(asked_up_to(feedback.dataset, self.next_phase - 1))
             if feedback
             else 0,
+            "pacer": self.pacer.state() if self.pacer else None,
             "seconds": dict(self.seconds),
             "wall_s": self.records.metrics.wall_s,
-            "last_figures": dict(self.last_figures),
+            "last_metrics": dict(self.last_metrics),
             "log_position": log.position() if log else 0,
         }
 
@@ -259,7 +280,7 @@ class PreferenceLoop:
         self.next_phase = int(state["next_phase"])
         self.agent.restore(state["agent"])
         self.store.restore(state["store"])
-        if feedback is not None:
+        if feedback is not None and self.pacer is not None:
             if len(feedback.dataset) < state["num_queries"]:
                 raise DataError(
                     f"{run_folder.COMPARISONS} holds {len(feedback.dataset)} queries, the "
@@ -267,60 +288,10 @@ class PreferenceLoop:
                     "checkpoint was made with"
                 )
             feedback.learner.restore(state["learner"])
-            if state["num_queries"]:
+            self.pacer.restore(state["pacer"])
+            if self.pacer.is_fitted:
                 self.agent.set_reward(feedback.learner.reward_function())
         self.seconds = dict(state["seconds"])
-        self.last_figures = dict(state["last_figures"])
+        self.last_metrics = dict(state["last_metrics"])
         if self.records.log is not None:
             self.records.log.truncate(int(state["log_position"]))
-
-
-def make_asker(feedback: Feedback, store: EpisodeStore, streams: Streams) -> Asker:
-    """Returns who asks about the episodes in a store."""
-    return Asker(
-        source=StoreSource(store, feedback.settings),
-        teacher=feedback.teacher,
-        strategy=feedback.strategy,
-        predictor=feedback.learner,
-        streams=streams,
-        dataset=feedback.dataset,
-        path=feedback.path,
-        spread_factor=feedback.settings.spread_factor,
-        num_observed=feedback.settings.min_candidates,
-        num_objectives=feedback.num_objectives,
-    )
-
-
-def _answer_counts(dataset: PreferenceDataset) -> dict[str, float]:
-    return {"num_answers": dataset.num_answers, "num_skips": dataset.num_skips}
-
-
-def _check_plan(plan: Sequence[Phase], *, has_teacher: bool) -> None:
-    """Refuses a plan by which the agent would train before there is a reward to train on."""
-    has_asked = False
-    for index, phase in enumerate(plan):
-        has_asked |= phase.num_queries > 0
-        if phase.num_queries and not has_teacher:
-            raise ConfigError(f"phase {index} has queries, but there is no teacher to ask")
-        if has_teacher and not has_asked and not phase.is_exploration:
-            raise ConfigError(
-                f"phase {index} trains before the first queries; let it explore, or ask at "
-                "its start"
-            )
-
-
-def return_figures(
-    episodes: Sequence[EpisodeReturns], *, is_exploration: bool = False
-) -> dict[str, float]:
-    """Mean returns of the episodes that ended in a phase; NaN where none did."""
-    true = np.array([episode.true_return for episode in episodes])
-    learned = np.array([episode.learned_return for episode in episodes])
-    some = len(episodes) > 0
-    return {
-        "true_return": float(true.mean()) if some else math.nan,
-        "true_return_std": float(true.std()) if some else math.nan,
-        # While exploring there is no learned reward to sum.
-        "learned_return": float(learned.mean()) if some and not is_exploration else math.nan,
-        "num_episodes": float(len(episodes)),
-        "terminated_share": float(np.mean([e.is_terminated for e in episodes])) if some else 0.0,
-    }

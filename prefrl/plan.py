@@ -182,6 +182,24 @@ def _cut_at(marks: dict[int, int], steps: int, *, longest: int) -> list[Phase]:
     ]
 
 
+def check_plan(plan: Sequence[Phase], *, has_teacher: bool) -> None:
+    """Refuses a plan by which the agent would train before there is a reward to train on.
+
+    Raises:
+        ConfigError: it would, or there are queries and nobody to ask.
+    """
+    has_asked = False
+    for index, phase in enumerate(plan):
+        has_asked |= phase.num_queries > 0
+        if phase.num_queries and not has_teacher:
+            raise ConfigError(f"phase {index} has queries, but there is no teacher to ask")
+        if has_teacher and not has_asked and not phase.is_exploration:
+            raise ConfigError(
+                f"phase {index} trains before the first queries; let it explore, or ask at "
+                "its start"
+            )
+
+
 def growing_episode(step: int, *, first: int, whole: int, total_steps: int) -> int:
     """How long training episodes are that are cut short at first.
 

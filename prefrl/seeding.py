@@ -32,6 +32,7 @@ OBSERVE = "observe"
 CANDIDATES = "candidates"
 SPREAD = "spread"
 STRATEGY = "strategy"
+AUDIT = "audit"
 TEACHER = "teacher"
 SPLIT = "split"
 # The reward model and its fitting: by the session's number, but for BOOTSTRAP, which has one.

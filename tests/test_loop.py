@@ -17,7 +17,7 @@ from prefrl.envs import make_vec_env
 from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.teachers import SyntheticTeacher
-from prefrl.loop import Feedback, Records, return_figures
+from prefrl.loop import Feedback, Records, return_metrics
 from prefrl.plan import Phase, plan_run
 from prefrl.queries import Uniform, make_strategy, standardised
 from prefrl.records.checkpoint import Checkpoints
@@ -556,7 +556,7 @@ def test_the_figures_of_a_phase_are_means_over_its_episodes():
         EpisodeReturns(true_return=2.0, learned_return=5.0, length=10, is_terminated=True),
         EpisodeReturns(true_return=4.0, learned_return=7.0, length=30, is_terminated=False),
     ]
-    assert return_figures(episodes) == {
+    assert return_metrics(episodes) == {
         "true_return": 3.0,
         "true_return_std": 1.0,
         "learned_return": 6.0,
@@ -567,11 +567,11 @@ def test_the_figures_of_a_phase_are_means_over_its_episodes():
 
 def test_while_exploring_there_is_no_learned_return():
     episode = EpisodeReturns(true_return=2.0, learned_return=2.0, length=1, is_terminated=False)
-    assert math.isnan(return_figures([episode], is_exploration=True)["learned_return"])
+    assert math.isnan(return_metrics([episode], is_exploration=True)["learned_return"])
 
 
 def test_a_phase_in_which_no_episode_ended_has_no_returns():
-    figures = return_figures([])
+    figures = return_metrics([])
     assert math.isnan(figures["true_return"])
     assert math.isnan(figures["true_return_std"])
     assert math.isnan(figures["learned_return"])

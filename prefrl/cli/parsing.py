@@ -15,7 +15,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from prefrl.config import BenchmarkConfig, TeacherConfig
+from prefrl.config import BenchmarkConfig, QueryConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError, one_line
 
@@ -23,6 +23,7 @@ _Command = TypeVar("_Command")
 
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
+    QueryConfig: {"audit_share": tyro.conf.arg(aliases=["--audit-share"])},
     # Each goes by the name that `prefrl run` has for one of them, too.
     BenchmarkConfig: {
         "envs": tyro.conf.arg(aliases=["--env"]),

@@ -4,6 +4,7 @@ Settings are checked when they are made; nothing here imports torch, NumPy or th
 """
 
 from prefrl.config.benchmark import BenchmarkConfig, PoolSettings, Schedule
+from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
 from prefrl.config.resolved import ResolvedRun
 from prefrl.config.reward import RECIPES, Recipe, ResolvedReward, RewardConfig
@@ -17,6 +18,8 @@ __all__ = [
     "TEACHER_PRESETS",
     "BenchmarkConfig",
     "EnsembleConfig",
+    "PaceConfig",
+    "PaceName",
     "PoolSettings",
     "QueryConfig",
     "Recipe",

@@ -31,6 +31,9 @@ class QueryConfig:
             few situations; a robot that has fallen lies there for the rest of its episode.
         newest_steps: candidates come from the newest episodes that together hold this many steps;
             None lets the preset decide, and means all of them in a loop of one's own.
+        audit_share: share of the queries that are drawn at random from the plain pool, before any
+            spreading and choosing, so that what is measured on them is unbiased; they are marked
+            `is_audit` in comparisons.npz.
         validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
     """
 
@@ -43,6 +46,7 @@ class QueryConfig:
     min_candidates: PositiveInt = 200
     spread_factor: PositiveInt = 3
     newest_steps: PositiveInt | None = None
+    audit_share: Probability = 0.0
     validation_fraction: Share = 0.15
 
     def pool_size(self, num_queries: int) -> int:

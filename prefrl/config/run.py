@@ -11,8 +11,9 @@ from typing import Literal
 
 from prefrl.config.checking import settings
 from prefrl.config.mappings import Mapping
+from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.config.queries import QueryConfig
-from prefrl.config.ranges import CountInt, FiniteFloat, PositiveInt
+from prefrl.config.ranges import CountInt, FiniteFloat, PositiveFloat, PositiveInt
 from prefrl.config.reward import RewardConfig
 from prefrl.config.teacher import TeacherConfig
 
@@ -67,6 +68,17 @@ class RunConfig:
         env_kwargs: handed to gymnasium.make.
         agent_settings: overrides of the agent's preset, named as Stable-Baselines3 names them;
             SAC's learning_starts counts on the true reward only, as exploring takes its place.
+        pace: what the agent does while a teacher that answers in its own time does so; one that
+            answers at once sets no pace. sync waits for each session's answers. answers goes on
+            with the reward there is, or explores before there is one, for `max_steps_ahead` steps
+            at most, and then waits. steps never waits: sessions are fitted to what has arrived.
+        answer_timeout: seconds after which a session stops waiting; a question that was open for so
+            long is withdrawn when the next session begins, and another one asked in its place.
+            None: there is no end to waiting.
+        max_steps_ahead: steps that pace `answers` takes before it waits; None: as many as the phase
+            has that the session belongs to.
+        min_first_answers: answers before pace `steps` fits for the first time, or the budget where
+            that is smaller.
         queries: when and about what the teacher is asked.
         reward_model: the reward model and its fitting.
     """
@@ -97,8 +109,18 @@ class RunConfig:
     store_transitions: PositiveInt = 200_000
     env_kwargs: Mapping = dataclasses.field(default_factory=dict)
     agent_settings: Mapping = dataclasses.field(default_factory=dict)
+    pace: PaceName = PaceConfig.pace
+    answer_timeout: PositiveFloat | None = PaceConfig.answer_timeout
+    max_steps_ahead: CountInt | None = PaceConfig.max_steps_ahead
+    min_first_answers: PositiveInt = PaceConfig.min_first_answers
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
+
+    @property
+    def pacing(self) -> PaceConfig:
+        """Returns the settings of pace by themselves."""
+        names = [field.name for field in dataclasses.fields(PaceConfig)]
+        return PaceConfig(**{name: getattr(self, name) for name in names})
 
     def fingerprint(self) -> str:
         """Returns a short name for these settings; a checkpoint belongs to exactly one."""

@@ -1,25 +1,125 @@
-"""Who answers.
+"""Who answers: at once, or in their own time.
 
 Axes: B queries.
 """
 
-from typing import Protocol
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.errors import DataError
 from prefrl.segments import SegmentBatch
 
 
 class Teacher(Protocol):
-    """Whoever answers: a person or a simulation."""
+    """Whoever answers at once; one that wants to see segments first is an `Observer` as well.
 
-    def observe(self, pool: SegmentBatch) -> dict[str, float]:
-        """Shows the present candidates before a session; returns figures worth logging."""
-        ...
+    Example:
+        >>> class LikesCalm:
+        ...     def answer(self, left, right, *, rng):
+        ...         effort = [np.abs(side.actions).sum(axis=(1, 2)) for side in (left, right)]
+        ...         return np.where(effort[0] < effort[1], 1.0, 0.0)
+    """
 
     def answer(
         self, left: SegmentBatch, right: SegmentBatch, *, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """(B,) 1 left, 0 right, 0.5 tie, NaN skipped."""
         ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A teacher that is shown segments before it is asked about some of them."""
+
+    def observe(self, pool: SegmentBatch) -> dict[str, float]:
+        """Sees the present candidates before a session; returns metrics worth logging."""
+        ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two segments that somebody is asked to compare.
+
+    Args:
+        id: its number in the store that it comes from; never given to another question.
+        left: one segment.
+        right: one segment, as long.
+        session: the round of queries it was put in.
+        policy_step: environment steps that the policy had taken by then.
+        objective: what it is about; 0 where there is one objective.
+        is_audit: drawn at random, not chosen.
+    """
+
+    id: int
+    left: SegmentBatch
+    right: SegmentBatch
+    session: int = 0
+    policy_step: int = 0
+    objective: int = 0
+    is_audit: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("left", "right"):
+            if len(getattr(self, name)) != 1:
+                raise DataError(
+                    f"{name} of question {self.id} has {len(getattr(self, name))} segments; "
+                    "expected 1"
+                )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody said to a question.
+
+    Args:
+        question: the question's id.
+        p_left: 1 left, 0 right, 0.5 tie, the share of votes for left, or NaN: skipped.
+        annotator: who said it; "" where that is not known.
+        answered_s: when, in seconds since 1970; None where that is not known.
+    """
+
+    question: int
+    p_left: float
+    annotator: str = ""
+    answered_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isnan(self.p_left) or 0 <= self.p_left <= 1):
+            raise DataError(
+                f"the answer to question {self.question} is {self.p_left}; expected 1 (left), "
+                "0 (right), 0.5 (tie), the share of votes for left, or NaN (skip)"
+            )
+
+    @property
+    def is_skip(self) -> bool:
+        """Tells whether the question was looked at and left unanswered."""
+        return math.isnan(self.p_left)
+
+
+@runtime_checkable
+class AsyncTeacher(Protocol):
+    """Whoever answers in their own time, in any order, perhaps never: people, another process.
+
+    Nothing is lost over a kill on either side if both calls are safe to repeat. After a restart the
+    questions that are still open are asked again, under the ids that they had: a teacher that knows
+    an id does not put it to its people a second time, and gives its answer once more if it has one.
+    Answers that were given before are left out by whoever collects them.
+    """
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Takes questions, and returns without waiting for an answer."""
+        ...
+
+    def collect(self) -> Sequence[Answer]:
+        """Returns the answers that have arrived, none of them being none; never waits."""
+        ...
+
+
+def is_async(teacher: Any) -> TypeGuard[AsyncTeacher]:
+    """Tells a teacher that answers in its own time from one that answers at once."""
+    return isinstance(teacher, AsyncTeacher)

@@ -58,6 +58,13 @@ class ProgressBar:
         self._metrics.update((k, v) for k, v in metrics.items() if not math.isnan(v))
         self.advance(step)
 
+    def say(self, line: str) -> None:
+        """Shows a line of its own, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(line, file=self._stream)
+        else:
+            print(line, file=self._stream, flush=True)
+
     def close(self) -> None:
         """Shows where the run ended."""
         if self._shown_step != self._step:

@@ -3,7 +3,7 @@
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 COMPARISONS = "comparisons.npz"
-QUESTIONS = "questions.npz"
+QUESTIONS = "questions"
 REWARD_MODEL = "reward_model"
 POLICY = "policy.zip"
 POLICY_WEIGHTS = "policy.safetensors"

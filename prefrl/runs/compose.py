@@ -25,7 +25,7 @@ from prefrl.envs.vec_env import make_vec_env
 from prefrl.errors import EnvironmentFault, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, ObjectiveTeachers
-from prefrl.feedback.protocols import Teacher
+from prefrl.feedback.protocols import AsyncTeacher, Teacher, is_async
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.loop import Feedback, PreferenceLoop, Records
 from prefrl.media.plots import plot_learning_curve
@@ -45,6 +45,7 @@ from prefrl.records.metrics import (
     read_metrics,
 )
 from prefrl.records.progress import ProgressBar
+from prefrl.records.run_records import say_on_stderr
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidates import Candidates, best_so_far
@@ -61,6 +62,7 @@ from prefrl.seeding import (
     seed_global_generators,
 )
 from prefrl.segments import EpisodeStore
+from prefrl.session.question_files import FileQuestions
 from prefrl.types import State
 
 
@@ -79,7 +81,7 @@ class Parts:
     """
 
     make_env: MakeEnv | None = None
-    teacher: Teacher | ObjectiveTeacher | None = None
+    teacher: Teacher | ObjectiveTeacher | AsyncTeacher | None = None
     strategy: QueryStrategy | None = None
     make_model: MakeModel | None = None
     callbacks: Callbacks = ()
@@ -311,7 +313,25 @@ class _Run:
             settings=SessionSettings(segment_length=config.segment_length, **vars(config.queries)),
             dataset=PreferenceDataset(config.queries.validation_fraction, env_id=self.venv.env_id),
             path=self.folder / run_folder.COMPARISONS,
+            pace=config.pacing,
         )
+
+    def _read_answers(self, feedback: Feedback) -> None:
+        """Reads what the folder has of questions and answers."""
+        if feedback.path is not None and feedback.path.exists():
+            feedback.dataset = PreferenceDataset.load(
+                feedback.path, validation_fraction=self.config.queries.validation_fraction
+            )
+        if is_async(feedback.teacher):
+            # Answers that are there already may be those of another teacher's questions.
+            first_id = int(feedback.dataset.question.max(initial=-1)) + 1
+            feedback.questions = FileQuestions(first_id, folder=self.folder / run_folder.QUESTIONS)
+
+    def _say(self, line: str) -> None:
+        if self.progress is not None:
+            self.progress.say(line)
+        else:
+            say_on_stderr(line)
 
     def _advance(self, step: int) -> None:
         if self.progress is not None:
@@ -358,10 +378,8 @@ class _Run:
             on_checkpoint: as in `run`.
         """
         config, folder, feedback = self.config, self.folder, self.feedback
-        if feedback is not None and feedback.path is not None and feedback.path.exists():
-            feedback.dataset = PreferenceDataset.load(
-                feedback.path, validation_fraction=config.queries.validation_fraction
-            )
+        if feedback is not None:
+            self._read_answers(feedback)
         first_step, state = found or (0, {})
         wall_s = state.get("wall_s", 0.0)
         with contextlib.ExitStack() as stack:
@@ -371,7 +389,10 @@ class _Run:
                 log = JsonLinesSink(folder / run_folder.METRICS)
             stack.callback(log.close)
             records = Records(
-                checkpoints=_checkpoints(folder, config), log=log, on_checkpoint=on_checkpoint
+                checkpoints=_checkpoints(folder, config),
+                log=log,
+                on_checkpoint=on_checkpoint,
+                say=self._say,
             )
             loop = PreferenceLoop(
                 plan=self.plan,

@@ -1,168 +1,263 @@
-"""One round of asking: candidates are drawn, a strategy chooses, the teacher answers.
+"""One way to ask: queries are chosen and put to the teacher, and its answers are kept.
 
-Axes: B queries, S segments.
+Axes: B queries.
 """
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
-from prefrl.feedback.protocols import Teacher
-from prefrl.queries.pairs import checked_pairs, num_pairs
-from prefrl.queries.predictor import Predictor, QueryStrategy
-from prefrl.queries.strategies import Uniform
-from prefrl.seeding import CANDIDATES, OBSERVE, SPLIT, SPREAD, STRATEGY, TEACHER, Streams, redrawn
-from prefrl.segments import SegmentBatch, equally_long
-from prefrl.session.pool import Source, spread_out
+from prefrl.feedback.protocols import Answer, AsyncTeacher, Observer, Question, Teacher, is_async
+from prefrl.seeding import OBSERVE, SPLIT, TEACHER
+from prefrl.segments import SegmentBatch
+from prefrl.session.chooser import Chooser, Chosen
+from prefrl.session.questions import PENDING, MemoryQuestions, QuestionStore
 
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
 # were put to it; what is still missing then is asked for in the next session.
 MAX_QUERIES_PER_ANSWER = 20
-# Pools drawn in search of a query that was not put before.
-MAX_DRAWS = 5
-
-Sides = tuple[SegmentBatch, SegmentBatch]
-"""Left and right segments of B queries."""
 
 
 @dataclass
 class Asker:
-    """Asks a teacher about segments of a source, and keeps the answers.
+    """Asks a teacher, and keeps what it says.
+
+    A teacher that answers at once is asked until the answers are there. For one that answers in its
+    own time, questions are put into a store, and `collect` takes in the answers that have arrived.
 
     Args:
-        source: the segments that may be asked about.
+        chooser: finds queries that are worth asking.
         teacher: who answers.
-        strategy: chooses the queries, from the second session on; the first is uniform.
-        predictor: the reward model that strategies consult.
-        streams: the run's random streams.
         dataset: receives the answers.
         path: the answers are written here before they are used; None keeps them in memory only.
-        spread_factor: so many times the pool is drawn, and those are kept that lie farthest apart;
-            where the source has fewer segments, all are drawn. 1 keeps a plain draw.
+        questions: those of a teacher that answers in its own time; None keeps them in memory.
         num_observed: segments that the teacher is shown at the start of a session, drawn plainly;
             None shows it each pool instead, as drawn, before any spreading.
         num_objectives: M; where there are several, queries are about one each, in turns, and the
             teacher is told which.
-        may_repeat: whether queries are put once more when nothing new is left to ask; otherwise
-            that is an error.
+        answer_timeout_s: a question that has been open for longer when a session begins is
+            withdrawn, and another one asked in its place; None waits for ever.
+        clock: seconds, from any moment on.
     """
 
-    source: Source
-    teacher: Teacher | ObjectiveTeacher
-    strategy: QueryStrategy
-    predictor: Predictor
-    streams: Streams
+    chooser: Chooser
+    teacher: Teacher | ObjectiveTeacher | AsyncTeacher
     dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
     path: Path | None = None
-    spread_factor: int = 1
+    questions: QuestionStore | None = None
     num_observed: int | None = None
     num_objectives: int = 1
-    may_repeat: bool = True
-    select_s: float = field(default=0.0, init=False)
-    """Seconds that strategies have taken so far."""
+    answer_timeout_s: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    _asked_s: dict[int, float] = field(default_factory=dict, init=False)
+    _has_begun: bool = field(default=False, init=False)
 
-    def ask(self, total: int, *, session: int) -> dict[str, float]:
-        """Asks until there are `total` answers, those of earlier sessions among them.
+    def __post_init__(self) -> None:
+        if not self.is_async:
+            self.questions = None
+        elif self.questions is None:
+            # Answers that are there already are those of other questions.
+            self.questions = MemoryQuestions(int(self.dataset.question.max(initial=-1)) + 1)
 
-        There may be fewer in the end, where a teacher skips nearly everything.
+    @property
+    def is_async(self) -> bool:
+        """Tells whether questions can stay open."""
+        return is_async(self.teacher)
+
+    @property
+    def num_open(self) -> int:
+        """Questions that may still be answered."""
+        return len(self.questions.entries(*PENDING)) if self.questions is not None else 0
+
+    def ask(
+        self, total: int, *, session: int, step: int = 0, is_fitted: bool | None = None
+    ) -> dict[str, float]:
+        """Begins a session: asks for what is missing of `total` answers.
+
+        A teacher that answers at once has then given them, or skipped nearly everything.
 
         Args:
-            total: answers there are to be.
+            total: answers there are to be, those of earlier sessions among them.
             session: the number of this round; answers on disk from before a kill count.
+            step: environment steps that the policy has taken.
+            is_fitted: the reward model has been fitted, so that strategies may consult it; None:
+                if there are answers of earlier sessions.
 
         Returns:
             what the teacher says of the segments it was shown.
         """
+        self.collect(session)
+        self._withdraw_overdue()
         metrics: dict[str, float] = {}
-        if self.num_observed is not None:
-            rng = self.streams.generator(OBSERVE, session)
-            metrics = self.teacher.observe(self.source.draw(self.num_observed, rng=rng))
-        before = asked_up_to(self.dataset, session - 1)
-        strategy = self.strategy if len(before) else Uniform()
-        patience = len(before) + MAX_QUERIES_PER_ANSWER * max(total - before.num_answers, 0)
-        while True:
-            known = asked_up_to(self.dataset, session)
-            # Streams count in queries, so they go on after a kill as if nothing had happened.
-            asked = len(known)
-            missing = min(total - known.num_answers, patience - asked)
-            if missing <= 0:
-                return metrics
-            left, right = self._new_queries(strategy, missing, known)
-            objective = objectives_in_turns(asked, len(left), self.num_objectives)
-            # Who answers about the only objective is not asked which it is.
-            about: dict[str, Any] = {"objective": objective} if self.num_objectives > 1 else {}
-            rng = self.streams.generator(TEACHER, asked)
-            answers = self.teacher.answer(left, right, rng=rng, **about)
-            split = self.streams.generator(SPLIT, asked)
-            self.dataset.add(left, right, answers, session=session, rng=split, **about)
-            if self.path is not None:
-                self.dataset.save(self.path)
+        if self.num_observed is not None and isinstance(self.teacher, Observer):
+            rng = self.chooser.streams.generator(OBSERVE, session)
+            metrics = self.teacher.observe(self.chooser.source.draw(self.num_observed, rng=rng))
+        self.ask_missing(total, session=session, step=step, is_fitted=is_fitted)
+        return metrics
 
-    def _new_queries(
-        self, strategy: QueryStrategy, num_queries: int, known: PreferenceDataset
-    ) -> Sides:
-        """Returns the two sides of what the strategy chooses and was not asked before.
+    def ask_missing(
+        self, total: int, *, session: int, step: int = 0, is_fitted: bool | None = None
+    ) -> None:
+        """Asks for as many answers as neither are there nor may come from open questions.
 
-        There may be fewer than were wanted, but at least one; what is missing is asked for again
-        by whoever calls. If of several pools nothing new was chosen, there is little else to ask,
-        and old queries are put once more; but a window is compared with itself only where there is
-        no other.
-
-        Raises:
-            DataError: there is nothing new, and queries may not be put twice.
+        Args:
+            total: as in `ask`, as are the others.
+            session: likewise.
+            step: likewise.
+            is_fitted: likewise.
         """
-        size = self.source.pool_size(num_queries)
-        # Of so large a batch as the second some are new, if any pair of its candidates is; but not
-        # every strategy can choose so many.
-        large = min(num_queries + len(known), num_pairs(size))
-        old: Sides | None = None
-        for draw, count in enumerate([num_queries, large, *[num_queries] * (MAX_DRAWS - 2)]):
-            pool = self._candidates(size, draw, len(known))
-            try:
-                left, right = self._chosen(strategy, pool, count, draw, len(known))
-            except Exception:  # whatever a strategy of one's own does when it runs out of segments
-                if count <= num_queries:
-                    raise
-                continue
-            new = np.flatnonzero(known.is_new(left, right))[:num_queries]
-            if len(new):
-                return left[new], right[new]
-            # Where windows are few, a pool has some of them more than once.
-            is_pair = (left.episode != right.episode) | (left.start != right.start)
-            if is_pair.any():
-                rows = np.flatnonzero(is_pair)[:num_queries]
-                old = left[rows], right[rows]
-        if not self.may_repeat:
-            raise DataError(
-                f"of {size} segments no pair was chosen that was not asked about before, in "
-                f"{MAX_DRAWS} pools and after {len(known)} queries; there must be more segments"
-            )
-        return old or (left[:num_queries], right[:num_queries])
+        before = asked_up_to(self.dataset, session - 1)
+        # Numbers, as it may be the very dataset that is added to.
+        num_before = len(before)
+        patience = MAX_QUERIES_PER_ANSWER * max(total - before.num_answers, 0)
+        if is_fitted is None:
+            is_fitted = num_before > 0
+        while True:
+            known, num_open = asked_up_to(self.dataset, session), self.num_open
+            num_put = len(known) - num_before + num_open
+            missing = min(total - known.num_answers - num_open, patience - num_put)
+            if missing <= 0:
+                return
+            chosen = self._chosen(missing, known, is_fitted)
+            if isinstance(self.teacher, AsyncTeacher):
+                self._put(self.teacher, chosen, session, step)
+            else:
+                # Streams count in queries, so they go on after a kill as if nothing had happened.
+                rng = self.chooser.streams.generator(TEACHER, len(known))
+                # Who answers about the only objective is not asked which it is.
+                about = {"objective": chosen.objective} if self.num_objectives > 1 else {}
+                answer: Callable[..., NDArray[np.float64]] = self.teacher.answer
+                answers = answer(chosen.left, chosen.right, rng=rng, **about)
+                self._keep(chosen, answers, session, len(known))
 
-    def _candidates(self, size: int, draw: int, asked: int) -> SegmentBatch:
-        rng = self.streams.generator(redrawn(CANDIDATES, draw), asked)
-        drawn = self.source.draw(self.spread_factor * size, rng=rng)
-        if self.num_observed is None:
-            self.teacher.observe(drawn)
-        if self.spread_factor == 1:
-            return drawn
-        return spread_out(drawn, size, rng=self.streams.generator(redrawn(SPREAD, draw), asked))
+    def collect(self, session: int) -> int:
+        """Takes in the answers that have arrived, and returns how many they were.
 
-    def _chosen(
-        self, strategy: QueryStrategy, pool: SegmentBatch, count: int, draw: int, asked: int
-    ) -> Sides:
-        rng = self.streams.generator(redrawn(STRATEGY, draw), asked)
-        began_s = time.perf_counter()
-        pairs = strategy.select(pool, count, self.predictor, rng=rng)
-        self.select_s += time.perf_counter() - began_s
-        pairs = checked_pairs(pairs, len(pool), count)
-        return equally_long(pool[pairs[:, 0]], pool[pairs[:, 1]])
+        Args:
+            session: the round that they count for from now on.
+        """
+        if self.questions is None or not isinstance(self.teacher, AsyncTeacher):
+            return 0
+        if not self._has_begun:
+            self._begin_again(self.teacher, session)
+        return self._take(self.questions.answer(self.teacher.collect()), session)
+
+    def withdraw_open(self) -> int:
+        """Ends all questions that are open, and returns how many they were."""
+        if self.questions is None:
+            return 0
+        return len(self.questions.withdraw(e.question.id for e in self.questions.entries(*PENDING)))
+
+    def _chosen(self, num_queries: int, known: PreferenceDataset, is_fitted: bool) -> Chosen:
+        put = self.questions.entries() if self.questions is not None else []
+        windows = {_windows(entry.question.left, entry.question.right)[0] for entry in put}
+
+        def is_new(left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
+            was_put = np.array([pair in windows for pair in _windows(left, right)], dtype=np.bool_)
+            return known.is_new(left, right) & ~was_put
+
+        audits = sum(e.question.is_audit for e in put) if put else int(known.is_audit.sum())
+        show = None
+        if self.num_observed is None and isinstance(self.teacher, Observer):
+            show = self.teacher.observe
+        num_before = max(len(put), len(known))
+        chosen = self.chooser.choose(
+            num_queries,
+            num_before=num_before,
+            num_audits_before=audits,
+            is_new=is_new,
+            is_fitted=is_fitted,
+            show=show,
+        )
+        objective = objectives_in_turns(num_before, len(chosen), self.num_objectives)
+        return replace(chosen, objective=objective)
+
+    def _put(self, teacher: AsyncTeacher, chosen: Chosen, session: int, step: int) -> None:
+        assert self.questions is not None
+        questions = self.questions.put(
+            chosen.left,
+            chosen.right,
+            session=session,
+            policy_step=step,
+            objective=chosen.objective,
+            is_audit=chosen.is_audit,
+        )
+        self._hand_over(teacher, questions)
+
+    def _hand_over(self, teacher: AsyncTeacher, questions: Sequence[Question]) -> None:
+        if questions:
+            teacher.ask(questions)
+        self._asked_s |= dict.fromkeys((question.id for question in questions), self.clock())
+
+    def _begin_again(self, teacher: AsyncTeacher, session: int) -> None:
+        """Puts right what a kill may have cut off, and asks what is open again."""
+        assert self.questions is not None
+        kept = set(self.dataset.question.tolist())
+        entries = self.questions.entries("answered", "skipped")
+        lost = [e.standing.answer for e in entries if e.question.id not in kept]
+        self._take([answer for answer in lost if answer is not None], session)
+        self._hand_over(teacher, [e.question for e in self.questions.entries(*PENDING)])
+        self._has_begun = True
+
+    def _take(self, answers: Sequence[Answer], session: int) -> int:
+        """Makes rows of answers that the store knows already."""
+        if not answers:
+            return 0
+        assert self.questions is not None
+        known = {e.question.id: e.question for e in self.questions.entries("answered", "skipped")}
+        asked = [known[answer.question] for answer in answers]
+        chosen = Chosen(
+            SegmentBatch.concatenate([question.left for question in asked]),
+            SegmentBatch.concatenate([question.right for question in asked]),
+            np.array([question.is_audit for question in asked]),
+            np.array([question.objective for question in asked]),
+        )
+        p_left = np.array([answer.p_left for answer in answers])
+        num_before = len(asked_up_to(self.dataset, session))
+        self._keep(chosen, p_left, session, num_before, asked, answers)
+        return len(answers)
+
+    def _keep(
+        self,
+        chosen: Chosen,
+        p_left: NDArray[np.float64],
+        session: int,
+        num_before: int,
+        questions: Sequence[Question] = (),
+        answers: Sequence[Answer] = (),
+    ) -> None:
+        self.dataset.add(
+            chosen.left,
+            chosen.right,
+            p_left,
+            session=session,
+            rng=self.chooser.streams.generator(SPLIT, num_before),
+            is_audit=chosen.is_audit,
+            objective=chosen.objective,
+            question=[question.id for question in questions] or None,
+            annotator=[answer.annotator for answer in answers] or None,
+        )
+        if self.path is not None:
+            self.dataset.save(self.path)
+
+    def _withdraw_overdue(self) -> None:
+        if self.questions is None or self.answer_timeout_s is None:
+            return
+        latest_s = self.clock() - self.answer_timeout_s
+        pending = [entry.question.id for entry in self.questions.entries(*PENDING)]
+        self.questions.withdraw(n for n in pending if self._asked_s[n] <= latest_s)
+
+
+def _windows(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
+    """Returns each pair's two windows, whichever side they are on."""
+    sides = [zip(side.episode.tolist(), side.start.tolist(), strict=True) for side in (left, right)]
+    return [frozenset(pair) for pair in zip(*sides, strict=True)]
 
 
 def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
@@ -171,5 +266,5 @@ def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
     They are all there are, unless the run was resumed from a checkpoint before its newest: the
     answers of the sessions that are to come again then wait in the file.
     """
-    count = int((dataset.session <= session).sum())
-    return dataset if count == len(dataset) else dataset.first(count)
+    is_known = dataset.session <= session
+    return dataset if is_known.all() else dataset.select(is_known)

@@ -28,6 +28,8 @@ NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "p_mistake": st.floats(0, 1),
     "initial_fraction": st.floats(0, 1),
     "last_session_at": st.floats(0, 1),
+    "audit_share": st.floats(0, 1),
+    "answer_timeout": st.floats(0, exclude_min=True, allow_infinity=False) | st.none(),
     "validation_fraction": SHARE,
     "dropout": SHARE,
     "interval_coverage": st.floats(0, 1, exclude_min=True, exclude_max=True),

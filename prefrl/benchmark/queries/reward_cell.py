@@ -20,6 +20,7 @@ from prefrl.rewards.calibration.probabilities import report
 from prefrl.seeding import REWARD_WEIGHTS, Streams
 from prefrl.segments import SegmentBatch
 from prefrl.session.asker import Asker
+from prefrl.session.chooser import Chooser
 from prefrl.session.pool import FixedSource
 
 # Pairs of test segments that a model is measured on.
@@ -80,15 +81,15 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         observation_dim=dims[0],
     )
     learner = RewardTrainer(model, reward_config, streams=streams)
-    asker = Asker(
+    chooser = Chooser(
         source=FixedSource(pool.candidates, size=schedule.num_candidates),
-        teacher=SyntheticTeacher(teacher_config(cell.teacher)),
         strategy=make_strategy(cell.strategy),
         predictor=learner,
         streams=streams,
         spread_factor=schedule.spread_factor,
         may_repeat=False,
     )
+    asker = Asker(chooser, SyntheticTeacher(teacher_config(cell.teacher)))
     rows, fit_s = [], 0.0
     for session, total in enumerate(schedule.totals()):
         asker.ask(total, session=session)
@@ -99,7 +100,7 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         learner.fit(asker.dataset, session=session)
         fit_s += time.perf_counter() - began_s
         if total in schedule.budgets:
-            times = {"select_s": asker.select_s, "fit_s": fit_s, "num_queries": num_queries}
+            times = {"select_s": chooser.select_s, "fit_s": fit_s, "num_queries": num_queries}
             rows.append({"budget": total, **measured(learner, pool.test), **times})
     return rows
 

@@ -1,0 +1,33 @@
+"""The settings of pace: what the agent does while questions are open."""
+
+from typing import Literal
+
+from prefrl.config.checking import settings
+from prefrl.config.ranges import CountInt, PositiveFloat, PositiveInt
+
+PaceName = Literal["sync", "answers", "steps"]
+
+
+@settings()
+class PaceConfig:
+    """What the agent does while a teacher takes its time; one that answers at once sets no pace.
+
+    Args:
+        pace: sync: each session waits for its answers. answers: the agent goes on with the reward
+            it has, or explores before it has one, for `max_steps_ahead` steps at most, and then
+            waits, so that the rest of a phase is trained on its share of the answers. steps: the
+            agent never waits; sessions are fitted to what has arrived, and what is open at the end
+            is withdrawn.
+        answer_timeout: seconds after which a session stops waiting; a question that was open for so
+            long is withdrawn when the next session begins, and another one asked in its place.
+            None: there is no end to waiting.
+        max_steps_ahead: steps that pace `answers` takes before it waits. None: as many as the phase
+            has that the session belongs to.
+        min_first_answers: answers before pace `steps` fits for the first time; until then the agent
+            explores. The budget, where that is smaller.
+    """
+
+    pace: PaceName = "sync"
+    answer_timeout: PositiveFloat | None = None
+    max_steps_ahead: CountInt | None = None
+    min_first_answers: PositiveInt = 20

@@ -1,0 +1,114 @@
+"""Everything that turns segments into a reward, and how a run asks with it."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefrl.config import PaceConfig, SessionSettings
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.feedback.objectives import ObjectiveTeacher
+from prefrl.feedback.protocols import AsyncTeacher, Teacher
+from prefrl.plan import Phase
+from prefrl.queries.predictor import Predictor, QueryStrategy
+from prefrl.seeding import Streams
+from prefrl.segments import EpisodeStore
+from prefrl.session.asker import Asker
+from prefrl.session.chooser import Chooser
+from prefrl.session.pacing import Pacer
+from prefrl.session.pool import StoreSource
+from prefrl.session.questions import QuestionStore
+from prefrl.types import RewardFunction, State
+
+
+class RewardLearner(Predictor, Protocol):
+    """A reward model together with the way it is fitted."""
+
+    def fit(self, comparisons: Any, *, session: int) -> dict[str, float]:
+        """Fits to every comparison so far; returns metrics worth logging."""
+        ...
+
+    def reward_function(self) -> RewardFunction:
+        """The present reward, ready to be put into environments."""
+        ...
+
+    def state(self) -> State:
+        """Everything needed to restore it."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Puts back what `state` returned."""
+        ...
+
+
+@dataclass
+class Feedback:
+    """Everything that turns segments into a reward.
+
+    Args:
+        teacher: who answers.
+        strategy: chooses the queries, from the second session on; the first is uniform.
+        learner: the reward model with the way it is fitted.
+        settings: how candidates are drawn.
+        dataset: all queries so far.
+        path: the answers are written here before they are used; None keeps them in memory only.
+        num_objectives: M; where there are several, the teacher is told which one a query is about.
+        questions: those of a teacher that answers in its own time; None keeps them in memory only.
+        pace: what the agent does while such a teacher takes its time.
+    """
+
+    teacher: Teacher | ObjectiveTeacher | AsyncTeacher
+    strategy: QueryStrategy
+    learner: RewardLearner
+    settings: SessionSettings
+    dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
+    path: Path | None = None
+    num_objectives: int = 1
+    questions: QuestionStore | None = None
+    pace: PaceConfig = field(default_factory=PaceConfig)
+
+
+def make_pacer(
+    feedback: Feedback,
+    plan: Sequence[Phase],
+    *,
+    store: EpisodeStore,
+    streams: Streams,
+    say: Callable[[str], None],
+) -> Pacer:
+    """Returns who holds the sessions of a plan, about the episodes in a store.
+
+    Args:
+        feedback: turns segments into a reward.
+        plan: the phases of the run.
+        store: where the agent's episodes arrive.
+        streams: the run's random streams.
+        say: is told what a session waits for.
+    """
+    settings = feedback.settings
+    chooser = Chooser(
+        source=StoreSource(store, settings),
+        strategy=feedback.strategy,
+        predictor=feedback.learner,
+        streams=streams,
+        spread_factor=settings.spread_factor,
+        audit_share=settings.audit_share,
+    )
+    asker = Asker(
+        chooser,
+        feedback.teacher,
+        feedback.dataset,
+        path=feedback.path,
+        questions=feedback.questions,
+        num_observed=settings.min_candidates,
+        num_objectives=feedback.num_objectives,
+        answer_timeout_s=feedback.pace.answer_timeout,
+    )
+    return Pacer(
+        asker,
+        feedback.pace,
+        totals=list(itertools.accumulate(phase.num_queries for phase in plan)),
+        phase_steps=[phase.num_steps for phase in plan],
+        say=say,
+    )

@@ -1,0 +1,194 @@
+"""When a session's answers are fitted, and what happens until they are there."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefrl.config.pace import PaceConfig, PaceName
+from prefrl.errors import DataError
+from prefrl.session.asker import Asker, asked_up_to
+
+# Teachers that answer in their own time are looked in on this often while a session waits.
+LOOK_EVERY_S = 0.2
+
+
+@dataclass
+class Pacer:
+    """Holds a run's sessions at the pace that was chosen.
+
+    Args:
+        asker: asks, and keeps the answers.
+        settings: the pace.
+        totals: answers there are to be after each phase's session.
+        phase_steps: steps of each phase.
+        say: is told what a session waits for.
+        sleep: waits for so many seconds.
+        clock: seconds, from any moment on.
+    """
+
+    asker: Asker
+    settings: PaceConfig
+    totals: Sequence[int]
+    phase_steps: Sequence[int]
+    say: Callable[[str], None]
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    num_fitted: int = field(default=0, init=False)
+    """Answers that the reward model was last fitted to."""
+    waiting_for: int | None = field(default=None, init=False)
+    """The session whose answers are not fitted yet; None: there is none."""
+    steps_ahead: int = field(default=0, init=False)
+    """Steps taken since that session began."""
+
+    @property
+    def pace(self) -> PaceName:
+        """Returns the pace; a teacher that answers at once sets none."""
+        return self.settings.pace if self.asker.is_async else "sync"
+
+    @property
+    def is_fitted(self) -> bool:
+        """Tells whether there is a learned reward."""
+        return self.num_fitted > 0
+
+    @property
+    def is_listening(self) -> bool:
+        """Tells whether answers may end a stretch of steps."""
+        if self.pace == "steps":
+            return not self.is_fitted and self.asker.num_open > 0
+        return self.waiting_for is not None
+
+    def begin(self, phase: int, step: int) -> dict[str, float]:
+        """Begins a phase's session: puts its questions; returns what the teacher reports."""
+        metrics = self.asker.ask(
+            self.totals[phase], session=phase, step=step, is_fitted=self.is_fitted
+        )
+        self.waiting_for, self.steps_ahead = phase, 0
+        return metrics
+
+    def room(self) -> int | None:
+        """Returns how many steps may still be taken before waiting; None: any number."""
+        if self.pace != "answers" or self.waiting_for is None:
+            return None
+        limit = self.settings.max_steps_ahead
+        if limit is None:
+            limit = self.phase_steps[self.waiting_for]
+        return max(limit - self.steps_ahead, 0)
+
+    def due(
+        self, phase: int, step: int, *, may_go_on: bool, is_at_start: bool = False
+    ) -> int | None:
+        """Returns the session that is to be fitted now; None: there is nothing to fit.
+
+        Waits, where the pace says so.
+
+        Args:
+            phase: the present one.
+            step: environment steps taken so far.
+            may_go_on: steps can be taken before the answers are there, if the pace allows it.
+            is_at_start: the phase has taken no step yet.
+        """
+        if self.pace == "steps":
+            return self._due_by_steps(phase, is_at_start)
+        if self.waiting_for is None:
+            return None
+        if not self._has_arrived(phase, step):
+            if self.pace == "answers" and may_go_on:
+                return None
+            self._wait(phase, step)
+        session, self.waiting_for = self.waiting_for, None
+        return session
+
+    def fitted(self, num_answers: int) -> None:
+        """Takes note that the reward model was fitted to so many answers."""
+        self.num_fitted = num_answers
+
+    def finish(self, phase: int, step: int) -> int | None:
+        """Ends the asking; returns the session whose answers are still to be fitted, or None.
+
+        Args:
+            phase: the last one.
+            step: environment steps taken in all.
+
+        Raises:
+            DataError: pace `steps` has come to the end without the answers of a first fit.
+        """
+        if self.pace != "steps" and self.waiting_for is not None:
+            self.due(phase, step, may_go_on=False)
+        self.asker.collect(phase)
+        num = self._num_answers(phase)
+        if self.pace == "steps" and not self.is_fitted and num < self._num_first():
+            raise DataError(
+                f"all {step:,} steps are taken, and {num} answers are there of the "
+                f"{self._num_first()} that the first fit needs (min_first_answers); go on once "
+                f"there are more ({self.asker.num_open} questions are open), or wait for them with "
+                "another pace"
+            )
+        self.asker.withdraw_open()
+        self.waiting_for = None
+        return phase if num > self.num_fitted else None
+
+    def state(self) -> dict[str, Any]:
+        """Returns all that restores it; questions and answers have files of their own."""
+        return {
+            "num_fitted": self.num_fitted,
+            "waiting_for": self.waiting_for,
+            "steps_ahead": self.steps_ahead,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Puts back what `state` returned."""
+        for name in ("num_fitted", "waiting_for", "steps_ahead"):
+            setattr(self, name, state[name])
+
+    def _num_answers(self, phase: int) -> int:
+        return asked_up_to(self.asker.dataset, phase).num_answers
+
+    def _num_first(self) -> int:
+        return min(self.settings.min_first_answers, max(self.totals))
+
+    def _due_by_steps(self, phase: int, is_at_start: bool) -> int | None:
+        self.asker.collect(phase)
+        self.waiting_for = None
+        num = self._num_answers(phase)
+        if not self.is_fitted:
+            return phase if num >= self._num_first() else None
+        return phase if is_at_start and num > self.num_fitted else None
+
+    def _has_arrived(self, phase: int, step: int) -> bool:
+        """Tells whether nothing is open any more; asks again for what was skipped."""
+        if not self.asker.is_async:
+            return True
+        assert self.waiting_for is not None
+        self.asker.collect(phase)
+        self.asker.ask_missing(
+            self.totals[self.waiting_for], session=phase, step=step, is_fitted=self.is_fitted
+        )
+        return self.asker.num_open == 0
+
+    def _wait(self, phase: int, step: int) -> None:
+        """Returns when all answers are there, or the time is over."""
+        began_s, timeout_s = self.clock(), self.settings.answer_timeout
+        self.say(
+            f"waiting for {self.asker.num_open} answers at step {step:,}: "
+            f"{self._num_answers(phase)} of {max(self.totals)} are there"
+            + ("" if timeout_s is None else f"; for {timeout_s:g} s at most")
+        )
+        while not self._has_arrived(phase, step):
+            if timeout_s is not None and self.clock() - began_s >= timeout_s:
+                self.say(
+                    f"went on after {timeout_s:g} s without the answers to "
+                    f"{self.asker.num_open} questions"
+                )
+                return
+            self.sleep(LOOK_EVERY_S)
+
+
+def nothing_to_learn_of(num_skips: int, num_open: int) -> str:
+    """Says why a session cannot be fitted."""
+    if num_open:
+        return (
+            f"the teacher has answered no query so far ({num_skips} skipped, {num_open} open); "
+            "nothing can be learned yet. The questions stay open: go on once there are answers"
+        )
+    return f"the teacher has skipped every query so far ({num_skips}); nothing can be learned"

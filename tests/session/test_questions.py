@@ -1,0 +1,349 @@
+"""The life of a question, in both stores; the one on disk is killed and opened again at will."""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from prefrl.errors import DataError, StorageError
+from prefrl.feedback.protocols import Answer, Question
+from prefrl.segments import SegmentBatch
+from prefrl.session.question_files import FileQuestions
+from prefrl.session.questions import MemoryQuestions
+from tests.session.made_up import segments
+
+
+class Clock:
+    now_s = 1_000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "file"])
+def questions(request, tmp_path, clock):
+    if request.param == "memory":
+        return MemoryQuestions(clock=clock)
+    return FileQuestions(clock=clock, folder=tmp_path / "questions")
+
+
+def put(questions, num=3, *, seed=0, session=2, **options):
+    left, right = segments(num, seed=seed), segments(num, seed=seed + 1)
+    return questions.put(left, right, session=session, policy_step=500, **options)
+
+
+def states(questions):
+    return [entry.standing.state for entry in questions.entries()]
+
+
+def ids(entries):
+    return [entry.question.id for entry in entries]
+
+
+def test_questions_are_open_and_numbered_in_the_order_in_which_they_are_put(questions):
+    first, second = put(questions, 3), put(questions, 2, seed=5)
+    assert [question.id for question in [*first, *second]] == [0, 1, 2, 3, 4]
+    assert states(questions) == ["open"] * 5
+    assert (first[0].session, first[0].policy_step) == (2, 500)
+    assert second[1].left.episode.tolist() == [5_001]
+
+
+def test_audit_questions_are_marked(questions):
+    put(questions, 3, is_audit=np.array([False, True, False]))
+    assert [e.question.is_audit for e in questions.entries()] == [False, True, False]
+
+
+def test_an_answer_closes_a_question_and_a_skip_does_too(questions):
+    put(questions, 3)
+    news = questions.answer([Answer(2, 1.0, "ann"), Answer(0, math.nan)])
+    assert [answer.question for answer in news] == [2, 0]
+    assert states(questions) == ["skipped", "open", "answered"]
+    (entry,) = questions.entries("answered")
+    assert entry.standing.answer == Answer(2, 1.0, "ann")
+
+
+def test_the_first_answer_stands_however_often_one_comes(questions):
+    put(questions, 1)
+    assert len(questions.answer([Answer(0, 1.0), Answer(0, 0.0)])) == 1
+    assert questions.answer([Answer(0, 0.0)]) == []
+    assert questions.answer([Answer(0, math.nan)]) == []
+    (entry,) = questions.entries("answered")
+    assert entry.standing.answer.p_left == 1.0
+
+
+def test_a_withdrawn_question_takes_no_answer(questions):
+    put(questions, 2)
+    assert questions.withdraw([1, 1]) == [1]
+    assert questions.withdraw([1]) == []
+    assert questions.answer([Answer(1, 1.0)]) == []
+    assert states(questions) == ["open", "withdrawn"]
+
+
+def test_an_answered_question_is_not_withdrawn(questions):
+    put(questions, 1)
+    questions.answer([Answer(0, 0.5)])
+    assert questions.withdraw([0]) == []
+    assert states(questions) == ["answered"]
+
+
+def test_a_lease_reserves_the_oldest_questions_for_its_time(questions, clock):
+    put(questions, 3)
+    assert [q.id for q in questions.lease("ann", 2, duration_s=60)] == [0, 1]
+    assert [q.id for q in questions.lease("bob", 2, duration_s=60)] == [2]
+    assert states(questions) == ["leased"] * 3
+    assert [e.standing.holder for e in questions.entries()] == ["ann", "ann", "bob"]
+    clock.now_s += 60
+    assert states(questions) == ["open"] * 3
+    assert [q.id for q in questions.lease("bob", 9, duration_s=60)] == [0, 1, 2]
+
+
+def test_an_answer_counts_after_its_lease_and_in_another_ones(questions, clock):
+    put(questions, 2)
+    questions.lease("ann", 1, duration_s=1)
+    clock.now_s += 5
+    questions.lease("bob", 1, duration_s=100)
+    assert len(questions.answer([Answer(0, 0.0, "ann")])) == 1
+    assert states(questions) == ["answered", "open"]
+
+
+def test_what_is_not_there_is_refused_by_number_and_nothing_happens(questions):
+    put(questions, 2)
+    with pytest.raises(DataError, match="there is no question 7; 2 were put, 0 to 1"):
+        questions.answer([Answer(0, 1.0), Answer(7, 1.0)])
+    with pytest.raises(DataError, match="there is no question 7"):
+        questions.withdraw([0, 7])
+    assert states(questions) == ["open", "open"]
+    with pytest.raises(DataError, match="'opened' is no state of a question; open, leased"):
+        questions.entries("opened")
+
+
+def test_sides_that_do_not_fit_each_other_are_refused(questions):
+    with pytest.raises(DataError, match=r"2 left and 3 right segments, .* make no questions"):
+        questions.put(segments(2), segments(3), session=0, policy_step=0)
+    assert questions.entries() == []
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, math.inf])
+def test_an_answer_out_of_range_is_refused(wrong):
+    with pytest.raises(DataError, match=r"answer to question 3 is .*; expected 1 \(left\)"):
+        Answer(3, wrong)
+
+
+def test_a_question_has_one_segment_a_side():
+    with pytest.raises(DataError, match="left of question 4 has 2 segments; expected 1"):
+        Question(4, segments(2), segments(1))
+
+
+# ---- on disk --------------------------------------------------------------------------------
+
+
+def reopened(questions):
+    return FileQuestions(clock=questions.clock, folder=questions.folder)
+
+
+@pytest.fixture
+def kept(tmp_path, clock):
+    return FileQuestions(clock=clock, folder=tmp_path / "questions")
+
+
+def test_nothing_is_written_before_the_first_question(kept):
+    assert kept.entries() == []
+    assert not kept.folder.exists()
+
+
+def test_all_of_it_is_there_again_after_a_restart(kept, clock):
+    put(kept, 4, is_audit=np.array([True, False, False, False]), objective=np.full(4, 1))
+    put(kept, 1, seed=7)
+    kept.lease("ann", 1, duration_s=60)
+    kept.answer([Answer(1, 0.5, "bob", 12.5), Answer(2, math.nan)])
+    kept.withdraw([4])
+    again = reopened(kept)
+    assert states(again) == ["leased", "answered", "skipped", "open", "withdrawn"]
+    for one, other in zip(kept.entries(), again.entries(), strict=True):
+        assert one.standing.state == other.standing.state
+        assert one.standing.holder == other.standing.holder
+        for name in ("id", "session", "policy_step", "objective", "is_audit"):
+            assert getattr(one.question, name) == getattr(other.question, name)
+        for side in ("left", "right"):
+            for f in fields(SegmentBatch):
+                mine, theirs = (getattr(getattr(e.question, side), f.name) for e in (one, other))
+                assert mine.dtype == theirs.dtype
+                np.testing.assert_array_equal(mine, theirs)
+    assert again.entries("answered")[0].standing.answer == Answer(1, 0.5, "bob", 12.5)
+    assert [question.id for question in put(again, 1)] == [5]
+
+
+@pytest.mark.parametrize("at_write", [0, 1])
+def test_a_kill_while_questions_are_put_leaves_what_was_there(kept, monkeypatch, at_write):
+    put(kept, 2)
+    writes = []
+
+    def replace(self, target):
+        writes.append(target)
+        if len(writes) > at_write:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    real = Path.replace
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        put(kept, 3, seed=4)
+    monkeypatch.undo()
+    assert states(reopened(kept)) == ["open", "open"]
+    again = reopened(kept)
+    assert [question.id for question in put(again, 1, seed=9)] == [2]
+    assert reopened(again).entries()[2].question.left.episode.tolist() == [9_000]
+
+
+def test_a_disk_that_is_full_changes_nothing(kept, monkeypatch):
+    put(kept, 2)
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        kept.answer([Answer(0, 1.0)])
+    with pytest.raises(StorageError, match="No space left on device"):
+        put(kept, 1)
+    monkeypatch.undo()
+    assert states(kept) == states(reopened(kept)) == ["open", "open"]
+
+
+def test_another_version_is_refused(kept):
+    put(kept, 1)
+    path = kept.folder / "standings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
+    with pytest.raises(StorageError, match="has format version 2; this prefrl reads 1"):
+        reopened(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("standings.json", lambda raw: raw[:40], "standings.json is damaged"),
+        ("standings.json", lambda raw: b"[]", "standings.json is damaged"),
+        ("standings.json", lambda raw: raw.replace(b"open", b"opaque"), "'opaque' is no state"),
+        ("00000000.npz", lambda raw: raw[:-50], "00000000.npz"),
+        ("00000000.npz", lambda raw: b"", "00000000.npz is damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(kept, name, damage, said):
+    put(kept, 2)
+    path = kept.folder / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StorageError, match=said):
+        reopened(kept)
+
+
+def test_missing_files_are_missed(kept):
+    put(kept, 2)
+    put(kept, 1)
+    (kept.folder / "00000002.npz").rename(kept.folder / "elsewhere")
+    with pytest.raises(StorageError, match="the segments of question 2 are missing"):
+        reopened(kept)
+    (kept.folder / "elsewhere").rename(kept.folder / "00000002.npz")
+    (kept.folder / "standings.json").unlink()
+    with pytest.raises(StorageError, match=r"standings.json is missing"):
+        reopened(kept)
+
+
+class Life(RuleBasedStateMachine):
+    """Both stores do what a dict of states does, and the file does it over kills."""
+
+    @initialize()
+    def begin(self):
+        self.clock = Clock()
+        self.root = Path(tempfile.mkdtemp())
+        self.memory = MemoryQuestions(clock=self.clock)
+        self.file = FileQuestions(clock=self.clock, folder=self.root / "questions")
+        self.model: dict[int, str] = {}
+        self.until: dict[int, float] = {}
+
+    def teardown(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def both(self, call):
+        mine, theirs = call(self.memory), call(self.file)
+        assert [str(one) for one in mine] == [str(one) for one in theirs]
+        return mine
+
+    def state(self, number):
+        if self.model[number] == "leased" and self.until[number] <= self.clock.now_s:
+            return "open"
+        return self.model[number]
+
+    @rule(num=st.integers(0, 3))
+    def put(self, num):
+        sides = segments(num, seed=1), segments(num, seed=2)
+        made = self.both(
+            lambda s: [q.id for q in s.put(*sides, session=len(self.model), policy_step=1)]
+        )
+        assert made == list(range(len(self.model), len(self.model) + num))
+        self.model |= dict.fromkeys(made, "open")
+
+    @rule(num=st.integers(0, 3), duration_s=st.sampled_from([0.0, 10.0]))
+    def lease(self, num, duration_s):
+        free = [n for n in self.model if self.state(n) == "open"][:num]
+        given = self.both(lambda s: [q.id for q in s.lease("ann", num, duration_s=duration_s)])
+        assert given == free
+        for number in free:
+            self.model[number], self.until[number] = "leased", self.clock.now_s + duration_s
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), p_left=st.sampled_from([0.0, 0.5, 1.0, math.nan]))
+    def answer(self, data, p_left):
+        number = data.draw(st.sampled_from(sorted(self.model)))
+        is_pending = self.state(number) in ("open", "leased")
+        news = self.both(lambda s: s.answer([Answer(number, p_left)]))
+        assert len(news) == is_pending
+        if is_pending:
+            self.model[number] = "skipped" if math.isnan(p_left) else "answered"
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def withdraw(self, data):
+        some = data.draw(st.lists(st.sampled_from(sorted(self.model)), max_size=3, unique=True))
+        pending = [n for n in some if self.state(n) in ("open", "leased")]
+        assert self.both(lambda s: s.withdraw(some)) == pending
+        self.model |= dict.fromkeys(pending, "withdrawn")
+
+    @rule()
+    def wait(self):
+        self.clock.now_s += 5
+
+    @rule()
+    def be_killed(self):
+        self.file = reopened(self.file)
+
+    @invariant()
+    def they_agree(self):
+        for store in (self.memory, self.file):
+            assert {e.question.id: e.standing.state for e in store.entries()} == {
+                number: self.state(number) for number in self.model
+            }
+        pending = self.both(lambda s: ids(s.entries("open", "leased")))
+        assert pending == [n for n in self.model if self.state(n) in ("open", "leased")]
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
