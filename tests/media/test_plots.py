@@ -65,7 +65,9 @@ def evaluated(rows, every=5):
 
 def curve_drawn(rows, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("prefrl.media.plots._save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(
+        "prefrl.media.learning_curve.save", lambda figure, path: figures.append(figure)
+    )
     plot_learning_curve(rows, tmp_path / "x.png", title="")
     return figures[0].axes
 
@@ -135,7 +137,9 @@ def test_odd_runs_are_drawn_too_and_titles_are_taken_literally(tmp_path, rows):
 def answers_shown(rows, tmp_path, monkeypatch):
     """(text, left, right) of every count of answers above the axes, in pixels, from the left."""
     figures = []
-    monkeypatch.setattr("prefrl.media.plots._save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(
+        "prefrl.media.learning_curve.save", lambda figure, path: figures.append(figure)
+    )
     plot_learning_curve(rows, tmp_path / "x.png", title="")
     (figure,) = figures
     figure.draw_without_rendering()
@@ -183,7 +187,7 @@ def test_more_arms_than_colours_and_none_at_all_are_drawn(tmp_path):
 
 def test_the_band_goes_from_the_lowest_to_the_highest_seed(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("prefrl.media.plots._save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr("prefrl.media.arms.save", lambda figure, path: figures.append(figure))
     seeds = [[{"step": s, "true_return": v * s} for s in (0, 10, 20)] for v in (1.0, 2.0, 6.0)]
     plot_arms({"a": seeds}, tmp_path / "x.png", title="", ylabel="")
     axes = figures[0].axes[0]
@@ -200,7 +204,9 @@ def bins_of(*rows):
 
 def drawn_reliability(bins, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("prefrl.media.plots._save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(
+        "prefrl.media.reliability.save", lambda figure, path: figures.append(figure)
+    )
     plot_reliability(bins, tmp_path / "x.png", title="")
     (axes,) = figures[0].axes
     return axes
