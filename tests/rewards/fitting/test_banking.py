@@ -1,9 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from prefrl.rewards import EnhancedRewardModel
+from prefrl.rewards.calibration.probabilities import fit_temperature
 from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.banking import fill_bank, set_bank_alpha
+from prefrl.rewards.fitting.comparing import answer_logits
 from tests import linear_task
 from tests.rewards.small_trainer import make_trainer
 
@@ -87,3 +92,42 @@ class TestSetBankAlpha:
         trainer = make_trainer(max_updates=5, bank_alpha="auto")
         trainer.fit(dataset, session=0)
         assert float(trainer.model.bank_alpha) == 0.0
+
+
+def test_what_is_calibrated_is_the_reward_as_the_bank_draws_it():
+    dataset = linear_task.comparisons(60, rng=rng(), validation_fraction=0.3)
+    trainer = make_trainer(recipe="plain", bank_size=256, bank_alpha=0.7, max_updates=60)
+    trainer.fit(dataset, session=0)
+    model, held = trainer.model, dataset.split()[1]
+    answers = AnswerTensors.of(held, torch.ones(len(held), 3), torch.device("cpu"))
+    p_left = held.p_left.astype(np.float64)
+    temperatures = []
+    for alpha in (0.7, 0.0):
+        model.bank_alpha.fill_(alpha)
+        with torch.no_grad():
+            logits = answer_logits(model, answers).double().numpy()
+        temperatures.append(fit_temperature(logits, p_left))
+    assert float(model.temperature) == pytest.approx(temperatures[0], rel=1e-4)
+    assert temperatures[0] != pytest.approx(temperatures[1], rel=1e-2)
+
+
+def test_a_session_fits_the_network_without_the_pull_that_the_last_one_left():
+    dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.3)
+    weights = []
+    for alpha in (0.0, 0.7):
+        trainer = make_trainer(bank_alpha=alpha, max_updates=20)
+        for session in range(2):
+            trainer.fit(dataset, session=session)
+        weights.append(trainer.model.head_out.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_a_bank_draws_nothing_where_segments_have_a_reward_by_several_objectives():
+    model = make_trainer().model
+    config = dataclasses.replace(model.config, num_objectives=2)
+    both = EnhancedRewardModel(**dataclasses.asdict(config))
+    dataset = linear_task.comparisons(8, rng=rng())
+    fill_bank(both, dataset, first=0, session=0, generator=torch.Generator())
+    held = AnswerTensors.of(dataset.split()[0], torch.ones(8, 3), torch.device("cpu"))
+    set_bank_alpha(both, held, 0.5)
+    assert float(both.bank_alpha) == 0.0
