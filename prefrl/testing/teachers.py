@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import ContractError
-from prefrl.feedback.protocols import Teacher
+from prefrl.feedback.protocols import Teacher, is_async
 from prefrl.segments import SegmentBatch
+from prefrl.testing.async_teachers import check_in_its_own_time
 from prefrl.testing.clauses import calling, leaving_alone, require
 from prefrl.testing.made_up import padded, segments
 
@@ -26,6 +27,10 @@ def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool
     the same answers; no queries get none; padding behind short segments plays no part; what it
     observes it reports in finite, named numbers, and observing the same pool again changes nothing;
     and it writes to nothing and draws from `rng` alone.
+
+    Of one with `ask` and `collect`, which answers in its own time: neither waits; what is collected
+    are answers to questions that were asked; and asking the same questions again, as a run does
+    that was restarted, is safe.
 
     Args:
         make_teacher: makes a new teacher that has seen nothing, as its class does.
@@ -47,6 +52,10 @@ def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool
     pool = segments(40, rng=np.random.default_rng(seed))
     index = np.random.default_rng(seed + 1).integers(len(pool), size=(2, NUM_QUERIES))
     left, right = pool[index[0]], pool[index[1]]
+    if is_async(_new(make_teacher)):
+        _observe(_seen(make_teacher, pool), pool)
+        check_in_its_own_time(lambda: _new(make_teacher), pool)
+        return
     _check_answers(make_teacher, pool, left, right)
     _check_observing(make_teacher, pool, left, right)
     if is_mirrored:
@@ -68,8 +77,9 @@ def _new(make_teacher: MakeTeacher) -> Any:
     with calling("making the teacher without arguments"):
         teacher = make_teacher()
     require(
-        callable(getattr(teacher, "answer", None)),
-        f"a {type(teacher).__name__} is no teacher: expected a method `answer`",
+        is_async(teacher) or callable(getattr(teacher, "answer", None)),
+        f"a {type(teacher).__name__} is no teacher: expected a method `answer`, or `ask` and "
+        "`collect`",
     )
     return teacher
 
