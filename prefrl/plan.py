@@ -37,7 +37,7 @@ class Phase:
 def session_sizes(
     session_steps: Sequence[int], budget: int, schedule: ScheduleName, initial_fraction: float
 ) -> NDArray[np.int64]:
-    """How many answers each session asks for.
+    """Divides the budget among the sessions.
 
     Args:
         session_steps: environment step of each session, ascending; at least one.
@@ -75,7 +75,7 @@ def plan_run(
         steps: environment steps in all.
         explore_steps: steps before the first session; 0 plans a run that asks nothing.
         budget: answers in all.
-        queries: how they are spread over the run; `num_sessions` is decided. Sessions that would
+        queries: when sessions are held; `num_sessions` is decided. Sessions that would
             fall on the same step are one, and none is held at the very end, so that a short run may
             have fewer.
         checkpoint_every: no phase is longer than this, rounded down to the multiple (at least one).
@@ -105,8 +105,8 @@ def plan_run(
             )
         last = max(explore_steps, int(steps * queries.last_session_at))
         passed = np.linspace(0.0, 1.0, num_sessions) ** queries.session_spacing
-        spread = explore_steps + (last - explore_steps) * passed
-        when = np.unique((spread // multiple * multiple).astype(np.int64))
+        held_at = explore_steps + (last - explore_steps) * passed
+        when = np.unique((held_at // multiple * multiple).astype(np.int64))
         when = when[when < steps]
         sizes = session_sizes(when.tolist(), budget, queries.schedule, queries.initial_fraction)
         marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}
@@ -201,7 +201,7 @@ def check_plan(plan: Sequence[Phase], *, has_teacher: bool) -> None:
 
 
 def growing_episode(step: int, *, first: int, whole: int, total_steps: int) -> int:
-    """How long training episodes are that are cut short at first.
+    """Returns the length of training episodes that are cut short at first.
 
     They grow from `first` to `whole` steps over the first half of the run, and are whole in the
     second, so that what comes late in an episode is learned as well.

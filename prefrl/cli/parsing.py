@@ -32,7 +32,7 @@ _SPELLINGS: dict[Any, dict[str, Any]] = {
         "budgets": tyro.conf.arg(aliases=["--budget"]),
     },
 }
-"""How settings are typed that go by another name on the command line than in config.yaml."""
+"""Class -> setting -> how it is typed, where that is not by its name in config.yaml."""
 
 _REGISTRY = ConstructorRegistry()
 
@@ -88,7 +88,7 @@ def parse(command: type[_Command], words: list[str], **options: Any) -> _Command
 
 
 def _without_box(text: str) -> str:
-    """What is wrong, and the name that was perhaps meant; not tyro's frame and further help."""
+    """Returns what is wrong, and the name that was perhaps meant, without tyro's frame and help."""
     lines = [line.strip(" │|") for line in text.splitlines() if not re.match(r"[╭╰+]", line)]
     rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]+", line)), len(lines))
     said = one_line(" ".join(lines[:rule])).split(" Got errors:")[0].rstrip(".")

@@ -65,7 +65,7 @@ class ResolvedQueries(QueryConfig):
 
 @settings("queries", kw_only=True)
 class SessionSettings(QueryConfig):
-    """How a session asks, in a loop of one's own; its plan says when.
+    """Settings of the sessions in a loop of one's own; its plan says when they are held.
 
     Args:
         segment_length: T.

@@ -130,4 +130,4 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         "patience": 1_000,
     },
 }
-"""What a recipe decides. Measured in docs/benchmarks."""
+"""Recipe -> the settings that it decides. Measured in docs/benchmarks."""

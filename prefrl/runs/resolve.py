@@ -163,7 +163,7 @@ def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
 
 
 def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
-    """Says whether the environment would end early by itself, and was told not to."""
+    """Says whether the environment would end early by itself, and its settings forbid it."""
     if own_env is not None or not config.fixed_horizon:
         return False
     spec, asked = find_spec(config.env), config.env_kwargs
