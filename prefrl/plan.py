@@ -84,12 +84,12 @@ def plan_run(
     Raises:
         ConfigError: the numbers do not fit each other.
     """
-    num_sessions = queries.num_sessions or 0
+    if queries.num_sessions is None:
+        raise ConfigError("queries.num_sessions is None; a plan needs a number, 1 or more")
     for name, value, least in (
         ("steps", steps, 1),
         ("explore_steps", explore_steps, 0),
         ("budget", budget, 1),
-        ("queries.num_sessions", num_sessions, 1),
         ("checkpoint_every", checkpoint_every, 1),
     ):
         if value < least:
@@ -104,7 +104,7 @@ def plan_run(
                 "choose more steps or fewer explore_steps"
             )
         last = max(explore_steps, int(steps * queries.last_session_at))
-        passed = np.linspace(0.0, 1.0, num_sessions) ** queries.session_spacing
+        passed = np.linspace(0.0, 1.0, queries.num_sessions) ** queries.session_spacing
         held_at = explore_steps + (last - explore_steps) * passed
         when = np.unique((held_at // multiple * multiple).astype(np.int64))
         when = when[when < steps]

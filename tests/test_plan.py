@@ -280,13 +280,15 @@ class TestRefusals:
             ("budget", 0),
             ("budget", -5),
             ("checkpoint_every", 0),
-            ("num_sessions", 0),
-            ("num_sessions", None),
         ],
     )
     def test_numbers_that_make_no_plan_are_refused_by_name(self, name, value):
-        with pytest.raises(ConfigError, match=rf"{name} is {value or 0}; expected \d or more"):
+        with pytest.raises(ConfigError, match=rf"{name} is {value}; expected \d or more"):
             plan(**{name: value})
+
+    def test_a_number_of_sessions_that_is_left_open_is_refused(self):
+        with pytest.raises(ConfigError, match=r"^queries\.num_sessions is None; a plan needs"):
+            plan(num_sessions=None)
 
 
 @pytest.mark.parametrize(
