@@ -29,11 +29,13 @@ class Dims:
         observation: O.
         action: A.
         segment_length: T.
+        objectives: M, where segments are about several; 0 otherwise.
     """
 
     observation: int = OBSERVATION_DIM
     action: int = ACTION_DIM
     segment_length: int = SEGMENT_LENGTH
+    objectives: int = 0
 
 
 def segments(num: int, *, rng: np.random.Generator, dims: Dims | None = None) -> SegmentBatch:
@@ -53,6 +55,7 @@ def segments(num: int, *, rng: np.random.Generator, dims: Dims | None = None) ->
         sim_states=rng.normal(size=(num, dims.segment_length, 3)),
         episode=rng.integers(0, 50, size=num),
         start=rng.integers(0, 900, size=num),
+        objective_rewards=inputs[..., : dims.objectives].astype(np.float32),
     )
 
 

@@ -4,6 +4,7 @@ Axes: B queries.
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,19 @@ from prefrl.feedback.protocols import Teacher, is_async
 from prefrl.segments import SegmentBatch
 from prefrl.testing.async_teachers import check_in_its_own_time
 from prefrl.testing.clauses import calling, leaving_alone, require
-from prefrl.testing.made_up import padded, segments
+from prefrl.testing.made_up import Dims, padded, segments
 
 NUM_QUERIES = 100
 MakeTeacher = Callable[[], Any]
 
 
-def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool = False) -> None:
+def check_teacher(
+    make_teacher: MakeTeacher,
+    *,
+    seed: int = 0,
+    is_mirrored: bool = False,
+    num_objectives: int = 1,
+) -> None:
     """Checks that a teacher keeps to its contract.
 
     Each query gets one answer: left, right, tie, a share of votes, or skip; the same `rng` gives
@@ -37,6 +44,7 @@ def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool
         seed: of the made-up segments.
         is_mirrored: True for one that promises the opposite answer where a query's sides are
             swapped.
+        num_objectives: M; of a teacher who is told each query's objective, 2 to 6.
 
     Raises:
         ContractError: it does not; the line names the clause.
@@ -49,13 +57,16 @@ def check_teacher(make_teacher: MakeTeacher, *, seed: int = 0, is_mirrored: bool
         ...         return np.where(effort[0] < effort[1], 1.0, 0.0)
         >>> check_teacher(LikesCalm)
     """
-    pool = segments(40, rng=np.random.default_rng(seed))
+    dims = Dims(objectives=num_objectives if num_objectives > 1 else 0)
+    pool = segments(40, rng=np.random.default_rng(seed), dims=dims)
     index = np.random.default_rng(seed + 1).integers(len(pool), size=(2, NUM_QUERIES))
     left, right = pool[index[0]], pool[index[1]]
     if is_async(_new(make_teacher)):
         _observe(_seen(make_teacher, pool), pool)
         check_in_its_own_time(lambda: _new(make_teacher), pool)
         return
+    if num_objectives > 1:
+        make_teacher = _about_each_in_turn(make_teacher, num_objectives)
     _check_answers(make_teacher, pool, left, right)
     _check_observing(make_teacher, pool, left, right)
     if is_mirrored:
@@ -82,6 +93,22 @@ def _new(make_teacher: MakeTeacher) -> Any:
         "`collect`",
     )
     return teacher
+
+
+def _about_each_in_turn(make_teacher: MakeTeacher, num_objectives: int) -> MakeTeacher:
+    """Makes a teacher of several objectives one that is asked about each in turn."""
+
+    def make() -> Any:
+        teacher = _new(make_teacher)
+
+        def answer(left: SegmentBatch, right: SegmentBatch, *, rng: np.random.Generator) -> Any:
+            objective = np.arange(len(left)) % num_objectives
+            return teacher.answer(left, right, rng=rng, objective=objective)
+
+        observing = {"observe": teacher.observe} if hasattr(teacher, "observe") else {}
+        return SimpleNamespace(answer=answer, **observing)
+
+    return make
 
 
 def _observe(teacher: Any, pool: SegmentBatch) -> Any:

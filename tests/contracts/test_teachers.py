@@ -3,6 +3,7 @@
 import pytest
 
 from prefrl.config import TEACHER_PRESETS, TeacherConfig, TeacherSettings
+from prefrl.feedback.objectives import ObjectiveTeachers
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.testing import check_teacher
 
@@ -12,6 +13,15 @@ def test_a_preset_keeps_to_the_contract(name: str) -> None:
     check_teacher(
         lambda: SyntheticTeacher(TeacherConfig(name)),
         is_mirrored=name in ("oracle", "skip", "equal", "myopic"),
+    )
+
+
+@pytest.mark.parametrize("name", ["oracle", "mistake", "skip"])
+def test_a_teacher_an_objective_keeps_to_the_contract(name: str) -> None:
+    check_teacher(
+        lambda: ObjectiveTeachers(("speed", "effort"), TeacherConfig(name)),
+        is_mirrored=name != "mistake",
+        num_objectives=2,
     )
 
 

@@ -147,6 +147,18 @@ def test_a_teacher_who_favours_a_side_is_not_mirrored() -> None:
         check_teacher(FavoursLeft, is_mirrored=True)
 
 
+def test_a_teacher_of_objectives_is_told_which() -> None:
+    class OfObjectives(Fair):
+        def answer(self, left, right, *, rng, objective):
+            returns = [side.objective_rewards.sum(1) for side in (left, right)]
+            gaps = (returns[0] - returns[1])[np.arange(len(left)), objective]
+            return (gaps > 0).astype(float)
+
+    check_teacher(OfObjectives, num_objectives=3)
+    with pytest.raises(ContractError, match=r"raised TypeError: .*objective"):
+        check_teacher(Fair, num_objectives=3)
+
+
 def test_a_teacher_need_not_observe() -> None:
     class Blind:
         def answer(self, left, right, *, rng):
