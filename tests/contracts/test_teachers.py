@@ -19,7 +19,7 @@ def test_a_preset_keeps_to_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", ["oracle", "mistake", "skip"])
 def test_a_teacher_an_objective_keeps_to_the_contract(name: str) -> None:
     check_teacher(
-        lambda: ObjectiveTeachers(("speed", "effort"), TeacherConfig(name)),
+        lambda: ObjectiveTeachers(("speed", "effort"), TEACHER_PRESETS[name]),
         is_mirrored=name != "mistake",
         num_objectives=2,
     )

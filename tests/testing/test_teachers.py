@@ -148,7 +148,7 @@ def test_a_teacher_who_favours_a_side_is_not_mirrored() -> None:
 
 
 def test_a_teacher_of_objectives_is_told_which() -> None:
-    class OfObjectives(Fair):
+    class OfObjectives:
         def answer(self, left, right, *, rng, objective):
             returns = [side.objective_rewards.sum(1) for side in (left, right)]
             gaps = (returns[0] - returns[1])[np.arange(len(left)), objective]
