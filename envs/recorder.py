@@ -165,10 +165,18 @@ class Recorder(VecEnvWrapper):
         """Cuts an episode out of the blocks; `reached` (O,) is what its last action led to."""
         rows = slice(int(self._start[env]), self._row)
         self._start[env] = self._row
-        cut = {name: block[rows, env].copy() for name, block in self._columns.items()}
-        cut["observations"] = np.concatenate([cut["observations"], reached[None]])
+        blocks = {name: block[rows, env] for name, block in self._columns.items()}
+        observed = blocks.pop("observations")
+        observations = np.empty((len(observed) + 1, len(reached)), dtype=np.float32)
+        observations[:-1], observations[-1] = observed, reached
         self.store.add(
-            Episode(**cut, is_complete=is_complete, terminated=terminated, truncated=not terminated)
+            Episode(
+                observations=observations,
+                **{name: block.copy() for name, block in blocks.items()},
+                is_complete=is_complete,
+                terminated=terminated,
+                truncated=not terminated,
+            )
         )
 
 

@@ -1,5 +1,6 @@
 """The loop: explore, ask, learn, relabel, train. It knows protocols only."""
 
+import hashlib
 import math
 import time
 import warnings
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 from prefrl.config import SessionSettings
 from prefrl.errors import DataError
+from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.plan import Phase, check_plan
 from prefrl.records import run_folder
 from prefrl.records.returns import return_metrics
@@ -78,6 +80,10 @@ class PreferenceLoop:
         self.seconds = dict.fromkeys(TIMED, 0.0)
         self.last_metrics: dict[str, float] = {}
         self._has_warned = False
+        # How many answers the reward was last fitted to, and a digest of them: those in the file
+        # may be others, where somebody has corrected some since.
+        self._fitted = (0, "")
+        self._is_corrected = False
 
     @property
     def last_figures(self) -> dict[str, float]:
@@ -90,13 +96,13 @@ class PreferenceLoop:
         if (
             self.next_phase == 0
         ):  # From its first step on a run can be resumed, with these settings.
-            self._save()
+            self.save()
         while self.next_phase < len(self.plan):
             self._run_phase(self.next_phase)
             if self.records.on_phase_end is not None:
                 self.records.on_phase_end()
             self.next_phase += 1
-            self._save()
+            self.save()
         self._end_asking()
 
     def _run_phase(self, index: int) -> None:
@@ -110,6 +116,8 @@ class PreferenceLoop:
         metrics = self._hold_session(index) if phase.num_queries else {}
         may_go_on = self._stretch(phase.num_steps) > 0
         self._fit_what_is_due(index, metrics, may_go_on=may_go_on, is_at_start=True)
+        if self._is_corrected:
+            self._fit(index, index, {})
         left, has_explored = phase.num_steps, phase.is_exploration
         while left:
             is_exploring = phase.is_exploration or not self._has_reward
@@ -193,6 +201,7 @@ class PreferenceLoop:
         with self._timed("reward_fit_s"):
             metrics = metrics | feedback.learner.fit(dataset, session=session)
         pacer.fitted(dataset.num_answers)
+        self._fitted, self._is_corrected = (len(dataset), _digest(dataset)), False
         with self._timed("relabel_s"):
             reward_function = feedback.learner.reward_function()
             self.agent.set_reward(reward_function)
@@ -207,7 +216,7 @@ class PreferenceLoop:
             session = self.pacer.finish(index, self.agent.num_steps)
         if session is not None:
             self._fit(session, index, {})
-            self._save()
+            self.save()
 
     def _answer_counts(self, index: int) -> dict[str, float]:
         assert self.feedback is not None and self.pacer is not None
@@ -241,7 +250,8 @@ class PreferenceLoop:
         yield
         self.seconds[name] += time.perf_counter() - began_s
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Writes a checkpoint, where any are kept."""
         if self.records.checkpoints is None:
             return
         with self._timed("checkpoint_s"):
@@ -266,6 +276,7 @@ class PreferenceLoop:
             "pacer": self.pacer.state() if self.pacer else None,
             "seconds": dict(self.seconds),
             "wall_s": self.records.metrics.wall_s,
+            "fitted": self._fitted,
             "last_metrics": dict(self.last_metrics),
             "log_position": log.position() if log else 0,
         }
@@ -291,7 +302,14 @@ class PreferenceLoop:
             self.pacer.restore(state["pacer"])
             if self.pacer.is_fitted:
                 self.agent.set_reward(feedback.learner.reward_function())
+            self._fitted = count, digest = tuple(state["fitted"])
+            self._is_corrected = count > 0 and digest != _digest(feedback.dataset.first(count))
         self.seconds = dict(state["seconds"])
         self.last_metrics = dict(state["last_metrics"])
         if self.records.log is not None:
             self.records.log.truncate(int(state["log_position"]))
+
+
+def _digest(dataset: PreferenceDataset) -> str:
+    """Returns a short name for what was answered."""
+    return hashlib.sha256(dataset.p_left.tobytes()).hexdigest()[:16]

@@ -15,7 +15,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from prefrl.config import BenchmarkConfig, QueryConfig, TeacherConfig
+from prefrl.config import BenchmarkConfig, QueryConfig, RunConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError, one_line
 
@@ -23,6 +23,7 @@ _Command = TypeVar("_Command")
 
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
+    RunConfig: {"earlier_ends": tyro.conf.Suppress},
     QueryConfig: {"audit_share": tyro.conf.arg(aliases=["--audit-share"])},
     # Each goes by the name that `prefrl run` has for one of them, too.
     BenchmarkConfig: {
@@ -35,6 +36,27 @@ _SPELLINGS: dict[Any, dict[str, Any]] = {
 """Class -> setting -> how it is typed, where that is not by its name in config.yaml."""
 
 _REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _whole_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
+    """Types a whole number as one would say it: 2e6 as well as 2000000."""
+    if info.type is not int:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: _as_int(words[0]),
+        is_instance=lambda value: isinstance(value, int) and not isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _as_int(word: str) -> int:
+    with contextlib.suppress(ValueError, OverflowError):
+        if (number := float(word)) == round(number) and re.search("[eE]", word):
+            return round(number)
+    return int(word)
 
 
 @_REGISTRY.primitive_rule

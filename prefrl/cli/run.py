@@ -14,12 +14,13 @@ from prefrl.errors import ConfigError
 
 @dataclass(frozen=True)
 class RunCommand:
-    """Learn a task from preferences, or go on with an interrupted run.
+    """Learn a task from preferences, or go on with a run.
 
     Args:
         settings: the run's settings; None means the environment's preset decides.
         out: the run folder, new or empty; runs/... by default.
-        resume: go on with the run in this folder; its own settings hold.
+        resume: go on with the run in this folder; its own settings hold. One that is finished is
+            given more by `--steps` and `--budget`, both counted from its start.
         config: start from the settings in this file (a run's config.yaml reruns it exactly).
         wandb: log to this Weights & Biases project, too.
     """
@@ -33,15 +34,12 @@ class RunCommand:
 
 def run_command(words: list[str]) -> None:
     """Runs `prefrl run`."""
-    command, start = _parsed(words)
-    if command.resume is not None and (
-        command.settings != start or command.config is not None or command.out is not None
-    ):
-        raise ConfigError("--resume goes on with the run's own settings; give it alone")
+    command = _parsed(words)
+    steps, budget = _more(words, command) if command.resume is not None else (None, None)
     from prefrl.runs.compose import resume, run  # torch and its friends take seconds to import
 
     if command.resume is not None:
-        result = resume(command.resume, wandb_project=command.wandb)
+        result = resume(command.resume, steps=steps, budget=budget, wandb_project=command.wandb)
     else:
         result = run(command.settings, out=command.out, wandb_project=command.wandb)
     summary = result.summary
@@ -53,8 +51,29 @@ def run_command(words: list[str]) -> None:
     )
 
 
-def _parsed(words: list[str]) -> tuple[RunCommand, RunConfig]:
-    """Returns the command, and the settings that its options have changed."""
+def _more(words: list[str], command: RunCommand) -> tuple[int | None, int | None]:
+    """Returns the steps and the answers that a finished run is given, None where none are.
+
+    Raises:
+        ConfigError: other settings are given.
+    """
+    # A budget that is the default's may have been typed or not: it was if no default changes it.
+    first, other = (
+        parse(RunCommand, words, prog="prefrl run", default=RunCommand(RunConfig(budget=budget)))
+        for budget in (1, 2)
+    )
+    steps, budget = first.settings.steps, first.settings.budget
+    is_else = dataclasses.replace(first.settings, steps=None, budget=1) != RunConfig(budget=1)
+    if is_else or command.config is not None or command.out is not None:
+        raise ConfigError(
+            "--resume goes on with the run's own settings; only --steps and --budget go with it, "
+            "to give a finished run more"
+        )
+    return steps, budget if budget == other.settings.budget else None
+
+
+def _parsed(words: list[str]) -> RunCommand:
+    """Returns the command; its settings begin with those of a file, where one is given."""
     path = parse(_ConfigOnly, _config_words(words), prog="prefrl run").config
     start = from_yaml(path) if path is not None else RunConfig()
     command = parse(
@@ -64,7 +83,7 @@ def _parsed(words: list[str]) -> tuple[RunCommand, RunConfig]:
         default=RunCommand(settings=start),
         config=(tyro.conf.AvoidSubcommands,),
     )
-    return dataclasses.replace(command, settings=_consistent(command.settings, start)), start
+    return dataclasses.replace(command, settings=_consistent(command.settings, start))
 
 
 @dataclass(frozen=True)

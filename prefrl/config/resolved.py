@@ -6,7 +6,7 @@ from prefrl.config.checking import settings, validated
 from prefrl.config.queries import ResolvedQueries
 from prefrl.config.ranges import CountInt, PositiveInt
 from prefrl.config.reward import ResolvedReward
-from prefrl.config.run import RunConfig
+from prefrl.config.run import RunConfig, RunEnd
 from prefrl.config.teacher import TeacherSettings
 
 
@@ -28,6 +28,10 @@ class ResolvedRun(RunConfig):
     teacher: TeacherSettings
     queries: ResolvedQueries
     reward_model: ResolvedReward
+
+    def ends(self) -> tuple[RunEnd, ...]:
+        """Returns where the run has ended or will end, first one first."""
+        return (*self.earlier_ends, RunEnd(self.steps, self.budget))
 
     @classmethod
     def of(cls, config: RunConfig, *, source: str = "") -> "ResolvedRun":

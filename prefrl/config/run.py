@@ -18,6 +18,19 @@ from prefrl.config.reward import RewardConfig
 from prefrl.config.teacher import TeacherConfig
 
 
+@settings("earlier_ends")
+class RunEnd:
+    """Where a run ends.
+
+    Args:
+        steps: environment steps by then.
+        budget: answers by then.
+    """
+
+    steps: PositiveInt
+    budget: PositiveInt
+
+
 @settings()
 class RunConfig:
     """One run of preference-based reinforcement learning.
@@ -64,6 +77,8 @@ class RunConfig:
             to the digit; training, in the training environment, at the end of the phase in which
             one is due; auto, in own ones, or the training one where no further can be made.
         checkpoint_every: most steps between checkpoints; None lets the preset decide.
+        keep_checkpoints: the two newest stay when the run has ended, with all experience; otherwise
+            only final/ does, without any.
         store_transitions: most steps kept for queries.
         env_kwargs: handed to gymnasium.make.
         agent_settings: overrides of the agent's preset, named as Stable-Baselines3 names them;
@@ -81,6 +96,8 @@ class RunConfig:
             that is smaller.
         queries: when and about what the teacher is asked.
         reward_model: the reward model and its fitting.
+        earlier_ends: where the run had ended before it was given more steps or answers, first one
+            first; `prefrl run --resume` writes it.
     """
 
     env: str = "HalfCheetah-v4"
@@ -106,6 +123,7 @@ class RunConfig:
     eval_every: PositiveInt | None = None
     eval_in: Literal["auto", "own", "training"] = "auto"
     checkpoint_every: PositiveInt | None = None
+    keep_checkpoints: bool = False
     store_transitions: PositiveInt = 200_000
     env_kwargs: Mapping = dataclasses.field(default_factory=dict)
     agent_settings: Mapping = dataclasses.field(default_factory=dict)
@@ -115,6 +133,7 @@ class RunConfig:
     min_first_answers: PositiveInt = PaceConfig.min_first_answers
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
+    earlier_ends: tuple[RunEnd, ...] = ()
 
     @property
     def pacing(self) -> PaceConfig:

@@ -38,17 +38,27 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise StorageError(f"cannot read {path}: {reason(error)}") from None
 
 
-def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes an archive, uncompressed; arrays of Python objects are refused.
+def write_arrays(
+    file: BinaryIO, arrays: Mapping[str, NDArray[Any]], *, is_compact: bool = False
+) -> None:
+    """Writes an archive; arrays of Python objects are refused.
+
+    Args:
+        file: receives it.
+        arrays: what is in it, by name.
+        is_compact: it is compressed, column by column, as what stands below each other is alike:
+            answers of a HalfCheetah run then take a quarter less space, and seconds to write.
 
     Raises:
         ValueError: an array holds Python objects.
     """
+    kind = zipfile.ZIP_DEFLATED if is_compact else zipfile.ZIP_STORED
     # Not np.savez: it would pickle, and takes no array called `file`.
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(file, "w", kind, allowZip64=True) as archive:
         for name, array in arrays.items():
+            rows = np.asanyarray(array, order="F") if is_compact else np.asanyarray(array)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, np.asanyarray(array), allow_pickle=False)
+                npy.write_array(member, rows, allow_pickle=False)
 
 
 def _arrays(path: Path, file: BinaryIO, start: bytes) -> dict[str, NDArray[Any]]:
@@ -80,8 +90,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
         with archive.open(info) as member:
             _check_size(member, info.file_size)
         with archive.open(info) as member:
-            array: NDArray[Any] = npy.read_array(member, allow_pickle=False)
-            return array
+            return np.asarray(npy.read_array(member, allow_pickle=False), order="C")
     except _DAMAGE as error:
         raise ValueError(f"{name}: {one_line(str(error)) or type(error).__name__}") from None
 

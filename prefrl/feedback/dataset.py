@@ -329,8 +329,12 @@ class PreferenceDataset:
             return PreferenceDataset(self.validation_fraction, env_id=self.env_id)
         return self.select(slice(0, count))
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, *, is_compact: bool = False) -> None:
         """Writes every answer in the interchange format, atomically.
+
+        Args:
+            path: the file.
+            is_compact: it takes less space, and seconds to write.
 
         Raises:
             StorageError: the file could not be written; what was there before is untouched.
@@ -338,7 +342,7 @@ class PreferenceDataset:
         """
         from prefrl.feedback.interchange import write
 
-        write(Path(path), self)
+        write(Path(path), self, is_compact=is_compact)
 
     @staticmethod
     def load(path: Path | str, *, validation_fraction: float = 0.15) -> "PreferenceDataset":

@@ -64,8 +64,13 @@ def load_comparisons(path: Path | str, *, validation_fraction: float = 0.15) -> 
         raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
 
 
-def write(path: Path, dataset: PreferenceDataset) -> None:
+def write(path: Path, dataset: PreferenceDataset, *, is_compact: bool = False) -> None:
     """Writes a dataset, atomically; arrays that came from a file keep their dtypes and order.
+
+    Args:
+        path: the file.
+        dataset: what is written.
+        is_compact: as in `write_arrays`.
 
     Raises:
         StorageError: the file could not be written; what was there before is untouched.
@@ -76,7 +81,7 @@ def write(path: Path, dataset: PreferenceDataset) -> None:
     arrays = arrays_of(dataset)
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise DataError(f"{objects[0]} holds Python objects, which no file of answers may")
-    write_atomically(path, lambda file: write_arrays(file, arrays))
+    write_atomically(path, lambda file: write_arrays(file, arrays, is_compact=is_compact))
 
 
 def arrays_of(dataset: PreferenceDataset) -> dict[str, NDArray[Any]]:

@@ -156,19 +156,29 @@ def _decode(node: Any, archive: zipfile.ZipFile) -> Any:
 
 
 class Checkpoints:
-    """The checkpoints of one run, `step_000050000.npz` and so on, of which the newest two are kept.
+    """The checkpoints of one run, `step_000050000.npz` and so on, of which the newest are kept.
 
-    A kill at any moment leaves the newest whole one in place. While one is written, three are on
-    the disk.
+    A kill at any moment leaves the newest whole one in place. While one is written, there is one
+    more on the disk.
 
     Args:
         folder: where they are; made by the first `save`.
         fingerprint: of the run's settings; a checkpoint with another one is refused.
+        num_kept: how many of the newest are kept, at least one.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], fingerprint: str) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], fingerprint: str, *, num_kept: int = NUM_KEPT
+    ) -> None:
         self.folder = Path(folder)
         self.fingerprint = fingerprint
+        self.num_kept = num_kept
+
+    @property
+    def is_empty(self) -> bool:
+        """There are none, of whatever settings."""
+        with self._storage_errors():
+            return not self._paths()
 
     def save(self, step: int, state: State) -> None:
         """Writes the checkpoint of a step, then removes what it makes superfluous.
@@ -194,8 +204,21 @@ class Checkpoints:
         content = {"layout": LAYOUT, "step": step, "state": state}
         save_state(path, content, fingerprint=self.fingerprint)
         with self._storage_errors():
-            for old in sorted(paths.keys() - {step})[: -(NUM_KEPT - 1)]:
+            older = sorted(paths.keys() - {step})
+            for old in older[: max(len(older) - self.num_kept + 1, 0)]:
                 paths[old].unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Removes all of them, the newest last, and the folder if nothing else is in it.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with self._storage_errors():
+            for _, path in sorted(self._paths().items()):
+                path.unlink(missing_ok=True)
+            if self.folder.is_dir() and not any(self.folder.iterdir()):
+                self.folder.rmdir()
 
     def latest(self) -> tuple[int, State] | None:
         """The newest checkpoint's step and state, or None where there is none; changes nothing.

@@ -1,5 +1,6 @@
 """Decides what a run's settings left to the presets, and whether all of it fits together."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making
 from prefrl.errors import ConfigError
-from prefrl.plan import Phase, plan_run
+from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
@@ -208,14 +209,21 @@ def plan(config: ResolvedRun, *, stride: int | None = None) -> tuple[Phase, ...]
         # An off-policy model takes its steps in strides; phases must not cut them.
         train_freq = config.agent_settings.get("train_freq", 1)
         stride = config.num_envs * (train_freq if isinstance(train_freq, int) else 1)
-    return plan_run(
-        steps=config.steps,
-        explore_steps=config.explore_steps if config.reward == "learned" else 0,
-        budget=config.budget,
-        queries=config.queries,
-        checkpoint_every=config.checkpoint_every,
-        multiple=stride,
+    common: dict[str, Any] = {
+        "queries": config.queries,
+        "checkpoint_every": config.checkpoint_every,
+        "multiple": stride,
+    }
+    is_learned = config.reward == "learned"
+    ends = config.ends()
+    explore_steps = config.explore_steps if is_learned else 0
+    phases = plan_run(
+        steps=ends[0].steps, explore_steps=explore_steps, budget=ends[0].budget, **common
     )
+    for before, after in itertools.pairwise(ends):
+        budget = after.budget - before.budget if is_learned else 0
+        phases += plan_more(start=before.steps, steps=after.steps, budget=budget, **common)
+    return phases
 
 
 def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:

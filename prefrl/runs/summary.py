@@ -1,11 +1,16 @@
 """Sums a finished run up in its summary.json."""
 
+import json
 import math
 import platform
+from pathlib import Path
 from typing import Any
 
 from prefrl.config import ResolvedRun
+from prefrl.errors import StorageError, one_line
 from prefrl.loop import PreferenceLoop
+from prefrl.records import run_folder
+from prefrl.records.files import reason
 from prefrl.records.versions import version_of
 from prefrl.runs.candidates import Best
 from prefrl.runs.evaluation import Evaluation
@@ -59,3 +64,19 @@ def summarise(
             **{name: version_of(name) for name in PACKAGES},
         },
     }
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Reads the summary of a finished run.
+
+    Raises:
+        StorageError: it is missing or damaged.
+    """
+    path = folder / run_folder.SUMMARY
+    try:
+        summary: dict[str, Any] = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from None
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+    return summary

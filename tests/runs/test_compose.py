@@ -33,7 +33,7 @@ SUMMARY_KEYS = {
 WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s"}
 FILES = {
     *("config.yaml", "metrics.jsonl", "comparisons.npz", "policy.zip", "summary.json"),
-    *("reward_model", "checkpoints", "tensorboard", "learning_curve.png"),
+    *("reward_model", "tensorboard", "learning_curve.png", "episodes.npz", "final"),
 }
 CONFIGS = {"ppo": tiny_runs.ppo(), "sac": tiny_runs.sac()}
 
@@ -188,10 +188,16 @@ def test_tensorboard_shows_the_figures_and_the_agents_own(finished):
     assert events.Scalars("prefrl/num_answers")[-1].value == 23
 
 
-def test_two_checkpoints_are_kept(finished):
-    kept = sorted(path.name for path in (finished.folder / "checkpoints").iterdir())
-    assert len(kept) == 2
-    assert kept[1] == f"step_{finished.summary['steps']:09d}.npz"
+def test_one_state_is_kept(finished):
+    (kept,) = (finished.folder / "final").iterdir()
+    assert kept.name == f"step_{finished.summary['steps']:09d}.npz"
+
+
+def test_two_checkpoints_are_kept_if_asked_for(tmp_path):
+    config = tiny_runs.ppo(reward="true", steps=640, checkpoint_every=128, keep_checkpoints=True)
+    result = run(config, out=tmp_path / "run", show_progress=False)
+    kept = sorted(path.name for path in (result.folder / "checkpoints").iterdir())
+    assert kept == ["step_000000512.npz", "step_000000640.npz"]
 
 
 def test_its_config_file_reruns_it_exactly(finished, tmp_path):

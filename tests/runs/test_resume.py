@@ -23,10 +23,16 @@ DEADLY = "tests.own_envs:Deadly-v0"
 # Exploration in short episodes, and over more than one phase.
 CONFIGS = {
     "ppo": tiny_runs.ppo(
-        env=DEADLY, explore_steps=360, explore_episode_steps=25, train_episode_steps=20
+        env=DEADLY,
+        explore_steps=360,
+        explore_episode_steps=25,
+        train_episode_steps=20,
+        keep_checkpoints=True,
     ),
-    "sac": tiny_runs.sac(env=DEADLY, explore_episode_steps=30),
-    "watched ppo": tiny_runs.ppo(env=DEADLY, eval_every=170, train_episode_steps=20),
+    "sac": tiny_runs.sac(env=DEADLY, explore_episode_steps=30, keep_checkpoints=True),
+    "watched ppo": tiny_runs.ppo(
+        env=DEADLY, eval_every=170, train_episode_steps=20, keep_checkpoints=True
+    ),
 }
 
 
@@ -69,7 +75,8 @@ class Home:
 
     def last_state(self):
         fingerprint = from_yaml(self.run / "config.yaml").fingerprint()
-        state = load_state(self.checkpoints()[-1], fingerprint=fingerprint)["state"]
+        newest = [*sorted((self.run / "final").glob("*.npz")), *self.checkpoints()][-1]
+        state = load_state(newest, fingerprint=fingerprint)["state"]
         return {name: state[name] for name in ("next_phase", "agent", "store", "learner")}
 
 
@@ -133,7 +140,7 @@ MOMENTS = {
     "before the first checkpoint": at_file(r"open run/checkpoints/", 0),
     "before the first answers are written": at_file(r"open .*comparisons", 0),
     "before the second answers are in place": at_file(r"rename .*comparisons", 1),
-    "after the last answers were written": at_file(r"rename .*comparisons", -1, offset=1),
+    "after the last answers were written": at_file(r"rename .*comparisons", -2, offset=1),
     "while a checkpoint is written": at_file(r"open run/checkpoints/", 3, offset=1),
     "before a checkpoint is in place": at_file(r"rename run/checkpoints/", 3),
     "before an old checkpoint is removed": at_file(r"remove run/checkpoints/step", 1),
@@ -141,6 +148,9 @@ MOMENTS = {
     "before the policy is in place": at_file(r"rename .*policy", -1),
     "between the reward model's files": at_file(r"rename run/reward_model/", -1),
     "before the summary is written": at_file(r"open .*summary", -1),
+    "before the answers are compacted": at_file(r"rename .*comparisons", -1),
+    "before the episodes are in place": at_file(r"rename .*episodes", -1),
+    "before the final state is in place": at_file(r"rename run/final/", -1),
 }
 
 
@@ -172,7 +182,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(agent, whole, moment, tmp_
     home = Home(tmp_path / "home", agent)
     options = MOMENTS_BY_RUN[agent][moment](whole.files)
     assert prefrl(home.path, *home.begin, **options).status == -9
-    assert not (home.run / "summary.json").exists()
+    assert list((home.run / "final").glob("*.npz")) == []
     outcome = prefrl(home.path, *home.go_on)
     assert outcome.status == 0, outcome.err
     assert_same(home, whole)
@@ -211,9 +221,30 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(agent, who
     assert_same(home, whole)
 
 
-def test_a_finished_run_is_only_summed_up_again(agent, whole, tmp_path):
+def test_a_finished_run_says_so_and_stays_as_it_is(agent, whole, tmp_path):
     home = Home(tmp_path / "home", agent)
     shutil.copytree(whole.run, home.run)
+    before = contents(home.run)
+    outcome = prefrl(home.path, *home.go_on)
+    assert outcome.status == 0
+    assert contents(home.run) == before
+    steps = f"{home.figures()['steps']:,}"
+    assert outcome.err == (
+        f"run is finished, with {steps} steps and 23 answers; give it more by --steps or --budget\n"
+    )
+    assert outcome.out.startswith("true return ")
+
+
+def unfinished(whole, path, agent):
+    """A run that was killed when its last checkpoint was written."""
+    home = Home(path, agent)
+    shutil.copytree(whole.run, home.run)
+    shutil.rmtree(home.run / "final")
+    return home
+
+
+def test_a_run_whose_last_checkpoint_is_written_is_only_summed_up(agent, whole, tmp_path):
+    home = unfinished(whole, tmp_path / "home", agent)
     before = (home.run / "metrics.jsonl").read_bytes()
     assert prefrl(home.path, *home.go_on).status == 0
     assert (home.run / "metrics.jsonl").read_bytes() == before
@@ -221,8 +252,7 @@ def test_a_finished_run_is_only_summed_up_again(agent, whole, tmp_path):
 
 
 def test_wall_time_goes_on_from_the_checkpoint(agent, whole, tmp_path):
-    home = Home(tmp_path / "home", agent)
-    shutil.copytree(whole.run, home.run)
+    home = unfinished(whole, tmp_path / "home", agent)
     spent_s = json.loads((whole.run / "summary.json").read_text())["wall_breakdown"]["rl_s"]
     assert prefrl(home.path, *home.go_on).status == 0
     summary = json.loads((home.run / "summary.json").read_text())
@@ -231,8 +261,7 @@ def test_wall_time_goes_on_from_the_checkpoint(agent, whole, tmp_path):
 
 
 def test_the_checkpoint_before_the_newest_leads_to_the_same_end(agent, whole, tmp_path):
-    home = Home(tmp_path / "home", agent)
-    shutil.copytree(whole.run, home.run)
+    home = unfinished(whole, tmp_path / "home", agent)
     home.checkpoints()[-1].unlink()
     outcome = prefrl(home.path, *home.go_on)
     assert outcome.status == 0, outcome.err

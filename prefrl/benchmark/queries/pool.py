@@ -70,6 +70,7 @@ def collect(settings: PoolSettings, folder: Path) -> Pool:
         seed=settings.seed,
         eval_episodes=1,
         store_transitions=settings.steps,
+        keep_checkpoints=True,
     )
     try:
         if (folder / run_folder.CONFIG).exists():

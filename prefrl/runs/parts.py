@@ -1,0 +1,68 @@
+"""What a run is given beside its settings, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefrl.agents.base import SB3Agent
+from prefrl.agents.callbacks import Callbacks
+from prefrl.agents.factory import MakeModel
+from prefrl.feedback.objectives import ObjectiveTeacher
+from prefrl.feedback.protocols import AsyncTeacher, Teacher
+from prefrl.queries.predictor import QueryStrategy
+from prefrl.rewards import EnhancedRewardModel
+from prefrl.runs.resolve import MakeEnv
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of your own in place of the configured ones; None keeps the configured one.
+
+    Args:
+        make_env: makes one environment, in place of `gymnasium.make(config.env)`; `config.env` is
+            then its name, `config.max_episode_steps` its time limit where it has none.
+        teacher: who answers; with several objectives, an `ObjectiveTeacher`.
+        strategy: how queries are chosen.
+        make_model: makes the SB3 model for a stack of environments; its observations are raw.
+        callbacks: SB3 callbacks, or a function that makes them, called on the agent's training
+            steps as if the run were one call of `learn`; see `prefrl.agents.callbacks`.
+    """
+
+    make_env: MakeEnv | None = None
+    teacher: Teacher | ObjectiveTeacher | AsyncTeacher | None = None
+    strategy: QueryStrategy | None = None
+    make_model: MakeModel | None = None
+    callbacks: Callbacks = ()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run leaves behind.
+
+    Args:
+        folder: the run folder.
+        summary: the content of its summary.json.
+        agent: the trained agent; `agent.model` is SB3's.
+        reward_model: the learned reward; None for a run on the true one.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    agent: SB3Agent
+    reward_model: EnhancedRewardModel | None
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Who is told how a run goes on.
+
+    Args:
+        show_progress: a bar on a terminal, plain lines elsewhere.
+        wandb_project: log to Weights & Biases, too.
+        on_checkpoint: called after each checkpoint.
+    """
+
+    show_progress: bool = True
+    wandb_project: str | None = None
+    on_checkpoint: Callable[[], None] | None = None
