@@ -88,7 +88,7 @@ class PreferenceLoop:
     @property
     def last_figures(self) -> dict[str, float]:
         """`last_metrics` by the name that it had."""
-        warnings.warn("last_metrics is now last_metrics", DeprecationWarning, stacklevel=2)
+        warnings.warn("last_figures is now last_metrics", DeprecationWarning, stacklevel=2)
         return self.last_metrics
 
     def run(self) -> None:
