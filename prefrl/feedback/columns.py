@@ -63,7 +63,8 @@ class Column:
 
 _NUMBERS = (np.int64, "iu", "whole numbers")
 _CLAIMS = (np.bool_, "b", "true or false")
-_TEXTS = (np.str_, "U", "text")
+# Python's own strings: NumPy's cut off what is longer than the longest before, without a word.
+_TEXTS = (np.object_, "UO", "text")
 
 COLUMNS: dict[str, Column] = {
     "p_left": Column(np.float64, "fiub", "numbers", None),
@@ -71,7 +72,7 @@ COLUMNS: dict[str, Column] = {
     "session": Column(*_NUMBERS, neutral=0),
     "objective": Column(*_NUMBERS, neutral=0),
     "question": Column(*_NUMBERS, neutral=None),
-    "group": Column(None, "iufbU", "numbers or text", neutral=-1),
+    "group": Column(None, "iufbUO", "numbers or text", neutral=-1),
     "annotator": Column(*_TEXTS, neutral=""),
     "is_audit": Column(*_CLAIMS, neutral=False),
     "is_repeat": Column(*_CLAIMS, neutral=False),
@@ -102,9 +103,13 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
     if array.shape != (num,):
         raise DataError(f"{name} has shape {array.shape}; expected ({num},)")
     is_claim = column.dtype is np.bool_ and array.dtype.kind in "iu" and _is_0_or_1(array)
-    if array.dtype.kind not in column.kinds and not is_claim and len(array):
+    is_fine = array.dtype.kind in column.kinds or is_claim or not len(array)
+    if array.dtype.kind == "O":
+        is_fine = is_fine and all(isinstance(value, str) for value in array)
+    if not is_fine:
         raise DataError(f"{name} is of type {array.dtype}; expected {column.expected}")
-    array = array.astype(column.dtype or array.dtype)
+    is_text = array.dtype.kind == "U"
+    array = array.astype(column.dtype or (np.object_ if is_text else array.dtype))
     if name == "p_left":
         _check_answers(array)
     if name.startswith("votes") and (array < 0).any():
@@ -114,25 +119,25 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
 
 def joined_column(name: str, one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     """Joins two columns; groups that have numbers in one and names in the other become names."""
-    if one.dtype.kind != other.dtype.kind and "U" in (one.dtype.kind, other.dtype.kind):
+    if one.dtype.kind != other.dtype.kind and "O" in (one.dtype.kind, other.dtype.kind):
         one, other = (_as_names(array) for array in (one, other))
     return np.concatenate([one, other])
 
 
 def is_neutral(name: str, column: NDArray[Any]) -> bool:
     """Tells whether a column says nothing."""
-    if column.dtype.kind == "U":
+    if column.dtype.kind == "O":
         return not (column != "").any()
     return bool((column == neutral_column(name, len(column))).all())
 
 
 def ungrouped(group: NDArray[Any]) -> NDArray[np.bool_]:
     """Returns (N,) which answers are in no group."""
-    return np.asarray(group == ("" if group.dtype.kind == "U" else -1), dtype=np.bool_)
+    return np.asarray(group == ("" if group.dtype.kind == "O" else -1), dtype=np.bool_)
 
 
-def _as_names(group: NDArray[Any]) -> NDArray[np.str_]:
-    return np.where(ungrouped(group), "", group.astype(np.str_))
+def _as_names(group: NDArray[Any]) -> NDArray[np.object_]:
+    return np.where(ungrouped(group), "", group.astype(np.str_)).astype(np.object_)
 
 
 def _is_0_or_1(array: NDArray[Any]) -> bool:

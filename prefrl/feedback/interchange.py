@@ -97,7 +97,7 @@ def arrays_of(dataset: PreferenceDataset) -> dict[str, NDArray[Any]]:
         arrays["length"] = pairs.length
     if not memory.dtypes or "segment_length" in memory.dtypes or "length" not in memory.dtypes:
         arrays["segment_length"] = np.asarray(pairs.segment_length, dtype=np.int64)
-    columns = {name: getattr(dataset, name) for name in _ON_DISK}
+    columns = {name: _without_objects(getattr(dataset, name)) for name in _ON_DISK}
     columns["split"] = np.where(dataset.is_validation, "test", "train")
     for name, column in columns.items():
         column_name = "is_validation" if name == "split" else name
@@ -213,6 +213,10 @@ def _text(array: NDArray[Any]) -> str:
     if array.shape != () or array.dtype.kind != "U":
         raise DataError(f"env_id has shape {array.shape} and type {array.dtype}; expected one text")
     return str(array)
+
+
+def _without_objects(column: NDArray[Any]) -> NDArray[Any]:
+    return column.astype(np.str_) if column.dtype.kind == "O" else column
 
 
 def _as_it_was(array: NDArray[Any], dtype: np.dtype[Any] | None) -> NDArray[Any]:

@@ -97,6 +97,7 @@ def fit_reward_model(
     *,
     config: RewardConfig | None = None,
     seed: int = 0,
+    num_objectives: int | None = None,
 ) -> tuple[EnhancedRewardModel, LearningReport]:
     """Fits a reward model to recorded answers, without any environment.
 
@@ -111,6 +112,7 @@ def fit_reward_model(
         comparisons: answers, or the file that they are in.
         config: the model's settings and how it is fitted; the measured defaults by default.
         seed: draws the weights, the minibatches and, where it is drawn, the held-out part.
+        num_objectives: how many the model has; as many as there are answers about by default.
 
     Returns:
         the model, and how it does on the answers held out.
@@ -131,7 +133,8 @@ def fit_reward_model(
             rows, size=int(INTERVAL_SHARE * len(rows)), replace=False
         )
         train.is_validation[chosen] = True
-    trainer = RewardTrainer(_new_model(comparisons, config, streams), config, streams=streams)
+    model = _new_model(comparisons, config, streams, num_objectives)
+    trainer = RewardTrainer(model, config, streams=streams)
     began_s = time.perf_counter()
     metrics = trainer.fit(train, session=0)
     fit_s = time.perf_counter() - began_s
@@ -199,7 +202,10 @@ def _part(comparisons: PreferenceDataset, rows: NDArray[np.bool_]) -> Preference
 
 
 def _new_model(
-    comparisons: PreferenceDataset, config: RewardConfig, streams: Streams
+    comparisons: PreferenceDataset,
+    config: RewardConfig,
+    streams: Streams,
+    num_objectives: int | None,
 ) -> EnhancedRewardModel:
     pairs = comparisons.pairs
     length, num_observations, num_actions = pairs.dims[:3]
@@ -212,7 +218,7 @@ def _new_model(
         generator=streams.torch_generator(REWARD_WEIGHTS),
         observation_dim=None if are_features else num_observations,
         env_id=comparisons.env_id,
-        num_objectives=int(comparisons.objective.max(initial=0)) + 1,
+        num_objectives=num_objectives or int(comparisons.objective.max(initial=0)) + 1,
     )
 
 

@@ -66,7 +66,12 @@ def learn_again(folder: Path | str) -> LearningReport:
             raise ConfigError(f"the run in {folder} is on the true reward; it learned no other")
         comparisons = load_comparisons(folder / run_folder.COMPARISONS)
         comparisons.env_id = _env_id(folder) or comparisons.env_id or config.env
-        model, report = fit_reward_model(comparisons, config=config.reward_model, seed=config.seed)
+        model, report = fit_reward_model(
+            comparisons,
+            config=config.reward_model,
+            seed=config.seed,
+            num_objectives=max(1, len(config.objectives)),
+        )
         _write(folder, model, report, of=config.env)
         return report
 

@@ -152,6 +152,15 @@ class TestWriting:
         expected = arrays | {"p_left": np.array([1.0, 0.5])}
         assert_same_arrays(dict(np.load(tmp_path / "a.npz")), expected)
 
+    def test_a_longer_name_than_any_before_is_not_cut_off(self, tmp_path: Path) -> None:
+        dataset = dataset_of(smallest(annotator=np.array(["bo", ""]), group=np.array(["a", "b"])))
+        dataset.annotator[1] = dataset.group[0] = dataset.source[0] = "somebody else"
+        dataset.save(tmp_path / "a.npz")
+        again = prefrl.load_comparisons(tmp_path / "a.npz")
+        assert again.annotator.tolist() == ["bo", "somebody else"]
+        assert again.group.tolist() == ["somebody else", "b"]
+        assert again.source.tolist() == ["somebody else", ""]
+
     def test_an_array_may_be_called_file(self, tmp_path: Path) -> None:
         dataset_of(smallest(file=np.arange(2))).save(tmp_path / "a.npz")
         assert prefrl.load_comparisons(tmp_path / "a.npz").memory.unknown["file"].tolist() == [0, 1]

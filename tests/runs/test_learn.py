@@ -1,6 +1,7 @@
 """`prefrl learn`: a file's answers, or a run's corrected ones."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -90,3 +91,18 @@ def test_a_kill_while_it_fits_leaves_the_run_as_it_was(run: Path) -> None:
         again = run / file.relative_to(GOLDEN / "ppo")
         assert file.is_dir() or again.read_bytes() == file.read_bytes()
     learn_again(run)
+
+
+def test_the_commands_of_the_documentation_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[2] / "docs/answers.md"
+    text = page.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(GOLDEN / "ppo", "runs/cheetah")
+    exec("\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)), {})
+    commands = re.findall(r"^    prefrl (.*)$", text, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["answers", "learn", "learn"]
+    for command in commands:
+        assert main(command.split()) == 0, capsys.readouterr().err
+    assert "decisive answers held out" in capsys.readouterr().out
