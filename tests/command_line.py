@@ -29,7 +29,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a process left behind.
+    """The outcome of a process.
 
     Args:
         status: exit status; -9 where it was killed.
@@ -65,7 +65,7 @@ class Process:
 
     @property
     def files(self) -> list[str]:
-        """What it was about to do with files so far; see `Outcome`."""
+        """Returns what it was about to do with files so far; see `Outcome`."""
         diary = self._output.with_suffix(".files")
         return self._text(".files").splitlines() if diary.exists() else []
 
@@ -79,7 +79,7 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Says whether it still runs."""
         return bool(self._process.is_alive())
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> Outcome:

@@ -1,4 +1,4 @@
-"""What the documents name exists: paths, links, commands with their options, and layers."""
+"""Paths, links, commands and layers that the documents name exist."""
 
 import argparse
 import itertools

@@ -29,7 +29,7 @@ def point_mass(**changes):
 
 
 def random_return(result):
-    """What random actions reached, before the first session."""
+    """Returns what random actions reached, before the first session."""
     return read_metrics(result.folder / "metrics.jsonl")[0]["true_return"]
 
 

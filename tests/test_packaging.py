@@ -1,4 +1,4 @@
-"""What is installed is what stands in the tree, under prefrl.envs and prefrl.agents."""
+"""The wheel installs what stands in the tree, under prefrl.envs and prefrl.agents."""
 
 import re
 import shutil
@@ -79,7 +79,7 @@ def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel_of_sdist(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a user without a fitting wheel gets: the sdist has no links."""
+    """Builds what a user without a fitting wheel gets: the sdist has no links."""
     folder = tmp_path_factory.mktemp("wheel_of_sdist")
     unpacked = run_python("-m", "tarfile", "--extract", str(sdist), cwd=folder)
     assert unpacked.returncode == 0, unpacked.stderr

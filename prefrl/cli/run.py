@@ -103,7 +103,7 @@ def _config_words(words: list[str]) -> list[str]:
 
 
 def _consistent(settings: RunConfig, start: RunConfig) -> RunConfig:
-    """Another teacher or agent than the file's comes with its own parameters, not the file's."""
+    """Gives another teacher or agent than the file's its own parameters, not the file's."""
     teacher = settings.teacher
     if teacher.name != start.teacher.name:
         own = {

@@ -10,7 +10,7 @@ PaceName = Literal["sync", "answers", "steps"]
 
 @settings()
 class PaceConfig:
-    """What the agent does while a teacher takes its time; one that answers at once sets no pace.
+    """The pace of a run: what the agent does while a teacher takes its time.
 
     Args:
         pace: sync: each session waits for its answers. answers: the agent goes on with the reward

@@ -20,7 +20,7 @@ from prefrl.config.teacher import TeacherConfig
 
 @settings("earlier_ends")
 class RunEnd:
-    """Where a run ends.
+    """The end of a run.
 
     Args:
         steps: environment steps by then.

@@ -1,4 +1,4 @@
-"""Who answers: at once, or in their own time.
+"""Teachers, who answer at once, or in their own time.
 
 Axes: B queries.
 """
@@ -28,7 +28,7 @@ class Teacher(Protocol):
     def answer(
         self, left: SegmentBatch, right: SegmentBatch, *, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """(B,) 1 left, 0 right, 0.5 tie, NaN skipped."""
+        """Returns (B,) 1 left, 0 right, 0.5 tie, NaN skipped."""
         ...
 
 
@@ -74,7 +74,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What somebody said to a question.
+    """The answer that somebody gave to a question.
 
     Args:
         question: the question's id.

@@ -1,4 +1,4 @@
-"""What all plots are drawn on: figures, axes and colours.
+"""Figures, axes and colours that all plots share.
 
 Drawn with matplotlib's `Figure` alone: pyplot's global state and any display stay untouched.
 """

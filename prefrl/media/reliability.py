@@ -1,4 +1,4 @@
-"""How far predicted probabilities can be believed: a reliability diagram."""
+"""A reliability diagram: how far predicted probabilities can be believed."""
 
 import os
 from typing import TYPE_CHECKING, Protocol

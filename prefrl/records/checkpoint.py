@@ -103,7 +103,7 @@ def load_state(path: str | os.PathLike[str], *, fingerprint: str = "") -> State:
 
 
 def _encode(node: Any, arrays: list[NDArray[Any]], place: str) -> Any:
-    """JSON of a tree; lists stand for themselves, every JSON object is one tag with its content."""
+    """Writes a tree as JSON: lists stand for themselves, an object is one tag with its content."""
     import torch
 
     if node is None or type(node) in (bool, int, str):
@@ -221,7 +221,7 @@ class Checkpoints:
                 self.folder.rmdir()
 
     def latest(self) -> tuple[int, State] | None:
-        """The newest checkpoint's step and state, or None where there is none; changes nothing.
+        """Loads the newest checkpoint's step and state, or None where there is none.
 
         Raises:
             StorageError: the newest is damaged or another run's. An older one is never taken in its
@@ -263,7 +263,7 @@ class Checkpoints:
         return True
 
     def _paths(self) -> dict[int, Path]:
-        """Step -> file."""
+        """Returns step -> file."""
         if not self.folder.is_dir():
             return {}
         named = ((re.fullmatch(r"step_(\d+)\.npz", p.name), p) for p in self.folder.iterdir())

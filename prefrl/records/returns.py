@@ -11,7 +11,7 @@ from prefrl.types import EpisodeReturns
 def return_metrics(
     episodes: Sequence[EpisodeReturns], *, is_exploration: bool = False
 ) -> dict[str, float]:
-    """Mean returns of the episodes that ended in a phase; NaN where none did."""
+    """Returns mean returns of the episodes that ended in a phase; NaN where none did."""
     true = np.array([episode.true_return for episode in episodes])
     learned = np.array([episode.learned_return for episode in episodes])
     some = len(episodes) > 0

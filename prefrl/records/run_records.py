@@ -1,4 +1,4 @@
-"""What a run is written down in."""
+"""The records of a run: metrics, checkpoints and the log."""
 
 import sys
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def say_on_stderr(line: str) -> None:
 
 @dataclass
 class Records:
-    """Where a run is written down.
+    """The records of a run.
 
     Args:
         metrics: receives what is measured.

@@ -1,4 +1,4 @@
-"""What a finished run keeps, and how it is told from one that is to be gone on with."""
+"""Finished runs: their final state, and the end that they are known by."""
 
 import dataclasses
 from dataclasses import dataclass

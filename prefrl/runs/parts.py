@@ -1,4 +1,4 @@
-"""What a run is given beside its settings, and what it gives back."""
+"""Parts that a run is given beside its settings, and the results that it gives back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run leaves behind.
+    """The results of a finished run.
 
     Args:
         folder: the run folder.
@@ -55,7 +55,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Reporting:
-    """Who is told how a run goes on.
+    """Observers of how a run goes on.
 
     Args:
         show_progress: a bar on a terminal, plain lines elsewhere.

@@ -120,7 +120,7 @@ class EpisodeStore:
         return max(len(self.episodes) - max(kept, 1), 0)
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to restore the store, as arrays and plain values."""
+        """Returns everything needed to restore the store, as arrays and plain values."""
         kept = list(self.episodes)
         arrays = {
             name: np.concatenate([getattr(e, name) for e in kept]) if kept else np.zeros((0,))

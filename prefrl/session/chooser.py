@@ -149,7 +149,7 @@ class Chooser:
         num_before: int,
         is_fitted: bool,
     ) -> Chosen:
-        """Audit queries, then those of the strategy."""
+        """Returns audit queries, then those of the strategy."""
         sides: list[tuple[SegmentBatch, SegmentBatch]] = []
         if num_audits:
             rng = self.streams.generator(redrawn(AUDIT, draw), num_before)

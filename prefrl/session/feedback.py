@@ -30,11 +30,11 @@ class RewardLearner(Predictor, Protocol):
         ...
 
     def reward_function(self) -> RewardFunction:
-        """The present reward, ready to be put into environments."""
+        """Returns the present reward, ready to be put into environments."""
         ...
 
     def state(self) -> State:
-        """Everything needed to restore it."""
+        """Returns everything needed to restore it."""
         ...
 
     def restore(self, state: State) -> None:

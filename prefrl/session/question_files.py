@@ -96,7 +96,7 @@ class FileQuestions(MemoryQuestions):
 
 
 def _row(number: int, standing: Standing) -> dict[str, Any]:
-    """What `standings.json` says of a question; a skip has no `p_left`."""
+    """Returns what `standings.json` says of a question; a skip has no `p_left`."""
     row: dict[str, Any] = {"id": number, "state": standing.state}
     if standing.holder:
         row |= {"holder": standing.holder, "leased_until_s": standing.leased_until_s}

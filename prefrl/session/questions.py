@@ -25,7 +25,7 @@ PENDING: tuple[QuestionState, ...] = ("open", "leased")
 
 @dataclass(frozen=True)
 class Standing:
-    """How a question stands.
+    """The standing of a question.
 
     Args:
         state: open, leased, answered, skipped or withdrawn.
@@ -49,7 +49,7 @@ class Entry:
 
 
 class QuestionStore(Protocol):
-    """Where questions are kept until they are answered, and after.
+    """A store of questions, before they are answered and after.
 
     Each call takes effect as a whole or not at all, and may come from another process than the
     last one. A question is never forgotten: a pair that was put can be told from one that was not.

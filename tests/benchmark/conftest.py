@@ -1,4 +1,4 @@
-"""Where cells of a grid leave what they did."""
+"""The file in which cells of a grid leave what they did."""
 
 import pytest
 

@@ -17,7 +17,7 @@ def cell_that(does: str, diary: Path | None = None, *, seed: int = 0, **settings
 
 
 def entries(diary: Path) -> list[list[str]]:
-    """What cells wrote, word by word, in order."""
+    """Returns what cells wrote, word by word, in order."""
     return [line.split() for line in diary.read_text().splitlines()] if diary.exists() else []
 
 
@@ -31,7 +31,7 @@ def note(cell: Cell, *words: object) -> None:
 
 
 def is_alive(pid):
-    """Whether a process runs, and is more than an entry that its parent has yet to read."""
+    """Says whether a process runs, and is more than an entry that its parent has yet to read."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a person may type, or have in the folder, that a command must refuse in one line."""
+"""Commands and folders that must be refused in one line."""
 
 import shutil
 from collections.abc import Callable

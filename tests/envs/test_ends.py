@@ -1,4 +1,4 @@
-"""What a reward function is told of an episode's end, on every way a transition can reach it."""
+"""Reward functions learn of an episode's end, on every way a transition can reach them."""
 
 from typing import Any
 

@@ -31,7 +31,7 @@ def actions_for(venv: VecEnv, num_steps: int, seed: int = 0) -> np.ndarray:
 
 
 def alone(make: Callable[[], gym.Env[Any, Any]], actions: np.ndarray, seed: int) -> list[Any]:
-    """What `RewardWrapper` gives for the same actions, reset as soon as an episode ends."""
+    """Returns what `RewardWrapper` gives for the same actions, reset as soon as an episode ends."""
     env = RewardWrapper(make(), looking_ahead)
     env.reset(seed=seed)
     rewards = []

@@ -27,7 +27,7 @@ def one_step_segments(*returns: float) -> SegmentBatch:
 
 
 def answers_of(teacher: SyntheticTeacher, left, right, seed: int = 0):
-    """What it says about one-step segments with these returns."""
+    """Returns its answers about one-step segments with these returns."""
     rng = np.random.default_rng(seed)
     return teacher.answer(one_step_segments(*left), one_step_segments(*right), rng=rng)
 

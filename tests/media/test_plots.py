@@ -33,7 +33,7 @@ def pixels(path):
 
 
 def shares_of_colour(path, colour):
-    """How much of the left and of the right of a picture has a colour, in percent."""
+    """Returns the percentage of the left and of the right of a picture that has a colour."""
     near = np.abs(pixels(path) - np.array(colour) / 255).max(axis=-1) < 0.05
     border = int(0.6 * near.shape[1])
     return 100 * near[:, :border].mean(), 100 * near[:, border:].mean()

@@ -18,7 +18,7 @@ from prefrl.records.files import write_atomically, write_text_atomically
 
 
 def same(left, right):
-    """Whether two trees agree in every type, dtype, shape and value, NaN equal to NaN."""
+    """Says whether two trees agree in every type, dtype, shape and value, NaN equal to NaN."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

@@ -46,7 +46,7 @@ def finished(request, tmp_path_factory):
 
 
 def figures(summary):
-    """What must be the same whenever the same run is made."""
+    """Returns what must be the same whenever the same run is made."""
     timed = ("wall_s", "wall_breakdown", "versions")
     return {name: value for name, value in summary.items() if name not in timed}
 
@@ -56,7 +56,7 @@ def rows(folder):
 
 
 def episodes(result):
-    """What is left of them when the run has ended."""
+    """Returns what is left of them when the run has ended."""
     return result.agent.venv.venv.store.episodes
 
 

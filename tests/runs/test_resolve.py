@@ -1,4 +1,4 @@
-"""What a run's settings leave open is decided once, and checked."""
+"""Settings that a run leaves open are decided once, and checked."""
 
 from importlib.util import find_spec
 from typing import Any

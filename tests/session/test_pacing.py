@@ -74,7 +74,7 @@ def pairs_of(dataset):
 
 
 def assert_in_order(run):
-    """What holds of a finished run at every pace."""
+    """Checks what holds of a finished run at every pace."""
     assert run.agent.num_steps == STEPS
     assert sum(steps for _, steps, _ in run.agent.diary) <= STEPS
     assert run.questions.entries("open", "leased") == []

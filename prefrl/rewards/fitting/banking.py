@@ -1,4 +1,4 @@
-"""What a fit leaves in a model's feature bank, and how far that may draw its rewards.
+"""The entries that a fit leaves in a feature bank, and how far they may draw rewards.
 
 Axes: B answers, S segments, T steps, D input dims.
 """

@@ -22,7 +22,7 @@ MAX_STEPS = 12
 
 @dataclasses.dataclass(frozen=True)
 class CrossFitted:
-    """What was predicted by models that each left out a fold.
+    """The predictions of models that each left out a fold.
 
     Args:
         logits: (B,) left minus right in nats, by the model that has not seen the answer.

@@ -1,4 +1,4 @@
-"""What cross-fitting says of the answers: how many are random, and how sure predictions may be.
+"""Label-noise rate and temperature of predictions, estimated by cross-fitting.
 
 Axes: B answers.
 """

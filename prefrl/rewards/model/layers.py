@@ -40,7 +40,7 @@ class SeededDropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """In training mode, drops with probability p and scales the rest by 1 / (1 - p)."""
+        """Drops with probability p in training mode, and scales the rest by 1 / (1 - p)."""
         if not self.training or self.p == 0:
             return x
         draw = torch.rand(  # noqa: TID251 - a stream of its own

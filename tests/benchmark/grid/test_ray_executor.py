@@ -59,7 +59,7 @@ def counting(diary, sign, *seeds):
 
 
 def kept_number(ledger, cell):
-    """How far a counting cell was when it last kept something; 0 if it has not."""
+    """Returns how far a counting cell was when it last kept something; 0 if it has not."""
     if not (path := ledger.folder(cell).packed_file).exists():
         return 0
     with zipfile.ZipFile(path) as archive:

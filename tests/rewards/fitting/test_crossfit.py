@@ -31,7 +31,7 @@ def numbered(pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
 
 
 def is_same_group(groups: NDArray[np.int64]) -> list[list[bool]]:
-    """Which comparisons are together, whatever their group is called."""
+    """Returns the comparisons that are together, whatever their group is called."""
     together: list[list[bool]] = (groups[:, None] == groups[None, :]).tolist()
     return together
 

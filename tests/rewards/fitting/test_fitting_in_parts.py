@@ -1,4 +1,4 @@
-"""What is left out of a gradient step, or taken a part at a time, changes nothing but rounding."""
+"""Gradient steps that leave something out, or take it in parts, differ by rounding alone."""
 
 import dataclasses
 

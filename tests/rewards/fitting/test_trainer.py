@@ -380,7 +380,7 @@ class TestHeldOutAnswers:
 
 class TestUpdates:
     def largest_move(self, **settings: Any) -> float:
-        """How far one gradient step moves the weight that it moves most."""
+        """Returns how far one gradient step moves the weight that it moves most."""
         trainer = make_trainer(**{"max_updates": 1, "weight_decay": 0.0, **settings})
         before = parameters_of(trainer)
         trainer.fit(linear_task.comparisons(20, rng=rng()), session=0)

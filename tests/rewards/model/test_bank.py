@@ -64,7 +64,7 @@ def compass(**settings: Any) -> FeatureBank:
 
 
 def one_by_one(policy: str, capacity: int, priority: list[float], seed: int) -> list[int]:
-    """Which segments stand in the slots, by the textbook, each looked at alone."""
+    """Returns the segments in the slots, by the textbook, each looked at alone."""
     generator, slots = stream(seed), list[int]()
     for t in range(len(priority)):
         if len(slots) < capacity:
