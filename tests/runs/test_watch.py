@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from prefrl import Parts, resume, run
 from prefrl.errors import ConfigError
 from prefrl.records.metrics import read_metrics
 from prefrl.rewards import RewardTrainer
+from prefrl.runs.candidates import Candidates
 from prefrl.runs.playback import evaluate_run
 from prefrl.seeding import Streams
 from tests import tiny_runs
@@ -251,3 +253,25 @@ def test_a_finished_run_that_is_resumed_still_says_which_policy_was_best(pair, t
     assert again.summary["best_policy_step"] == watched.summary["best_policy_step"]
     assert again.summary["best_policy_score"] == watched.summary["best_policy_score"]
     assert (watched.folder / "best_policy.zip").read_bytes() == archive
+
+
+@pytest.mark.parametrize("pair", ["ppo", "sac"], indirect=True)
+def test_the_best_policy_of_a_run_that_is_given_more_is_a_candidate_again(
+    pair, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    shutil.copytree(pair[1].folder, folder)
+    before, steps = pair[1].summary, pair[1].summary["steps"]
+    archive = (folder / "best_policy.zip").read_bytes()
+    monkeypatch.setattr(Candidates, "remove", lambda self: None)
+    after = resume(folder, steps=steps + 600, show_progress=False).summary
+    new = [row["step"] for row in evaluations(folder) if row["step"] > steps]
+    held = sorted((folder / "candidates").glob("*.npz"))
+    assert [int(path.stem[5:]) for path in held] == [before["best_policy_step"], *new]
+    (again,) = (folder / "candidates").glob(f"step_{before['best_policy_step']:09d}.zip")
+    assert again.read_bytes() == archive
+    if after["best_policy_step"] == before["best_policy_step"]:
+        assert after["best_policy_true_return"] == before["best_policy_true_return"]
+        assert (folder / "best_policy.zip").read_bytes() == archive
+    else:
+        assert after["best_policy_step"] in new
