@@ -100,7 +100,11 @@ class ScoreInterval:
 
 
 def score_interval(
-    model: EnhancedRewardModel, left: NDArray[np.float32], right: NDArray[np.float32]
+    model: EnhancedRewardModel,
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    *,
+    attention_mask: NDArray[np.bool_] | None = None,
 ) -> ScoreInterval:
     """Returns score differences with the interval that the last fit found; see `fit_conformal`.
 
@@ -108,6 +112,7 @@ def score_interval(
         model: fitted with an `interval_coverage`.
         left: (B, T, D) segments.
         right: (B, T, D) segments.
+        attention_mask: (B, T) 0 at the padding of both; None: there is none.
 
     Raises:
         DataError: the model was fitted without, or to too few held-out answers.
@@ -118,7 +123,8 @@ def score_interval(
             "this reward model has no intervals: fit it with reward_model.interval_coverage set, "
             "and with answers held out"
         )
-    heads = model.score(left).astype(np.float64) - model.score(right)
+    scores = [model.score(side, attention_mask=attention_mask) for side in (left, right)]
+    heads = scores[0].astype(np.float64) - scores[1]
     difference = heads.mean(1)
     fitted = ConformalInterval(coverage, factor)
     low, high = fitted.interval(difference, heads.std(1))

@@ -85,7 +85,13 @@ class EnhancedRewardModel(RewardNetwork):
         }
 
     @torch.inference_mode()
-    def preference_probability(self, left: FloatArray, right: FloatArray) -> FloatArray:
+    def preference_probability(
+        self,
+        left: FloatArray,
+        right: FloatArray,
+        *,
+        attention_mask: NDArray[np.bool_] | None = None,
+    ) -> FloatArray:
         """Gives the probability that a teacher who never errs prefers the left segment.
 
         The mean over heads of sigmoid(score difference / temperature), the temperature being that
@@ -94,11 +100,13 @@ class EnhancedRewardModel(RewardNetwork):
         Args:
             left: (B, T, D).
             right: (B, T, D).
+            attention_mask: (B, T) 0 at the padding of both; None: there is none.
 
         Returns:
             (B,) in [0, 1].
         """
-        logits = torch.from_numpy(self.score(left) - self.score(right))
+        scores = [self.score(side, attention_mask=attention_mask) for side in (left, right)]
+        logits = torch.from_numpy(scores[0] - scores[1])
         p_left = torch.sigmoid(logits / self.temperature.cpu()).mean(-1)
         return p_left.numpy()
 

@@ -87,7 +87,11 @@ def test_scores_rewards_and_the_frozen_reward_agree(
     num_steps = torch.tensor(lengths)[:, None, None]
     torch.testing.assert_close(nats, by_objective * std + num_steps * mean, **CLOSE)
 
-    # What queries see is that, combined.
+    # What queries see is that, combined; a segment beside itself is preferred half of the time.
+    p_left = model.preference_probability(
+        segments.numpy(), segments.numpy(), attention_mask=mask.numpy()
+    )
+    np.testing.assert_array_equal(p_left, 0.5)
     scored = model.score(segments.numpy(), weights, attention_mask=mask.numpy())
     combined = nats @ model.objective_weights(weights)
     np.testing.assert_allclose(scored, combined, **CLOSE)
