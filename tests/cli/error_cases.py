@@ -175,6 +175,17 @@ CASES: dict[str, Case] = {
     "run: an option without its value": run("--budget"),
     "run: a stray word": run("HalfCheetah-v4"),
     "run: W&B that is not installed": run("--wandb", "my-project"),
+    "run: an unknown pace": run("--pace", "slowly"),
+    "run: no time to answer": run("--answer-timeout", "0"),
+    "run: steps ahead below 0": run("--max-steps-ahead", "-1"),
+    "run: no first answers": run("--min-first-answers", "0"),
+    "run: more audits than queries": run("--audit-share", "2"),
+    "run: one objective among several": run("--objectives", "speed"),
+    "run: a weight too few": run(
+        "--env", "HalfCheetah-v4", "--objectives", "run", "ctrl", "--objective-weights", "1"
+    ),
+    "run: evaluations nowhere": run("--eval-every", "100", "--eval-in", "nowhere"),
+    "run: an unknown schedule": run("--queries.schedule", "rising"),
     # Files and folders.
     "run: a config file that is not there": run("--config", "nowhere.yaml"),
     "run: a folder that cannot be made": run("--out", "/dev/null/run"),
@@ -192,6 +203,9 @@ CASES: dict[str, Case] = {
     "run: a file with an unknown agent": config("agent: td3"),
     "run: resuming with other settings": Case(("run", "--resume", "run", "--seed", "9")),
     "run: resuming into another folder": Case(("run", "--resume", "run", "--out", "other")),
+    "run: a finished run with a budget of 0": Case(
+        ("run", "--resume", "run", "--budget", "0"), finished_run()
+    ),
     "run: resuming what is no run": Case(("run", "--resume", "run")),
     "run: resuming from damaged settings": Case(
         ("run", "--resume", "run"), finished_run(damaged="config.yaml")
