@@ -22,6 +22,8 @@ WITHOUT_TORCH = [
     "prefrl.seeding",
     "prefrl.segments",
     "prefrl.session",
+    "prefrl.session.feedback",
+    "prefrl.session.question_files",
     "prefrl.testing",
     "prefrl.types",
 ]
