@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prefrl.feedback.dataset import PreferenceDataset
     from prefrl.feedback.interchange import load_comparisons
     from prefrl.loop import PreferenceLoop
+    from prefrl.records.episodes import load_episodes
     from prefrl.rewards import EnhancedRewardModel
     from prefrl.rewards.learn import fit_reward_model
     from prefrl.runs.compose import Parts, RunResult, resume, run
@@ -40,6 +41,7 @@ _HOMES = {
     "TeacherConfig": "prefrl.config",
     "fit_reward_model": "prefrl.rewards.learn",
     "load_comparisons": "prefrl.feedback.interchange",
+    "load_episodes": "prefrl.records.episodes",
     "resume": "prefrl.runs",
     "run": "prefrl.runs",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "TeacherConfig",
     "fit_reward_model",
     "load_comparisons",
+    "load_episodes",
     "resume",
     "run",
 ]

@@ -81,6 +81,22 @@ class Drawing(PointMass):
         return super().step(action)
 
 
+class Fleeting(PointMass):
+    """A `PointMass` whose episodes end by themselves, after 4 to 9 steps."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        observation, info = super().reset(seed=seed)
+        self._left = int(self.np_random.integers(4, 10))
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, _, truncated, info = super().step(action)
+        self._left -= 1
+        return observation, reward, self._left == 0, truncated, info
+
+
 class Kitchen(gym.Env[Any, Any]):
     """Nested observations and discrete actions: paid for standing at the stove with the pan."""
 
@@ -132,6 +148,15 @@ class Reading(PointMass):
         self.observation_space = spaces.Text(8)
 
 
-for name in ("PointMass", "Deadly", "Single", "Drawing", "Kitchen", "Seeing", "Reading"):
+for name in (
+    "PointMass",
+    "Deadly",
+    "Fleeting",
+    "Single",
+    "Drawing",
+    "Kitchen",
+    "Seeing",
+    "Reading",
+):
     gym.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=50)
 gym.register("Endless-v0", entry_point=f"{__name__}:PointMass")

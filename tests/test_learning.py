@@ -1,8 +1,9 @@
 """Learning is tested by learning."""
 
+import numpy as np
 import pytest
 
-from prefrl import QueryConfig, RunConfig, TeacherConfig, run
+from prefrl import QueryConfig, RunConfig, TeacherConfig, load_comparisons, run
 from prefrl.records.metrics import read_metrics
 from tests import tiny_runs
 
@@ -39,6 +40,20 @@ def test_ppo_learns_a_task_from_comparisons_alone(tmp_path):
     assert result.summary["reward_true_correlation"] > 0.6
     # The 15 held-out answers are mostly about pairs that heads disagreed on: the hardest there are.
     assert result.summary["reward_holdout_accuracy"] > 0.5
+
+
+def test_it_learns_where_every_episode_ends_before_it_is_as_long_as_a_segment(tmp_path):
+    config = point_mass(env="tests.own_envs:Fleeting-v0", steps=12_000, eval_episodes=60)
+    with pytest.warns(UserWarning, match="episodes end early"):
+        result = run(config, out=tmp_path / "run", show_progress=False)
+    answers = load_comparisons(result.folder / "comparisons.npz")
+    assert len(answers) == 100
+    with np.load(result.folder / "comparisons.npz") as file:
+        assert file["length"].min() >= 4
+        assert file["length"].max() <= 9
+        assert len(file["observations"]) == 2 * file["length"].sum(), "no padding on the disk"
+    assert result.summary["final_true_return_mean"] > 0.8 * random_return(result)
+    assert result.summary["reward_true_correlation"] > 0.6
 
 
 @pytest.mark.slow

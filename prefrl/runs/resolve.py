@@ -51,15 +51,13 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> ResolvedRun
     steps = config.steps or preset.steps
     num_envs = config.num_envs or preset.num_envs
     segment_length = config.segment_length or preset.segment_length
-    if segment_length > limit:
-        raise ConfigError(
-            f"segment_length is {segment_length}, but an episode of {config.env} has {limit} steps"
-        )
-    # A short run must not spend itself on exploring, but every environment needs a segment.
-    explore = max(min(preset.explore_steps, steps // 10), num_envs * segment_length)
+    # A short run must not spend itself on exploring, but every environment needs a segment: an
+    # episode where those are shorter.
+    window = min(segment_length, limit)
+    explore = max(min(preset.explore_steps, steps // 10), num_envs * window)
     decided = {
         **vars(config),
-        **_episode_lengths(config, preset, segment_length, limit, own_env),
+        **_episode_lengths(config, preset, window, limit, own_env),
         "agent": agent,
         "steps": steps,
         "segment_length": segment_length,
@@ -102,7 +100,7 @@ def _check_objectives(config: RunConfig) -> None:
 
 
 def _episode_lengths(
-    config: RunConfig, preset: Preset, segment_length: int, limit: int, own_env: MakeEnv | None
+    config: RunConfig, preset: Preset, window: int, limit: int, own_env: MakeEnv | None
 ) -> dict[str, int | None]:
     """Decides how long episodes are while exploring and at first; None leaves them whole."""
     lengths = {
@@ -112,12 +110,11 @@ def _episode_lengths(
     # Where a robot that falls lies there for the rest of its episode, it should not lie long.
     if preset.starts_short or _never_ends_early(config, own_env):
         for name, num_segments in (("explore_episode_steps", 2), ("train_episode_steps", 4)):
-            lengths[name] = lengths[name] or min(num_segments * segment_length, limit)
+            lengths[name] = lengths[name] or min(num_segments * window, limit)
     for name, steps in lengths.items():
-        if steps is not None and steps < segment_length:
+        if steps is not None and steps < window:
             raise ConfigError(
-                f"{name} is {steps}; queries need segments of {segment_length} steps, within an "
-                "episode"
+                f"{name} is {steps}; queries need segments of {window} steps, within an episode"
             )
     return lengths
 
@@ -138,7 +135,7 @@ def _check_exploration(config: ResolvedRun) -> None:
         raise ConfigError("explore_steps is 0; the first queries need steps to ask about")
     exploring = [phase.num_steps for phase in plan(config) if phase.is_exploration]
     longest = max(exploring, default=0) // config.num_envs
-    if longest < config.segment_length:
+    if longest < min(config.segment_length, config.max_episode_steps):
         raise ConfigError(
             f"segment_length is {config.segment_length}, but before the first queries no "
             f"environment takes more than {longest} steps in a row (explore_steps "

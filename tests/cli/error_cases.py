@@ -140,7 +140,6 @@ CASES: dict[str, Case] = {
     "run: images": run("--env", f"{OWN}:Seeing-v0"),
     "run: text": run("--env", f"{OWN}:Reading-v0"),
     "run: no time limit": run("--env", f"{OWN}:Endless-v0"),
-    "run: a segment longer than the episode": run("--segment-length", "51"),
     "run: a segment longer than what is explored": run(
         "--explore-steps", "30", "--segment-length", "20"
     ),
