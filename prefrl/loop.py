@@ -263,7 +263,7 @@ class PreferenceLoop:
             self.records.on_checkpoint()
 
     def state(self) -> State:
-        """Returns everything needed to go on at the next phase; answers have a file of their own."""
+        """Returns what is needed to go on at the next phase; answers have a file of their own."""
         feedback, log = self.feedback, self.records.log
         return {
             "next_phase": self.next_phase,
