@@ -169,9 +169,9 @@ def expected_rates(
         explains them.
     """
     num_paired = min(len(true), _MAX_SEGMENTS_PAIRED)
-    kept = np.linspace(0, len(true) - 1, num_paired).astype(np.int64)
+    paired = np.linspace(0, len(true) - 1, num_paired).astype(np.int64)
     i, j = np.triu_indices(num_paired, k=1)
-    left, right = kept[i], kept[j]  # (S (S - 1) / 2,)
+    left, right = paired[i], paired[j]  # (S (S - 1) / 2,)
     odds = pair_odds(
         true[left], true[right], seen[left], seen[right], settings=settings, scale=scale
     )

@@ -23,7 +23,7 @@ class Records:
         log: cut back to the last checkpoint on resume.
         on_checkpoint: called after each.
         on_phase_end: called when a phase has taken its steps, before its checkpoint.
-        say: is told what a session waits for.
+        say: called with what a session waits for.
     """
 
     metrics: Metrics = field(default_factory=lambda: Metrics([]))

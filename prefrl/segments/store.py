@@ -108,29 +108,31 @@ class EpisodeStore:
         """Returns the newest whole episodes within a bound, at least one, under their numbers."""
         episodes = list(self.episodes)
         first = self._first_of_newest(max_steps)
-        kept = EpisodeStore(self.max_transitions, num_dropped=self.num_dropped + first)
+        newest = EpisodeStore(self.max_transitions, num_dropped=self.num_dropped + first)
         for episode in episodes[first:]:
-            kept.add(episode)
-        return kept
+            newest.add(episode)
+        return newest
 
     def _first_of_newest(self, max_steps: int) -> int:
         """Returns the index of the oldest of the newest episodes that fit into so many steps."""
         newest_first = np.cumsum([len(episode) for episode in reversed(self.episodes)])
-        kept = int(np.searchsorted(newest_first, max_steps, side="right"))
-        return max(len(self.episodes) - max(kept, 1), 0)
+        num_fitting = int(np.searchsorted(newest_first, max_steps, side="right"))
+        return max(len(self.episodes) - max(num_fitting, 1), 0)
 
     def state(self) -> dict[str, Any]:
         """Returns everything needed to restore the store, as arrays and plain values."""
-        kept = list(self.episodes)
+        episodes = list(self.episodes)
         arrays = {
-            name: np.concatenate([getattr(e, name) for e in kept]) if kept else np.zeros((0,))
+            name: np.concatenate([getattr(e, name) for e in episodes])
+            if episodes
+            else np.zeros((0,))
             for name in ROWS
         }
-        flags = {name: np.array([getattr(e, name) for e in kept], dtype=bool) for name in FLAGS}
+        flags = {name: np.array([getattr(e, name) for e in episodes], dtype=bool) for name in FLAGS}
         return {
             **arrays,
             **flags,
-            "lengths": np.array([len(e) for e in kept], dtype=np.int64),
+            "lengths": np.array([len(e) for e in episodes], dtype=np.int64),
             "num_dropped": self.num_dropped,
         }
 

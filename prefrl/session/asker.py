@@ -40,7 +40,7 @@ class Asker:
         num_observed: segments that the teacher is shown at the start of a session, drawn plainly;
             None shows it each pool instead, as drawn, before any spreading.
         num_objectives: M; where there are several, queries are about one each, in turns, and the
-            teacher is told which.
+            teacher learns which.
         answer_timeout_s: a question that has been open for longer when a session begins is
             withdrawn, and another one asked in its place; None waits for ever.
         clock: seconds, from any moment on.
@@ -198,9 +198,9 @@ class Asker:
     def _begin_again(self, teacher: AsyncTeacher, session: int) -> None:
         """Puts right what a kill may have cut off, and asks what is open again."""
         assert self.questions is not None
-        kept = set(self.dataset.question.tolist())
+        known = set(self.dataset.question.tolist())
         entries = self.questions.entries("answered", "skipped")
-        lost = [e.standing.answer for e in entries if e.question.id not in kept]
+        lost = [e.standing.answer for e in entries if e.question.id not in known]
         self._take([answer for answer in lost if answer is not None], session)
         self._hand_over(teacher, [e.question for e in self.questions.entries(*PENDING)])
         self._has_begun = True

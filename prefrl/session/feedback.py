@@ -53,7 +53,7 @@ class Feedback:
         settings: how candidates are drawn.
         dataset: all queries so far.
         path: the answers are written here before they are used; None keeps them in memory only.
-        num_objectives: M; where there are several, the teacher is told which one a query is about.
+        num_objectives: M; where there are several, the teacher learns which one a query is about.
         questions: those of a teacher that answers in its own time; None keeps them in memory only.
         pace: what the agent does while such a teacher takes its time.
     """
@@ -84,7 +84,7 @@ def make_pacer(
         plan: the phases of the run.
         store: where the agent's episodes arrive.
         streams: the run's random streams.
-        say: is told what a session waits for.
+        say: called with what a session waits for.
     """
     settings = feedback.settings
     chooser = Chooser(

@@ -22,7 +22,7 @@ class Pacer:
         settings: the pace.
         totals: answers there are to be after each phase's session.
         phase_steps: steps of each phase.
-        say: is told what a session waits for.
+        say: called with what a session waits for.
         sleep: waits for so many seconds.
         clock: seconds, from any moment on.
     """

@@ -44,7 +44,7 @@ def check_teacher(
         seed: of the made-up segments.
         is_mirrored: True for one that promises the opposite answer where a query's sides are
             swapped.
-        num_objectives: M; of a teacher who is told each query's objective, 2 to 6.
+        num_objectives: M; of a teacher who learns each query's objective, 2 to 6.
 
     Raises:
         ContractError: it does not; the line names the clause.

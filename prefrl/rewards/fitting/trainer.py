@@ -101,7 +101,7 @@ class RewardTrainer:
         return self.model.reward_function(self.objective_weights)
 
     def fit(self, comparisons: PreferenceDataset, *, session: int) -> dict[str, float]:
-        """Fits to every answer so far; warm from the last session unless told to start anew.
+        """Fits to every answer so far; warm from the last session unless asked to start anew.
 
         First, models that each leave out a fold say how often the teacher errs, and what a linear
         part would add; then the ensemble is fitted under that error rate until `max_updates`

@@ -67,9 +67,9 @@ def without_pooling(settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: they ask for sequences to be pooled.
     """
-    kept = dict(settings)
-    if "pooling" in kept:
-        pooling = kept.pop("pooling")
+    known = dict(settings)
+    if "pooling" in known:
+        pooling = known.pop("pooling")
         if pooling != "none":
             raise ConfigError(
                 f"pooling is {pooling!r}, which there is no more: every step has its reward, and "
@@ -80,7 +80,7 @@ def without_pooling(settings: Mapping[str, Any]) -> dict[str, Any]:
             DeprecationWarning,
             stacklevel=3,
         )
-    return kept
+    return known
 
 
 def _read_config(path: Path) -> dict[str, Any]:
