@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from prefrl import EnhancedRewardModel
-from prefrl.config import TeacherConfig, from_yaml, to_yaml
+from prefrl.config import ResolvedRun, TeacherConfig, from_yaml, to_yaml
 from tests import tiny_runs
 from tests.command_line import ROOT, prefrl, start
 from tests.runs.test_resume import Home, assert_same
@@ -52,7 +52,7 @@ def whole(tmp_path_factory):
 
 
 def test_options_are_settings(whole):
-    config = from_yaml(whole.run / "config.yaml")
+    config = ResolvedRun.of(from_yaml(whole.run / "config.yaml"))
     expected = tiny_runs.ppo(seed=0)
     for name in ("env", "agent", "steps", "num_envs", "budget", "segment_length", "reward_model"):
         wanted = getattr(expected, name)
