@@ -12,6 +12,7 @@ from prefrl.config import (
     RunConfig,
     TeacherConfig,
 )
+from prefrl.config.run import RunEnd
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -78,6 +79,7 @@ CONFIGS = fields_of(
     agent=st.sampled_from([None, "ppo", "sac"]),
     reward=st.sampled_from(["learned", "true"]),
     seed=COUNT,
+    earlier_ends=st.lists(st.builds(RunEnd, POSITIVE, POSITIVE), max_size=2).map(tuple),
     explore_steps=COUNT | st.none(),
     env_kwargs=MAPPINGS,
     agent_settings=MAPPINGS,

@@ -16,7 +16,19 @@ from prefrl.errors import ConfigError
 SECTIONS = {"teacher": TeacherConfig, "queries": QueryConfig, "reward_model": RewardConfig}
 
 
-OTHER_VALUES = (True, False, 1, 2, 0.5, {"x": 1}, "x", "noisy", ("x",), (0.5,))
+OTHER_VALUES = (
+    True,
+    False,
+    1,
+    2,
+    0.5,
+    {"x": 1},
+    "x",
+    "noisy",
+    ("x",),
+    (0.5,),
+    ({"steps": 1, "budget": 1},),
+)
 
 
 class TestFingerprint:
