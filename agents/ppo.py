@@ -95,6 +95,11 @@ class OnPolicyAgent(SB3Agent):
             if isinstance(module, NormalizedObservations)
         ]
 
+    @property
+    def rollout_steps(self) -> int:
+        """Returns the steps of a whole rollout, over all environments."""
+        return self._rollout_steps * self.num_envs
+
     def explore(self, num_steps: int) -> None:
         """Takes uniformly random actions; nothing is learned but statistics of observations."""
         self._check_steps(num_steps)

@@ -168,7 +168,9 @@ class PreferenceLoop:
         # Every phase is a multiple of what the agent takes at once.
         multiple = math.gcd(*(phase.num_steps for phase in self.plan))
         multiple = int(getattr(self.agent, "stride", multiple))
-        size = max(LOOK_EVERY_STEPS // multiple, 1) * multiple
+        # A rollout is best not cut: an on-policy learner would learn from part of it.
+        size = max(LOOK_EVERY_STEPS, int(getattr(self.agent, "rollout_steps", 0)))
+        size = max(size // multiple, 1) * multiple
         if (room := self.pacer.room()) is not None:
             size = min(size, room // multiple * multiple)
         return min(size, left)

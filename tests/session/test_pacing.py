@@ -13,7 +13,15 @@ from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Answer
 from prefrl.plan import Phase
-from tests.session.small_loop import BUDGET, PLAN, STEPS, Killed, SmallRun, killed_at
+from tests.session.small_loop import (
+    BUDGET,
+    PLAN,
+    STEPS,
+    CountingAgent,
+    Killed,
+    SmallRun,
+    killed_at,
+)
 
 
 class AtOnce:
@@ -198,6 +206,15 @@ class TestAnswers:
         assert run.said[0] == "waiting for 12 answers at step 3,230: 0 of 30 are there"
         assert run.dataset.num_answers == BUDGET
         assert_in_order(run)
+
+    def test_a_learner_of_whole_rollouts_is_not_cut_short(self, tmp_path):
+        class Rolling(CountingAgent):
+            rollout_steps = 2_000
+
+        run = started(
+            tmp_path, Delayed(steps=500), pace=PaceConfig("answers"), agent_class=Rolling
+        ).run()
+        assert run.agent.diary[1:3] == [("explore", 2_000, 0), ("train", 2_000, 12)]
 
     def test_no_step_ahead_is_sync(self, tmp_path):
         pace = PaceConfig("answers", max_steps_ahead=0)
