@@ -45,11 +45,14 @@ class Candidates:
     Args:
         folder: where they are; made by the first `add`.
         fingerprint: of the run's settings.
+        ends: steps and answers at which the run ends; a summary of other ones is of before it was
+            given more.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path, fingerprint: str, *, ends: tuple[int, int]) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
+        self._ends = ends
 
     def add(self, step: int, rollouts: Rollouts, save_policy: Callable[[Path], object]) -> None:
         """Keeps a policy and what it played.
@@ -68,6 +71,8 @@ class Candidates:
     def keep_best(self, path: Path, reward_function: RewardFunction | None) -> Best | None:
         """Copies the policy with the highest return; of equal ones, the latest.
 
+        Where the run's summary is written, it has been done, and candidates may be gone.
+
         Args:
             path: the copy.
             reward_function: the run's final reward; None goes by the true one.
@@ -78,8 +83,10 @@ class Candidates:
         Raises:
             StorageError: a file could not be read or written, or is damaged.
         """
-        best: Best | None = None
-        for step in self._steps():
+        best = self.decided()
+        if best is not None:
+            return best
+        for step in self.steps():
             state = load_state(self._episodes(step), fingerprint=self._fingerprint)
             rollouts = Rollouts.from_state(state)
             true_return = float(rollouts.true_returns().mean())
@@ -102,18 +109,35 @@ class Candidates:
             what its summary says of it, and its file; None also where it is a candidate already, or
             others are, as the run has gone on before.
         """
-        if self._steps():
-            return None
         policy = self._folder.with_name(run_folder.BEST_POLICY)
-        best = best_so_far(self._folder.with_name(run_folder.SUMMARY))
-        return (best, policy) if best is not None and policy.exists() else None
+        if self.steps() or self.decided() or not policy.exists():
+            return None
+        best = self._in_summary(None)
+        return None if best is None else (best, policy)
+
+    def decided(self) -> Best | None:
+        """Returns the best policy where the summary of the run's end is written; None elsewhere."""
+        return self._in_summary(self._ends)
+
+    def _in_summary(self, ends: tuple[int, int] | None) -> Best | None:
+        """Returns what the summary says of the best policy, if it is of these ends, or of any."""
+        try:
+            written = json.loads(self._folder.with_name(run_folder.SUMMARY).read_bytes())
+            if ends not in (None, (written["steps"], written["budget"])):
+                return None
+            names = ("best_policy_step", "best_policy_score", "best_policy_true_return")
+            at, score, true_return = (written[name] for name in names)
+            return Best(int(at), float(score), float(true_return))
+        except (OSError, ValueError, KeyError, TypeError):  # none, or none that says so
+            return None
 
     def remove(self) -> None:
         """Removes them all."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._folder)
 
-    def _steps(self) -> list[int]:
+    def steps(self) -> list[int]:
+        """Returns the steps at which the candidates were evaluated, ascending."""
         names = self._folder.glob("step_*.npz")
         return sorted(int(path.stem.removeprefix("step_")) for path in names)
 
@@ -122,29 +146,6 @@ class Candidates:
 
     def _episodes(self, step: int) -> Path:
         return self._folder / f"step_{step:09d}.npz"
-
-
-def best_so_far(summary: Path, step: int | None = None) -> Best | None:
-    """Reads which policy was the best from the summary of a run that has ended.
-
-    Its candidates are gone by then, or some of them, if it was killed while it removed them.
-
-    Args:
-        summary: the run's summary.json.
-        step: at which the run ends; that of another end says nothing. None takes any.
-
-    Returns:
-        None where there is no such summary, or it does not say.
-    """
-    try:
-        written = json.loads(summary.read_bytes())
-        if step not in (None, written["steps"]):
-            return None
-        names = ("best_policy_step", "best_policy_score", "best_policy_true_return")
-        at, score, true_return = (written[name] for name in names)
-        return Best(int(at), float(score), float(true_return))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def is_candidate(step: int, *, every: int, total_steps: int) -> bool:

@@ -67,7 +67,11 @@ class OneRun:
             self._make_training_env, config.num_envs, self.store, objectives=config.objectives
         )
         self.arena = self._make_arena()
-        self.candidates = Candidates(folder / run_folder.CANDIDATES, config.fingerprint())
+        self.candidates = Candidates(
+            folder / run_folder.CANDIDATES,
+            config.fingerprint(),
+            ends=(config.steps, config.budget if config.reward == "learned" else 0),
+        )
         self.progress: ProgressBar | None = None
         self.watch: Watch | None = None
         make = parts.make_model or (
@@ -234,6 +238,8 @@ class OneRun:
                     records.on_phase_end = self.watch.on_phase_end
                     self.watch.begin()
                 loop.run()
+                if self.watch is not None:
+                    self.watch.end()
                 if self.agent.callbacks is not None:
                     self.agent.callbacks.end()
                 summary = sum_up(self, loop)

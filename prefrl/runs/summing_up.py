@@ -10,7 +10,6 @@ from prefrl.media.plots import plot_learning_curve
 from prefrl.records import run_folder
 from prefrl.records.files import write_text_atomically
 from prefrl.records.metrics import read_metrics
-from prefrl.runs.candidates import best_so_far
 from prefrl.runs.evaluation import evaluation_of
 from prefrl.runs.summary import summarise
 from prefrl.seeding import EVALUATION
@@ -34,9 +33,7 @@ def sum_up(run: OneRun, loop: PreferenceLoop) -> dict[str, Any]:
     run.agent.save_policy(folder / run_folder.POLICY)
     if model is not None:
         model.save(folder / run_folder.REWARD_MODEL)
-    best = best_so_far(folder / run_folder.SUMMARY, loop.agent.num_steps)
-    if best is None:
-        best = run.candidates.keep_best(folder / run_folder.BEST_POLICY, reward_function)
+    best = run.candidates.keep_best(folder / run_folder.BEST_POLICY, reward_function)
     rollouts = run.arena.play(
         run.agent.predict,
         seed=run.streams.integer(EVALUATION),

@@ -64,13 +64,13 @@ class Watch:
     def begin(self) -> None:
         """Begins, or goes on, at the step where the agent is.
 
-        The best policy of a run that had ended and was given more steps is a candidate again: it
-        plays once more, to be scored by the reward that is then the final one.
+        The best policy of a run that had ended and was given more is a candidate again: it plays
+        once more, to be scored by the reward that is then the final one.
         """
         step = self._agent.num_steps
         self._plan_next(step)
         earlier = self._candidates.earlier_best()
-        if earlier is not None and step < self._settings.total_steps:
+        if earlier is not None:
             best, policy = earlier
             with self._agent.weights_of(policy):
                 rollouts = self._play()
@@ -78,6 +78,12 @@ class Watch:
             self._candidates.add(
                 best.step, rollouts, lambda path: write_bytes_atomically(path, content)
             )
+
+    def end(self) -> None:
+        """Evaluates the last policy where no phase has ended: a run was given answers alone."""
+        held, step = self._candidates.steps(), self._agent.num_steps
+        if held and step not in held and self._candidates.decided() is None:
+            self._evaluate(step)
 
     def on_step(self, step: int) -> None:
         """Takes note of the steps so far, every one; evaluates where it is time."""

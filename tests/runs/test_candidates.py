@@ -10,7 +10,6 @@ from prefrl.runs.candidates import (
     MAX_CANDIDATES,
     Best,
     Candidates,
-    best_so_far,
     is_candidate,
 )
 from prefrl.runs.rollouts import Rollouts
@@ -31,7 +30,7 @@ def likes(sign):
 @pytest.fixture
 def candidates(tmp_path):
     """Two policies: the first has seen larger numbers, the second has the higher true return."""
-    candidates = Candidates(tmp_path / "candidates", "mine")
+    candidates = Candidates(tmp_path / "candidates", "mine", ends=(300, 20))
     candidates.add(100, played(5, 7, true=1.0), lambda path: path.write_text("at 100"))
     candidates.add(200, played(1, 2, true=3.0), lambda path: path.write_text("at 200"))
     return candidates
@@ -76,7 +75,7 @@ def test_removed_candidates_leave_nothing_and_none_is_best(candidates, tmp_path)
 
 
 def test_damaged_episodes_and_those_of_another_run_are_named(candidates, tmp_path):
-    other = Candidates(tmp_path / "candidates", "another")
+    other = Candidates(tmp_path / "candidates", "another", ends=(300, 20))
     with pytest.raises(StorageError, match=r"step_000000100.npz belongs to another run"):
         other.keep_best(tmp_path / "best", None)
     path = tmp_path / "candidates" / "step_000000100.npz"
@@ -92,7 +91,7 @@ def test_damaged_episodes_and_those_of_another_run_are_named(candidates, tmp_pat
 def test_a_candidate_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "candidates").write_text("a file, not a folder")
     with pytest.raises(StorageError, match=r"could not make .*candidates: File exists"):
-        Candidates(tmp_path / "candidates", "").add(1, played(1), lambda path: None)
+        Candidates(tmp_path / "candidates", "", ends=(1, 1)).add(1, played(1), lambda path: None)
 
 
 @given(every=st.integers(1, 500), num=st.integers(1, 400), rest=st.integers(0, 499))
@@ -107,40 +106,42 @@ def test_few_enough_are_kept_and_the_final_one_always(every, num, rest):
     assert len(kept) >= min(len(steps), MAX_CANDIDATES // 2)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,
-        "[",
-        "[]",
-        '{"steps": 7}',
-        '{"steps": 7, "best_policy_step": null, "best_policy_score": null, '
-        '"best_policy_true_return": null}',
-    ],
-)
-def test_a_summary_that_does_not_say_which_policy_was_best_says_nothing(content, tmp_path):
-    path = tmp_path / "summary.json"
-    if content is not None:
-        path.write_text(content)
-    assert best_so_far(path, 7) is None
+BEST = {"best_policy_step": 5, "best_policy_score": 1.5, "best_policy_true_return": -2.0}
 
 
-def test_the_summary_of_a_run_that_has_ended_says_which_policy_was_best(tmp_path):
-    path = tmp_path / "summary.json"
-    best = {"best_policy_step": 5, "best_policy_score": 1.5, "best_policy_true_return": -2.0}
-    path.write_text(json.dumps({"steps": 7, **best}))
-    assert best_so_far(path, 7) == Best(5, 1.5, -2.0)
-    assert best_so_far(path, 9) is None, "of a run that ended earlier"
-    assert best_so_far(path) == Best(5, 1.5, -2.0)
-
-
-def test_the_best_policy_of_a_run_that_had_ended_is_found_until_there_are_candidates(tmp_path):
-    candidates = Candidates(tmp_path / "candidates", "")
-    assert candidates.earlier_best() is None
-    best = {"best_policy_step": 5, "best_policy_score": 1.5, "best_policy_true_return": -2.0}
-    (tmp_path / "summary.json").write_text(json.dumps({"steps": 7, **best}))
-    assert candidates.earlier_best() is None, "it has no policy"
+def ended(tmp_path, *, ends=(7, 20), **summary):
+    """The candidates of a run whose folder holds a summary and a best policy."""
     (tmp_path / "best_policy.zip").write_text("the best")
+    written = {"steps": 7, "budget": 20, **BEST, **summary}
+    (tmp_path / "summary.json").write_text(json.dumps(written))
+    return Candidates(tmp_path / "candidates", "", ends=ends)
+
+
+def test_a_run_that_has_ended_says_which_policy_was_best(tmp_path):
+    candidates = ended(tmp_path)
+    assert candidates.decided() == Best(5, 1.5, -2.0)
+    assert candidates.earlier_best() is None, "there is nothing to decide"
+    candidates.add(6, played(9), lambda path: path.write_text("left over"))
+    assert candidates.keep_best(tmp_path / "best_policy.zip", likes(1)) == Best(5, 1.5, -2.0)
+    assert (tmp_path / "best_policy.zip").read_text() == "the best"
+
+
+@pytest.mark.parametrize("ends", [(9, 20), (7, 30)])
+def test_given_more_its_best_policy_may_be_beaten(tmp_path, ends):
+    candidates = ended(tmp_path, ends=ends)
+    assert candidates.decided() is None
     assert candidates.earlier_best() == (Best(5, 1.5, -2.0), tmp_path / "best_policy.zip")
-    candidates.add(9, played(1), lambda path: path.write_text("another"))
-    assert candidates.earlier_best() is None
+    candidates.add(8, played(9), lambda path: path.write_text("another"))
+    assert candidates.earlier_best() is None, "it is a candidate by now"
+    assert candidates.keep_best(tmp_path / "best_policy.zip", likes(1)) == Best(8, 18.0, 0.0)
+
+
+def test_a_summary_without_evaluations_or_a_damaged_one_says_nothing(tmp_path):
+    for candidates in (
+        ended(tmp_path, best_policy_step=None),
+        Candidates(tmp_path / "elsewhere" / "candidates", "", ends=(7, 20)),
+    ):
+        assert candidates.decided() is candidates.earlier_best() is None
+    candidates = ended(tmp_path)
+    (tmp_path / "summary.json").write_text("[")
+    assert candidates.decided() is candidates.earlier_best() is None

@@ -275,3 +275,13 @@ def test_the_best_policy_of_a_run_that_is_given_more_is_a_candidate_again(
         assert (folder / "best_policy.zip").read_bytes() == archive
     else:
         assert after["best_policy_step"] in new
+
+
+def test_a_run_that_is_given_answers_alone_is_judged_by_its_new_reward(tmp_path):
+    out = tmp_path / "run"
+    before = run(tiny_runs.ppo(eval_every=400), out=out, show_progress=False).summary
+    after = resume(out, budget=33, show_progress=False).summary
+    assert after["steps"] == before["steps"]
+    assert after["best_policy_score"] != before["best_policy_score"]
+    assert after["best_policy_step"] in (before["best_policy_step"], before["steps"])
+    assert not (out / "candidates").exists()
