@@ -55,6 +55,7 @@ def check_agent(make_agent: MakeAgent, *, stride: int = 1) -> None:
     seeds and something else in a phase of another; and its state goes to disk and back into a new
     agent that goes on as if nothing had happened.
 
+    What it has learned is `state()["parameters"]`, or all of `state()` where it has no such entry.
     Global generators are the agent's to draw from: Stable-Baselines3 does, and every phase seeds
     them anew.
 

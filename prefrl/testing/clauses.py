@@ -116,7 +116,7 @@ def _same_leaf(one: Any, other: Any) -> bool:
 
 
 def _global_generators() -> dict[str, Any]:
-    """States of the generators that libraries share; torch's only where torch is there."""
+    """Reads the generators that libraries share; torch's only where torch is there."""
     states: dict[str, Any] = {
         "random": random.getstate(),
         "numpy": np.random.get_state(legacy=False),  # noqa: NPY002 - looked at, not drawn from

@@ -167,7 +167,7 @@ def _check_state(
 
 
 def _check_one_reward(learner: RewardLearner, pool: SegmentBatch) -> None:
-    """Agents optimise what queries weigh: the same reward, up to unit and offset."""
+    """Checks that agents optimise what queries weigh: one reward, up to unit and offset."""
     obs, action = (part.reshape(-1, part.shape[-1]) for part in (pool.observations, pool.actions))
     done = np.zeros(len(obs), dtype=bool)
     rewards = learner.reward_function()(obs, action, obs, done)
