@@ -13,9 +13,9 @@ from prefrl.errors import DataError
 FloatArray = NDArray[np.float32]
 
 ROWS = ("observations", "actions", "true_rewards", "sim_states", "objective_rewards")
-"""What an episode has one row a step of, and of observations one row more."""
+"""Parts of an episode with one row a step; of observations there is one row more."""
 FLAGS = ("is_complete", "terminated", "truncated")
-"""What an episode has once."""
+"""Parts of an episode that it has once."""
 
 
 def _no_objectives() -> FloatArray:
