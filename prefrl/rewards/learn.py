@@ -126,7 +126,7 @@ def fit_reward_model(
     config, streams = config or RewardConfig(), Streams(seed)
     is_held, by = held_out(comparisons, rng=streams.generator(HELD_OUT))
     answered = ~np.isnan(comparisons.p_left)
-    train = _part(comparisons, ~is_held)
+    train = _without(comparisons, is_held)
     if config.interval_coverage is not None:
         rows = np.flatnonzero(~np.isnan(train.p_left))
         chosen = streams.generator(SPLIT).choice(
@@ -192,6 +192,14 @@ def _units_held_out(units: NDArray[np.int64], rng: np.random.Generator) -> NDArr
     total = np.cumsum(sizes[order])
     count = int(np.argmin(np.abs(total - HELD_OUT_SHARE * total[-1]))) + 1
     return np.asarray(names[order[: min(count, len(names) - 1)]])
+
+
+def _without(comparisons: PreferenceDataset, is_held: NDArray[np.bool_]) -> PreferenceDataset:
+    """Returns the answers with those held out not given; the bank goes by their numbers."""
+    columns = {name: getattr(comparisons, name).copy() for name in COLUMNS}
+    columns["is_validation"][:] = False
+    columns["p_left"][is_held] = np.nan
+    return PreferenceDataset.of_pairs(comparisons.pairs, columns)
 
 
 def _part(comparisons: PreferenceDataset, rows: NDArray[np.bool_]) -> PreferenceDataset:

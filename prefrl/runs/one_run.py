@@ -279,8 +279,15 @@ class OneRun:
 
     def _begin_extension(self, loop: PreferenceLoop) -> None:
         num_steps = self.agent.refill(self.store)
-        if self.feedback is not None and num_steps:
-            self.agent.relabel(self.feedback.learner.reward_function())
+        learner = self.feedback.learner if self.feedback is not None else None
+        fitted = self.folder / run_folder.REWARD_MODEL
+        if isinstance(learner, RewardTrainer) and fitted.exists():
+            # Since the run ended, answers may have been corrected and the model fitted anew.
+            saved = EnhancedRewardModel.load(fitted)
+            learner.model.load_state_dict(saved.state_dict())
+            self.agent.set_reward(learner.reward_function())
+        if learner is not None and num_steps:
+            self.agent.relabel(learner.reward_function())
         loop.save()
         # Only now: killed before this, the run is still the finished one that it was.
         write_text_atomically(self.folder / run_folder.CONFIG, to_yaml(self.config))

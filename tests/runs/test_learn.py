@@ -6,15 +6,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import prefrl
 from prefrl.cli import main
-from prefrl.rewards import EnhancedRewardModel
+from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.runs.learn import learn_again
-from tests import linear_task
+from tests import linear_task, tiny_runs
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "0.1"
 FAST = ["--reward-model.max-updates", "40", "--reward-model.hidden-dim", "16"]
@@ -76,6 +77,32 @@ def test_a_label_corrected_in_a_run_changes_its_model(run: Path) -> None:
         assert getattr(after.config, name) == getattr(old, name)
     assert (run / "report.json").exists()
     assert (run / "policy.zip").read_bytes() == (GOLDEN / "ppo" / "policy.zip").read_bytes()
+
+
+def test_a_finished_run_goes_on_with_the_model_that_was_fitted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    before = prefrl.run(tiny_runs.ppo(), out=out, show_progress=False).reward_model
+    assert before is not None
+    comparisons = prefrl.load_comparisons(out / "comparisons.npz")
+    comparisons.p_left[:] = 1 - comparisons.p_left
+    comparisons.save(out / "comparisons.npz")
+    learn_again(out)
+    corrected = EnhancedRewardModel.load(out / "reward_model")
+    batch, found = comparisons.left[0].inputs(), []
+    real_fit = RewardTrainer.fit
+
+    def fit(trainer: RewardTrainer, *answers: Any, **options: Any) -> dict[str, float]:
+        found.append(trainer.model.score(batch))
+        return real_fit(trainer, *answers, **options)
+
+    monkeypatch.setattr(RewardTrainer, "fit", fit)
+    prefrl.resume(out, steps=1_406, show_progress=False)
+    np.testing.assert_array_equal(found[0], corrected.score(batch))
+    assert np.abs(before.score(batch) - found[0]).max() > 1e-3
+    # The bank goes by the numbers of the run's answers, so the next session finds its segments.
+    assert prefrl.resume(out, budget=35, show_progress=False).summary["num_answers"] == 35
 
 
 def test_a_kill_while_it_fits_leaves_the_run_as_it_was(run: Path) -> None:
