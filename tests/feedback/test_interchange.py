@@ -213,7 +213,7 @@ class TestWriting:
             "from prefrl.feedback import interchange\n"
             "dataset = prefrl.load_comparisons(sys.argv[1])\n"
             "dataset.p_left[0] = 0\n"
-            "def killed(file, arrays):\n"
+            "def killed(file, arrays, **_):\n"
             "    file.write(b'PK half of it')\n"
             "    file.flush()\n"
             "    os.kill(os.getpid(), 9)\n"
