@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prefrl.media.canvas import INK, MUTED, Rows, column, finish_axes, new_figure, save
+from prefrl.media.canvas import INK, MUTED, MetricRows, column, finish_axes, new_figure, save
 from prefrl.types import Float64Array
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NUM_GRID_POINTS = 200
 
 
 def plot_arms(
-    arms: Mapping[str, Sequence[Rows]],
+    arms: Mapping[str, Sequence[MetricRows]],
     path: str | os.PathLike[str],
     *,
     title: str,
@@ -88,7 +88,7 @@ def _draw_arm(axes: "Axes", grid: Float64Array, values: Float64Array, index: int
     return line
 
 
-def _on_common_grid(seeds: Sequence[Rows], key: str) -> tuple[Float64Array, Float64Array]:
+def _on_common_grid(seeds: Sequence[MetricRows], key: str) -> tuple[Float64Array, Float64Array]:
     """Returns (points,) steps that every seed covers; (seeds, points) the metric, interpolated."""
     known = []
     for rows in seeds:

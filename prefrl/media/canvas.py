@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Rows = Sequence[Mapping[str, float | None]]
+MetricRows = Sequence[Mapping[str, float | None]]
 """Lines of `metrics.jsonl`; None or NaN where a metric is not known, or no key at all."""
 
 WIDE_IN = (9.6, 4.0)
@@ -52,7 +52,7 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     write_atomically(path, lambda file: figure.savefig(file, format="png"))
 
 
-def column(rows: Rows, key: str) -> Float64Array:
+def column(rows: MetricRows, key: str) -> Float64Array:
     """Returns (rows,) a metric of every row, NaN where it is not known."""
     values = (row.get(key) for row in rows)
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

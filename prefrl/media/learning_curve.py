@@ -10,7 +10,7 @@ from prefrl.media.canvas import (
     LEARNED,
     MUTED,
     TRUE,
-    Rows,
+    MetricRows,
     column,
     finish_axes,
     new_figure,
@@ -30,7 +30,7 @@ _LONG_LABELS = (
 _LABEL_CHARACTER = 0.018  # of the axis: a digit above it
 
 
-def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str) -> None:
+def plot_learning_curve(rows: MetricRows, path: str | os.PathLike[str], *, title: str) -> None:
     """Draws the true return, the query sessions and, beside it, the learned return.
 
     Where the policy was evaluated while it was trained, that is the curve, and the returns of
@@ -60,11 +60,11 @@ def plot_learning_curve(rows: Rows, path: str | os.PathLike[str], *, title: str)
     save(figure, path)
 
 
-def _is_known(rows: Rows, key: str) -> bool:
+def _is_known(rows: MetricRows, key: str) -> bool:
     return bool(np.isfinite(column(rows, key)).any())
 
 
-def _draw_return(axes: "Axes", rows: Rows, key: str, colour: str) -> None:
+def _draw_return(axes: "Axes", rows: MetricRows, key: str, colour: str) -> None:
     """Draws the return of evaluations in front of that of training, or either alone."""
     last_step = float(column(rows, "step").max(initial=0.0))
     xlabel = "environment steps"
@@ -89,7 +89,9 @@ def _draw_return(axes: "Axes", rows: Rows, key: str, colour: str) -> None:
     axes.set_xlabel(xlabel)
 
 
-def _draw_line(axes: "Axes", rows: Rows, key: str, colour: str, *, is_behind: bool = False) -> bool:
+def _draw_line(
+    axes: "Axes", rows: MetricRows, key: str, colour: str, *, is_behind: bool = False
+) -> bool:
     """Draws one return over the steps; returns whether there is a band around it."""
     steps, values, deviation = (column(rows, name) for name in ("step", key, f"{key}_std"))
     known = np.isfinite(values)
@@ -124,7 +126,7 @@ def _draw_line(axes: "Axes", rows: Rows, key: str, colour: str, *, is_behind: bo
     return has_band
 
 
-def _sessions(rows: Rows) -> tuple[Float64Array, Float64Array]:
+def _sessions(rows: MetricRows) -> tuple[Float64Array, Float64Array]:
     """Returns (sessions,) the step of each, and the answers there were after it."""
     answers = np.maximum.accumulate(np.nan_to_num(column(rows, "num_answers")))
     is_session = np.diff(answers, prepend=0.0) > 0

@@ -18,7 +18,7 @@ from prefrl.segments import SegmentBatch
 # Without a split of its own, a file is cut into so many parts, each of them tested on once a seed.
 NUM_FOLDS = 5
 
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Recorded:
         """(N,) the file's own split; None where it has none."""
         return self.comparisons.is_validation if self.comparisons.has("is_validation") else None
 
-    def segments(self, rows: Rows, side: int) -> SegmentBatch:
+    def segments(self, rows: RowIndices, side: int) -> SegmentBatch:
         """Returns the left (0) or right (1) segments of some comparisons."""
         return (self.comparisons.left, self.comparisons.right)[side][0][rows]
 
@@ -103,7 +103,7 @@ class Recorded:
         decided = (left * (lead_left != 0)).sum() + (right * (lead_right != 0)).sum()
         return float(agree / decided) if decided else None
 
-    def splits(self, *, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
+    def splits(self, *, rng: np.random.Generator) -> Iterator[tuple[RowIndices, RowIndices]]:
         """Yields rows to train on and rows to test on, training rows in random order.
 
         The file's own split once; else each of five parts tested on once, parts made of whole

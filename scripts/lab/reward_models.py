@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lab.recorded import Recorded, Rows
+from lab.recorded import Recorded, RowIndices
 from lab.variants import variant
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
@@ -84,9 +84,9 @@ class Task:
     """
 
     data: Recorded
-    train: Rows
+    train: RowIndices
     p_left: Probabilities
-    test: Rows
+    test: RowIndices
     seed: int
 
 
@@ -268,7 +268,7 @@ def summarised(
     return row
 
 
-Predict = Callable[[Rows], Predictions]
+Predict = Callable[[RowIndices], Predictions]
 
 
 def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0) -> Predict:
@@ -294,7 +294,7 @@ def fitted(task: Task, config: RewardConfig, *, validation_fraction: float = 0.0
         warnings.filterwarnings("ignore", message=".*heads have collapsed", category=UserWarning)
         RewardTrainer(model, config, streams=streams).fit(dataset, session=0)
 
-    def predict(rows: Rows) -> Predictions:
+    def predict(rows: RowIndices) -> Predictions:
         left, right = (model.score(data.segments(rows, side).inputs()) for side in (0, 1))
         # As model.preference_probability, but in float64: float32 cannot tell 1 from 1 - 1e-8, and
         # a wrong answer would cost twice what the model thinks.
@@ -349,7 +349,7 @@ def linear(task: Task) -> Predict:
     """
     data = task.data
 
-    def summed(rows: Rows, side: int) -> NDArray[np.float64]:
+    def summed(rows: RowIndices, side: int) -> NDArray[np.float64]:
         total: NDArray[np.float64] = data.segments(rows, side).inputs().sum(1, dtype=np.float64)
         return total
 
@@ -360,7 +360,7 @@ def linear(task: Task) -> Predict:
     scale = np.divide(1, std, out=np.zeros_like(std), where=std > least)
     weights = cross_fitted_linear((left - right) * scale, task.p_left, _folds_of(task)).weights
 
-    def predict(rows: Rows) -> Predictions:
+    def predict(rows: RowIndices) -> Predictions:
         logits = (summed(rows, 0) - summed(rows, 1)) * scale @ weights
         return Predictions(preference_probability(logits[:, None], temperature=1.0))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefrl.benchmark.report.answers import Answers, answers_needed
+from prefrl.benchmark.report.answers import AnswersNeeded, answers_needed
 from prefrl.benchmark.report.curves import UNIFORM, Curve, Scores, Stratum
 from prefrl.benchmark.report.statistics import (
     Estimate,
@@ -68,7 +68,7 @@ class Analysis:
     improvement: Mapping[str, Estimate]
     verdicts: Mapping[str, Sequence[Verdict]]
     gaps: Mapping[str, Mapping[Stratum, Float64Array]]
-    answers: Mapping[Stratum, Answers]
+    answers: Mapping[Stratum, AnswersNeeded]
 
 
 def analyse(study: Study, *, rng: np.random.Generator) -> Analysis:

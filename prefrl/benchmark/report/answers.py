@@ -12,7 +12,7 @@ from prefrl.types import Float64Array
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswersNeeded:
     """The answers that strategies need for what `uniform` reaches with all of its own.
 
     Args:
@@ -28,7 +28,7 @@ class Answers:
     needed: Mapping[str, float | None]
 
 
-def answers_needed(study: Study, stratum: Stratum) -> Answers | None:
+def answers_needed(study: Study, stratum: Stratum) -> AnswersNeeded | None:
     """Reads the answers that each strategy needs off its finished runs' mean.
 
     Returns:
@@ -43,7 +43,7 @@ def answers_needed(study: Study, stratum: Stratum) -> Answers | None:
     if not len(budgets) or budgets[0] >= LEAST_SHARE * budgets[-1]:
         return None
     target = float(heights[-1])
-    return Answers(
+    return AnswersNeeded(
         float(budgets[-1]),
         target,
         float(budgets[0]),

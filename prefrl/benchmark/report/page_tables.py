@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefrl.benchmark.report.analysis import Analysis
-from prefrl.benchmark.report.answers import Answers
+from prefrl.benchmark.report.answers import AnswersNeeded
 from prefrl.benchmark.report.curves import UNIFORM, Stratum
 from prefrl.benchmark.report.figures import score_label
 from prefrl.benchmark.report.numbers import digits_of, interval_text, plain_number
@@ -154,7 +154,7 @@ def answer_table(analysis: Analysis) -> PageTable:
     return PageTable(_heads_of(list(analysis.answers)), rows)
 
 
-def _needed(answers: Answers, name: str) -> Entry:
+def _needed(answers: AnswersNeeded, name: str) -> Entry:
     if name not in answers.needed:
         return Entry("not run", tone="muted")
     needed = answers.needed[name]
