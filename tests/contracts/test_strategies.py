@@ -23,16 +23,21 @@ def test_it_keeps_to_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("num_segments", "num_queries"), [(0, 1), (1, 1), (2, 2), (5, 11), (40, 781), (40, 0), (40, -1)]
-)
-def test_what_a_pool_cannot_give_is_refused(name: str, num_segments: int, num_queries: int) -> None:
-    pool = segments(num_segments, rng=np.random.default_rng(0))
-    said = f"a pool of {num_segments} segments offers .* {num_queries} queries were asked for"
-    with pytest.raises(DataError, match=said):
-        make_strategy(name).select(
-            pool, num_queries, LinearPredictor(), rng=np.random.default_rng(0)
-        )
+def test_what_a_pool_cannot_give_is_refused(name: str) -> None:
+    strategy, predictor = make_strategy(name), LinearPredictor()
+    for num_segments, num_queries in [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (5, 11),
+        (40, 781),
+        (40, 0),
+        (40, -1),
+    ]:
+        pool = segments(num_segments, rng=np.random.default_rng(0))
+        said = f"a pool of {num_segments} segments offers .* {num_queries} queries were asked for"
+        with pytest.raises(DataError, match=said):
+            strategy.select(pool, num_queries, predictor, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("alias", ALIASES)
