@@ -12,7 +12,7 @@ from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.plan import Phase, check_plan
 from prefrl.records import run_folder
-from prefrl.records.returns import return_metrics
+from prefrl.records.returns import return_metrics, warn_of_early_ends
 from prefrl.records.run_records import Records
 from prefrl.seeding import AGENT, Streams
 from prefrl.segments import EpisodeStore
@@ -31,8 +31,6 @@ __all__ = [
 ]
 
 TIMED = ("rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s")
-# While questions are open, answers are looked for after so many steps, or as few as can be taken.
-LOOK_EVERY_STEPS = 1_000
 
 
 class PreferenceLoop:
@@ -135,7 +133,7 @@ class PreferenceLoop:
                 self._fit_what_is_due(index, may_go_on=may_go_on)
         metrics = return_metrics(self.agent.pop_finished(), is_exploration=has_explored)
         if self.feedback is not None:
-            self._warn_of_early_ends(metrics)
+            self._has_warned = self._has_warned or warn_of_early_ends(metrics)
             metrics |= self._answer_counts(index)
         self._write(metrics)
 
@@ -163,17 +161,14 @@ class PreferenceLoop:
 
     def _stretch(self, left: int) -> int:
         """Returns how many of the steps that are left are taken before answers are looked for."""
-        if self.pacer is None or not self.pacer.is_listening:
+        if self.pacer is None:
             return left
         # Every phase is a multiple of what the agent takes at once.
         multiple = math.gcd(*(phase.num_steps for phase in self.plan))
         multiple = int(getattr(self.agent, "stride", multiple))
         # A rollout is best not cut: an on-policy learner would learn from part of it.
-        size = max(LOOK_EVERY_STEPS, int(getattr(self.agent, "rollout_steps", 0)))
-        size = max(size // multiple, 1) * multiple
-        if (room := self.pacer.room()) is not None:
-            size = min(size, room // multiple * multiple)
-        return min(size, left)
+        at_least = int(getattr(self.agent, "rollout_steps", 0))
+        return self.pacer.stretch(left, multiple=multiple, at_least=at_least)
 
     def _fit_what_is_due(
         self,
@@ -230,17 +225,6 @@ class PreferenceLoop:
         if self.pacer.asker.is_async:
             counts["num_open"] = self.pacer.asker.num_open
         return counts
-
-    def _warn_of_early_ends(self, metrics: dict[str, float]) -> None:
-        if self._has_warned or not metrics["terminated_share"] > 0:
-            return
-        self._has_warned = True
-        warnings.warn(
-            "episodes end early in this environment, which tells the agent about the reward it is "
-            "to learn: a reward below zero teaches it to end them. Give the environment a fixed "
-            "horizon if you can (a setting such as terminate_when_unhealthy=False)",
-            stacklevel=2,
-        )
 
     def _write(self, metrics: dict[str, float]) -> None:
         self.last_metrics |= {k: v for k, v in metrics.items() if not math.isnan(v)}

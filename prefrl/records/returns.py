@@ -1,7 +1,8 @@
 """Returns of the episodes that an agent has finished."""
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,3 +24,20 @@ def return_metrics(
         "num_episodes": float(len(episodes)),
         "terminated_share": float(np.mean([e.is_terminated for e in episodes])) if some else 0.0,
     }
+
+
+def warn_of_early_ends(metrics: Mapping[str, float]) -> bool:
+    """Warns of episodes that end early, if there are any; returns whether there are.
+
+    Args:
+        metrics: what `return_metrics` has returned.
+    """
+    if not metrics["terminated_share"] > 0:
+        return False
+    warnings.warn(
+        "episodes end early in this environment, which tells the agent about the reward it is "
+        "to learn: a reward below zero teaches it to end them. Give the environment a fixed "
+        "horizon if you can (a setting such as terminate_when_unhealthy=False)",
+        stacklevel=3,
+    )
+    return True

@@ -11,6 +11,8 @@ from prefrl.session.asker import Asker, asked_up_to
 
 # Teachers that answer in their own time are looked in on this often while a session waits.
 LOOK_EVERY_S = 0.2
+# And after so many steps while the agent goes on, or as few as it can take.
+LOOK_EVERY_STEPS = 1_000
 
 
 @dataclass
@@ -74,6 +76,21 @@ class Pacer:
         if limit is None:
             limit = self.phase_steps[self.waiting_for]
         return max(limit - self.steps_ahead, 0)
+
+    def stretch(self, left: int, *, multiple: int, at_least: int = 0) -> int:
+        """Returns how many steps are taken before answers are looked for again.
+
+        Args:
+            left: steps that the phase still has.
+            multiple: steps are taken in multiples of it.
+            at_least: fewer are not worth taking at once, unless no more may be.
+        """
+        if not self.is_listening:
+            return left
+        size = max(max(LOOK_EVERY_STEPS, at_least) // multiple, 1) * multiple
+        if (room := self.room()) is not None:
+            size = min(size, room // multiple * multiple)
+        return min(size, left)
 
     def due(
         self, phase: int, step: int, *, may_go_on: bool, is_at_start: bool = False
