@@ -23,7 +23,8 @@ from prefrl.feedback.columns import (
     neutral_column,
 )
 from prefrl.feedback.comparisons import Comparisons
-from prefrl.feedback.pairs import Pairs, Steps, window_pairs
+from prefrl.feedback.pairs import Pairs, window_pairs
+from prefrl.feedback.steps import Steps
 from prefrl.segments import SegmentBatch
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from prefrl.errors import DataError, StorageError, one_line
 from prefrl.feedback.archive import read_arrays, write_arrays
 from prefrl.feedback.columns import COLUMNS
 from prefrl.feedback.dataset import FileMemory, PreferenceDataset
-from prefrl.feedback.pairs import STEP_ARRAYS, Pairs
+from prefrl.feedback.pairs import Pairs
+from prefrl.feedback.steps import STEP_ARRAYS
 from prefrl.records.files import write_atomically
 
 FORMAT_VERSION = 1

@@ -12,7 +12,8 @@ from prefrl.errors import DataError
 from prefrl.feedback.columns import COLUMNS, joined_column
 from prefrl.feedback.dataset import FileMemory, PreferenceDataset
 from prefrl.feedback.interchange import KNOWN, arrays_of
-from prefrl.feedback.pairs import Pairs, episodes_of
+from prefrl.feedback.pairs import Pairs
+from prefrl.feedback.steps import episodes_of
 
 
 def merge_comparisons(
