@@ -18,7 +18,7 @@ from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
 from prefrl.agents.table import AGENTS, agent_kind
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, one_line, with_type
 
 MakeModel = Callable[[Any], BaseAlgorithm]
 """Makes an SB3 model for a stack of vector environments."""
@@ -80,8 +80,7 @@ def make_model(
     try:
         return kind.make(env, seed=seed, device=device, policy_kwargs=policy, **settings)
     except (TypeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"agent_settings do not fit {name}: {reason}") from error
+        raise ConfigError(f"agent_settings do not fit {name}: {one_line(str(error))}") from error
 
 
 def make_agent(
@@ -149,6 +148,5 @@ def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
     try:
         model = AGENTS[name].algorithm.load(path, device="cpu")
     except Exception as error:  # every kind of damage surfaces elsewhere in the unpickling
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise StorageError(f"{path} is damaged or no {name} policy: {reason}") from error
+        raise StorageError(f"{path} is damaged or no {name} policy: {with_type(error)}") from error
     return lambda observations: model.predict(observations, deterministic=True)[0]

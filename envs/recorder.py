@@ -20,7 +20,7 @@ from prefrl.envs.encoding import (
     observation_encoder,
 )
 from prefrl.envs.sim_state import state_reader
-from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError
+from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError, with_type
 from prefrl.segments import Episode, EpisodeStore, FloatArray
 
 _BLOCK_STEPS = 1024
@@ -97,7 +97,7 @@ class Recorder(VecEnvWrapper):
         except PrefrlError:
             raise
         except Exception as error:
-            raise EnvironmentFault(f"{self.env_id} failed to reset: {_reason(error)}") from error
+            raise EnvironmentFault(f"{self.env_id} failed to reset: {with_type(error)}") from error
         self._obs = self._checked(observations)
         return observations
 
@@ -118,7 +118,7 @@ class Recorder(VecEnvWrapper):
         except PrefrlError:
             raise
         except Exception as error:
-            raise EnvironmentFault(f"{self.env_id} failed in a step: {_reason(error)}") from error
+            raise EnvironmentFault(f"{self.env_id} failed in a step: {with_type(error)}") from error
         if not _is_finite(rewards):
             raise EnvironmentFault(f"{self.env_id} returned a reward that is not finite")
         self._obs = self._checked(observations)
@@ -184,7 +184,3 @@ def _is_finite(numbers: NDArray[Any]) -> bool:
     # A product with itself is infinite or NaN as soon as one number is, at a fraction of the cost
     # of looking at each; only where it is, can it be that large numbers overflowed.
     return math.isfinite(np.vdot(numbers, numbers)) or bool(np.isfinite(numbers).all())
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

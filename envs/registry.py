@@ -21,7 +21,7 @@ from prefrl.envs.encoding import (
     check_observation_space,
 )
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, at_least, one_line, with_type
 
 # Gymnasium announces that v4 tasks have a successor. Who asks for v4 by name wants v4: the
 # literature's results are for it.
@@ -43,7 +43,9 @@ def find_spec(env_id: str) -> EnvSpec:
     except (gym.error.Error, ImportError, ValueError) as error:
         is_elsewhere = isinstance(error, (ImportError, gym.error.NamespaceNotFound))
         near = [] if is_elsewhere else _nearest(name)
-        hint = f"the nearest names are {', '.join(near)}" if near else _one_line(error)
+        hint = one_line(str(error)) or type(error).__name__
+        if near:
+            hint = f"the nearest names are {', '.join(near)}"
         raise ConfigError(f"unknown environment {env_id!r}; {hint}") from None
 
 
@@ -71,10 +73,6 @@ def _version(env_id: str) -> int:
     return int(match[1]) if match else -1
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
     """Returns the episode's time limit, in steps.
 
@@ -82,7 +80,7 @@ def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
         ConfigError: neither the environment nor the caller sets one.
     """
     if max_episode_steps is not None and max_episode_steps < 1:
-        raise ConfigError(f"max_episode_steps is {max_episode_steps}; expected 1 or more")
+        raise ConfigError(at_least("max_episode_steps", max_episode_steps, 1))
     limit = max_episode_steps or spec.max_episode_steps
     if not limit or limit < 0:
         others = [other for other in _nearest(spec.id) if _task(other) == _task(spec.id)]
@@ -143,9 +141,7 @@ def making(env_id: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # every environment fails in its own way
-        raise ConfigError(
-            f"{env_id} could not be made: {type(error).__name__}: {_one_line(error)}"
-        ) from error
+        raise ConfigError(f"{env_id} could not be made: {with_type(error)}") from error
 
 
 def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> gym.Env[Any, Any]:

@@ -37,6 +37,17 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def with_type(error: BaseException) -> str:
+    """Returns the type and the text of an error of somebody else's code, in one line."""
+    name, text = type(error).__name__, one_line(str(error))
+    return f"{name}: {text}" if text else name
+
+
+def at_least(name: str, value: object, least: int) -> str:
+    """Says that a number is smaller than it may be."""
+    return f"{name} is {value}; expected {least} or more"
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     """Says that there is no such thing, and which there are.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.config import QueryConfig, ScheduleName
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, at_least
 
 # The time constant of Christiano et al. 2017, appendix A: label rate proportional to 2e6/(T+2e6).
 DECAY_STEPS = 2e6
@@ -93,7 +93,7 @@ def plan_run(
         ("checkpoint_every", checkpoint_every, 1),
     ):
         if value < least:
-            raise ConfigError(f"{name} is {value}; expected {least} or more")
+            raise ConfigError(at_least(name, value, least))
     _check_multiple(steps, multiple)
     explore_steps = min(-(-explore_steps // multiple) * multiple, steps)
     marks = {0: 0}  # step -> answers asked for there
@@ -144,7 +144,7 @@ def plan_more(
     """
     for name, value, least in (("steps", steps, start), ("budget", budget, 0)):
         if value < least:
-            raise ConfigError(f"{name} is {value}; expected {least} or more")
+            raise ConfigError(at_least(name, value, least))
     _check_multiple(steps, multiple)
     if steps == start:
         return (Phase(start, 0, budget),)

@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 
 from prefrl.cli.parsing import parse
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, at_least
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class EvalCommand:
     def __post_init__(self) -> None:
         for name, least in (("episodes", 1), ("seed", 0), ("video_size", 1)):
             if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected {least} or more")
+                raise ConfigError(at_least(name, getattr(self, name), least))
         if not 0 < self.video_seconds < math.inf:
             raise ConfigError(f"video_seconds is {self.video_seconds}; expected more than 0")
 

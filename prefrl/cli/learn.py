@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefrl.cli.parsing import parse
 from prefrl.config import RewardConfig
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, at_least
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LearnCommand:
         if self.run is not None and has_settings:
             raise ConfigError("--run fits with the run's own settings; give it alone")
         if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; expected 0 or more")
+            raise ConfigError(at_least("seed", self.seed, 0))
 
 
 def learn_command(words: list[str]) -> None:

@@ -9,7 +9,7 @@ import yaml
 from prefrl.config.checking import validated
 from prefrl.config.run import RunConfig
 from prefrl.config.yaml_text import Dumper, Loader
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, one_line
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -30,7 +30,7 @@ def from_yaml(path: Path) -> RunConfig:
     except OSError as error:
         raise ConfigError(f"could not read {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path} is not YAML: {one_line(str(error))}") from None
     if not isinstance(tree, dict):
         raise ConfigError(
             f"{path} holds no settings; expected a mapping such as a run's config.yaml"

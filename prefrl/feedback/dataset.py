@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefrl.errors import DataError
+from prefrl.errors import DataError, at_least
 from prefrl.feedback.columns import (
     COLUMNS,
     AnswerColumns,
@@ -325,7 +325,7 @@ class PreferenceDataset:
     def first(self, count: int) -> "PreferenceDataset":
         """Returns the first `count` queries, skipped ones included, as a dataset of its own."""
         if count < 0:
-            raise DataError(f"count is {count}; expected 0 or more")
+            raise DataError(at_least("count", count, 0))
         if count == 0:
             return PreferenceDataset(self.validation_fraction, env_id=self.env_id)
         return self.select(slice(0, count))

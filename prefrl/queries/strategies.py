@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import ConfigError, unknown
+from prefrl.errors import ConfigError, unknown, with_type
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, sides_drawn
 from prefrl.queries.predictor import Pairs, Predictor, QueryStrategy
@@ -94,13 +94,13 @@ def _imported(path: str) -> QueryStrategy:
     try:
         found: Any = getattr(importlib.import_module(module_name), name)
     except Exception as error:  # whatever a user's own module does
-        raise ConfigError(f"strategy {path!r} cannot be imported: {_said_by(error)}") from error
+        raise ConfigError(f"strategy {path!r} cannot be imported: {with_type(error)}") from error
     if isinstance(found, type):
         try:
             found = found()
         except Exception as error:
             raise ConfigError(
-                f"strategy {path!r} cannot be made without arguments: {_said_by(error)}"
+                f"strategy {path!r} cannot be made without arguments: {with_type(error)}"
             ) from error
     if callable(getattr(found, "select", None)):
         strategy: QueryStrategy = found
@@ -111,10 +111,6 @@ def _imported(path: str) -> QueryStrategy:
         f"strategy {path!r} is a {type(found).__name__}; expected a class with a method `select`, "
         "or a function that selects"
     )
-
-
-def _said_by(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import DataError, StorageError
+from prefrl.errors import DataError, StorageError, one_line
 from prefrl.records.files import write_atomically
 from prefrl.segments import EpisodeStore
 from prefrl.segments.episode import FLAGS, ROWS
@@ -83,5 +83,5 @@ def load_episodes(path: str | Path) -> EpisodeStore:
     except FileNotFoundError:
         raise StorageError(f"there is no file {path}") from None
     except _DAMAGE as error:
-        said = " ".join(str(error).split())
+        said = one_line(str(error))
         raise StorageError(f"{path} is damaged or holds no episodes: {said}") from None

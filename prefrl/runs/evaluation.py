@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from prefrl.envs.vec_env import make_vec_env
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, at_least
 from prefrl.runs.rollouts import Rollouts, play
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
@@ -58,7 +58,7 @@ def evaluate(
         EnvironmentFault: an environment went wrong.
     """
     if num_episodes < 1:
-        raise ConfigError(f"num_episodes is {num_episodes}; expected 1 or more")
+        raise ConfigError(at_least("num_episodes", num_episodes, 1))
     venv = make_vec_env(make_env, num_episodes, EpisodeStore(1))  # Nothing played here is kept.
     try:
         rollouts = play(

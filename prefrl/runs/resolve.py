@@ -13,7 +13,7 @@ from prefrl.agents.table import DEFAULT_AGENT, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, one_line
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
 
@@ -183,7 +183,7 @@ def usable_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = " ".join(str(error).split(". ")[0].split())
+        reason = one_line(str(error).split(". ")[0])
         raise ConfigError(f"device is {name!r}: {reason}; choose cpu, cuda or auto") from None
     return name
 

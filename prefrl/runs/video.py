@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, StorageError
+from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, StorageError, with_type
 
 
 def film(
@@ -69,7 +69,7 @@ def _play(
         raise
     except Exception as error:
         name = env.spec.id if env.spec else type(env.unwrapped).__name__
-        raise EnvironmentFault(f"{name} failed while it was filmed: {_reason(error)}") from error
+        raise EnvironmentFault(f"{name} failed while it was filmed: {with_type(error)}") from error
 
 
 def _render(env: gym.Env[Any, Any]) -> Any:
@@ -77,7 +77,7 @@ def _render(env: gym.Env[Any, Any]) -> Any:
         frame = env.render()
     except Exception as error:  # every graphics stack fails in its own way
         hint = "MuJoCo needs MUJOCO_GL=egl and libegl1"
-        raise ConfigError(f"could not render: {_reason(error)}; {hint}") from error
+        raise ConfigError(f"could not render: {with_type(error)}; {hint}") from error
     if frame is None:
         raise ConfigError("this environment renders no images")
     return frame
@@ -123,7 +123,3 @@ def _holds(path: Path, num_frames: int) -> bool:
         return bool(imageio_ffmpeg.count_frames_and_secs(path)[0] == num_frames)
     except RuntimeError:  # It is no clip at all.
         return False
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

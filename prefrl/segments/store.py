@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import ConfigError, DataError
+from prefrl.errors import ConfigError, DataError, at_least
 from prefrl.segments.batch import SegmentBatch
 from prefrl.segments.episode import FLAGS, ROWS, Episode
 
@@ -32,7 +32,7 @@ class EpisodeStore:
 
     def __post_init__(self) -> None:
         if self.max_transitions < 1:
-            raise ConfigError(f"max_transitions is {self.max_transitions}; expected 1 or more")
+            raise ConfigError(at_least("max_transitions", self.max_transitions, 1))
 
     def __len__(self) -> int:
         return len(self.episodes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError, StorageError, one_line
+from prefrl.errors import DataError, StorageError, with_type
 from prefrl.feedback.archive import read_arrays, write_arrays
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.records.files import reason, write_atomically, write_text_atomically
@@ -75,8 +75,7 @@ class FileQuestions(MemoryQuestions):
         except OSError as error:
             raise StorageError(f"could not read {path}: {reason(error)}") from None
         except (ValueError, TypeError, LookupError, AttributeError, DataError) as error:
-            said = one_line(f"{type(error).__name__}: {error}")
-            raise StorageError(f"{path} is damaged: {said}") from None
+            raise StorageError(f"{path} is damaged: {with_type(error)}") from None
 
     def _commit(self, changed: dict[int, Standing], added: Sequence[Question] = ()) -> None:
         if not changed:
@@ -145,5 +144,6 @@ def _read_batch(path: Path) -> list[Question]:
             for row, (number, *rest) in enumerate(columns)
         ]
     except (KeyError, ValueError, TypeError, IndexError, DataError) as error:
-        said = one_line(f"{type(error).__name__}: {error}")
-        raise StorageError(f"{path} holds no questions, or is damaged: {said}") from None
+        raise StorageError(
+            f"{path} holds no questions, or is damaged: {with_type(error)}"
+        ) from None

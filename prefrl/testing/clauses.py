@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import ContractError, one_line
+from prefrl.errors import ContractError, one_line, with_type
 
 
 def require(holds: object, clause: str) -> None:
@@ -42,8 +42,7 @@ def calling(what: str) -> Iterator[None]:
     except ContractError:
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raise ContractError(one_line(f"{what} raised {said}")) from error
+        raise ContractError(one_line(f"{what} raised {with_type(error)}")) from error
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lab.recorded import Recorded, RowIndices
 from lab.variants import variant
 from prefrl.config import RewardConfig
-from prefrl.errors import DataError
+from prefrl.errors import DataError, at_least
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration.probabilities import (
@@ -66,7 +66,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         if self.num_labels is not None and self.num_labels < 1:
-            raise DataError(f"num_labels is {self.num_labels}; expected 1 or more")
+            raise DataError(at_least("num_labels", self.num_labels, 1))
         if not 0 <= self.flip_rate < 0.5:
             raise DataError(f"flip_rate is {self.flip_rate}; expected 0 or more, below 0.5")
 

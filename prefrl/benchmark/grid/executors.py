@@ -10,7 +10,7 @@ from typing import Protocol, TextIO
 from prefrl.benchmark.grid.cell_process import POLL_S, CellProcess, function_name
 from prefrl.benchmark.grid.cells import Cell, CellFunction
 from prefrl.benchmark.grid.ledger import Failure, Ledger
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, at_least
 
 OnDone = Callable[[Cell, Failure | None], object]
 """Takes each cell when it is over, and why it failed if it did."""
@@ -63,7 +63,7 @@ class LocalExecutor:
     def __init__(self, *, jobs: int | None = None, threads: int | None = None) -> None:
         for name, number in (("jobs", jobs), ("threads", threads)):
             if number is not None and number < 1:
-                raise ConfigError(f"{name} is {number}; expected 1 or more")
+                raise ConfigError(at_least(name, number, 1))
         self.threads = threads or (max(1, num_cores() // jobs) if jobs else 1)
         self.jobs = jobs or max(1, num_cores() // self.threads)
 

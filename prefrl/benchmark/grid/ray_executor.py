@@ -26,7 +26,7 @@ from prefrl.benchmark.grid.cell_process import POLL_S, CellProcess, function_nam
 from prefrl.benchmark.grid.cells import Cell, CellFunction, Row
 from prefrl.benchmark.grid.executors import OnDone
 from prefrl.benchmark.grid.ledger import Ledger
-from prefrl.errors import ConfigError, PrefrlError, StorageError
+from prefrl.errors import ConfigError, PrefrlError, StorageError, at_least
 from prefrl.records.files import claimed, write_bytes_atomically
 
 # In a process of its own: Ray tries for minutes, cannot be stopped, and may end its process.
@@ -91,9 +91,9 @@ class RayExecutor:
         timeout_s: float = 30.0,
     ) -> None:
         if threads < 1:
-            raise ConfigError(f"threads is {threads}; expected 1 or more")
+            raise ConfigError(at_least("threads", threads, 1))
         if retries < 0:
-            raise ConfigError(f"retries is {retries}; expected 0 or more")
+            raise ConfigError(at_least("retries", retries, 0))
         self._ray = import_ray()
         self.address, self.threads = address, threads
         self.retries, self.timeout_s = retries, timeout_s

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prefrl.errors import DataError
+from prefrl.errors import DataError, at_least
 from prefrl.rewards.model.bank_policies import POLICIES, Offer
 
 # Embeddings with no component of this size have no direction, and so are like nothing.
@@ -53,9 +53,9 @@ class FeatureBank(nn.Module):
     def __init__(self, capacity: int, num_features: int, *, policy: str = "fifo") -> None:
         super().__init__()
         if capacity < 0:
-            raise ValueError(f"capacity is {capacity}; expected 0 or more")
+            raise ValueError(at_least("capacity", capacity, 0))
         if num_features < 1:
-            raise ValueError(f"num_features is {num_features}; expected 1 or more")
+            raise ValueError(at_least("num_features", num_features, 1))
         if policy not in POLICIES:
             raise ValueError(f"policy is {policy!r}; expected one of {', '.join(POLICIES)}")
         self.capacity = capacity
@@ -214,7 +214,7 @@ class FeatureBank(nn.Module):
             DataError: queries have another width than the bank, or are not finite.
         """
         if k < 1:
-            raise ValueError(f"k is {k}; expected 1 or more")
+            raise ValueError(at_least("k", k, 1))
         shape = (_num_rows(queries), self.num_features)
         queries = _directions(self._checked("queries", queries, shape))
         if self.is_empty:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prefrl.errors import DataError, PrefrlError, StorageError
+from prefrl.errors import DataError, PrefrlError, StorageError, one_line
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
 from prefrl.rewards.model.network import RewardNetwork
 from prefrl.rewards.model.statistics import MIN_STD, input_statistics
@@ -201,7 +201,7 @@ class EnhancedRewardModel(RewardNetwork):
         try:
             model = EnhancedRewardModel(**settings)
         except (PrefrlError, TypeError, RuntimeError) as error:
-            said = " ".join(str(error).split())
+            said = one_line(str(error))
             raise StorageError(f"{folder / CONFIG} describes no reward model: {said}") from None
         own = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}
         if own != {name: (t.shape, t.dtype) for name, t in tensors.items()}:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, one_line
 from prefrl.records.files import reason, write_bytes_atomically, write_text_atomically
 
 FORMAT_VERSION = 1
@@ -89,7 +89,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from None
     except ValueError as error:
-        raise StorageError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
     version = tree.get("format_version") if isinstance(tree, dict) else None
     if version != FORMAT_VERSION:
         raise StorageError(
@@ -107,7 +107,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from None
     except SafetensorError as error:
-        raise StorageError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
     if "crc32" in metadata and metadata["crc32"] != _checksum(tensors):
         raise StorageError(f"{path} is damaged: it has changed since it was written")
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
