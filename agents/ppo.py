@@ -119,7 +119,7 @@ class OnPolicyAgent(SB3Agent):
             self._update_normalizers(np.concatenate(observations))
 
     def train(self, num_steps: int) -> None:
-        """Rollouts and updates over exactly `num_steps` steps."""
+        """Collects rollouts and updates over exactly `num_steps` steps."""
         self._check_steps(num_steps)
         per_env = num_steps // self.num_envs
         num_rollouts = -(-per_env // self._rollout_steps)

@@ -95,7 +95,7 @@ class JsonLinesSink:
             raise self._error(error) from error
 
     def position(self) -> int:
-        """Bytes written so far, for a checkpoint; they are safe from a power failure now."""
+        """Returns the bytes written so far, which are safe from a power failure from now on."""
         try:
             os.fsync(self._file.fileno())
             return os.fstat(self._file.fileno()).st_size

@@ -56,7 +56,7 @@ def ensemble() -> Any:
 
 
 def fragments(segments: SegmentBatch) -> list[Any]:
-    """Segments as imitation keeps them; the observation after the last action is that before it."""
+    """Returns segments as imitation has them; what follows the last action is what came before."""
     return [
         TrajectoryWithRew(
             obs=np.concatenate([observations, observations[-1:]]),

@@ -188,7 +188,7 @@ class Outcome:
     num_labels: int
 
     def metrics(self) -> Metrics:
-        """The metrics of the predictions."""
+        """Computes the metrics of the predictions."""
         p, p_left, std = self.predictions.p, self.p_left, self.predictions.std
         is_right = np.sign(p - 0.5) * np.sign(p_left - 0.5)  # undecided counts half
         error = np.abs(p - p_left)

@@ -185,7 +185,7 @@ def seconds_an_item(
 
 
 def rate(seconds: float, *, in_ms: bool) -> float:
-    """Items a second, or milliseconds an item."""
+    """Returns items a second, or milliseconds an item."""
     return 1e3 * seconds if in_ms else 1.0 / seconds
 
 

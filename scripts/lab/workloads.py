@@ -101,7 +101,7 @@ class Material:
 
 
 def random_segments(num: int, *, rng: np.random.Generator) -> SegmentBatch:
-    """Segments of HalfCheetah's dims; no two steps are alike."""
+    """Draws segments of HalfCheetah's dims; no two steps are alike."""
     shape = (num, SEGMENT_LENGTH)
     return SegmentBatch(
         observations=rng.standard_normal((*shape, OBSERVATION_DIM), dtype=np.float32),
@@ -185,7 +185,7 @@ def steps_of(
 
 
 def _seen(num_answers: int, config: RewardConfig) -> float:
-    """Comparisons that a gradient step sees on average; the last of an epoch may see fewer."""
+    """Averages the comparisons of a gradient step; the last of an epoch may see fewer."""
     return num_answers / -(-num_answers // config.batch_size)
 
 
@@ -219,7 +219,7 @@ def dataset_of(material: Material) -> PreferenceDataset:
 
 
 def scoring_of(material: Material, sizes: Sizes) -> list[Workload]:
-    """Segments scored by the ensemble; all pairs of the pool, and the best of them chosen."""
+    """Scores segments by the ensemble, and all pairs of the pool, of which it chooses the best."""
     config = config_of()
     trainer = RewardTrainer(model_of(config), config, streams=Streams(0))
     strategy, rng = make_strategy("disagreement"), np.random.default_rng(0)

@@ -84,16 +84,16 @@ def test_environments_in_other_processes_are_rewarded_like_those_in_this_one():
     makers: list[Callable[[], Any]] = [
         partial(Counting, i, lengths) for i, lengths in enumerate(LENGTHS)
     ]
-    figures = []
+    outcomes = []
     for venv in (side_by_side(makers), SubprocVecEnv(makers, start_method="fork")):
         wrapped = RewardVecEnv(venv, looking_ahead)
         wrapped.reset()
         rewards = [wrapped.step(row)[1] for row in actions_for(wrapped, 10)]
-        figures.append((np.array(rewards), wrapped.pop_finished()))
+        outcomes.append((np.array(rewards), wrapped.pop_finished()))
         wrapped.close()
-    np.testing.assert_array_equal(figures[0][0], figures[1][0])
+    np.testing.assert_array_equal(outcomes[0][0], outcomes[1][0])
     # Rewards of other processes may arrive in double precision.
-    for here, there in zip(figures[0][1], figures[1][1], strict=True):
+    for here, there in zip(outcomes[0][1], outcomes[1][1], strict=True):
         assert here.length == there.length
         assert here.is_terminated == there.is_terminated
         assert here.true_return == pytest.approx(there.true_return, rel=1e-6)

@@ -98,7 +98,7 @@ class LocalExecutor:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Counts the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -2,10 +2,10 @@
 
 A benchmark's folder holds `grid.json`, `cells/ID/`, one a cell (see `CellFolder`), and `inputs/`,
 what cells are given to read (`inputs_folder`). `grid.json` holds what all cells have in common:
-what a figure must not differ in if it is to stand in the same table, such as steps, budget and
-network. What the grid is spanned by does not belong in it: later, environments, strategies,
-teachers and seeds are added by asking for more cells, and the finished ones stay as they are. That
-holds where of cells only `results.parquet` is left, too, as in a benchmark that somebody published.
+what numbers of one table must not differ in, such as steps, budget and network. What the grid is
+spanned by does not belong in it: later, environments, strategies, teachers and seeds are added by
+asking for more cells, and the finished ones stay as they are. That holds where of cells only
+`results.parquet` is left, too, as in a benchmark that somebody published.
 """
 
 import contextlib

@@ -31,7 +31,7 @@ _MOST_EXACT_PAIRS = 200
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95% interval.
+    """A metric with its 95% interval.
 
     Args:
         value: (…) as measured.

@@ -270,7 +270,7 @@ class RewardNetwork(nn.Module):
         )
 
     def _at_once(self, steps: int) -> int:
-        """Sequences whose hidden layers stay in a CPU's cache."""
+        """Returns how many sequences have hidden layers that stay in a CPU's cache."""
         if self.input_mean.device.type != "cpu":
             return sys.maxsize
         width = self.config.num_reward_heads * self.config.hidden_dim

@@ -172,8 +172,8 @@ class TestFitTemperature:
 class TestNegativeLogLikelihoodAndBrierScore:
     def test_a_hand_computed_case(self):
         p, p_left = np.array([0.75, 0.75, 0.75]), np.array([1.0, 0.0, 0.5])
-        surprises = [math.log(4 / 3), math.log(4), (math.log(4 / 3) + math.log(4)) / 2]
-        assert negative_log_likelihood(p, p_left) == pytest.approx(sum(surprises) / 3)
+        losses = [math.log(4 / 3), math.log(4), (math.log(4 / 3) + math.log(4)) / 2]
+        assert negative_log_likelihood(p, p_left) == pytest.approx(sum(losses) / 3)
         squares = [0.25**2, 0.75**2, 0.25**2]
         assert brier_score(p, p_left) == pytest.approx(sum(squares) / 3)
 
@@ -384,20 +384,20 @@ class TestReport:
         # p = 3/4 (right), 1/4 (wrong), 1/2 (counts half) and 5/8 (a tie).
         logits = np.array([[LN_3, LN_3], [-LN_3, -LN_3], [LN_3, -LN_3], [LN_3, 0.0]])
         p_left = np.array([1.0, 1.0, 1.0, 0.5])
-        figures = report(2 * logits, p_left, temperature=2.0)
-        assert figures.num_answers == 4
-        assert figures.temperature == 2.0
-        assert figures.accuracy == pytest.approx(1.5 / 3)
-        surprises = [math.log(4 / 3), math.log(4), math.log(2), -math.log(5 / 8 * 3 / 8) / 2]
-        assert figures.nll == pytest.approx(sum(surprises) / 4)
-        assert figures.brier == pytest.approx((1 / 16 + 9 / 16 + 1 / 4 + 1 / 64) / 4)
+        metrics = report(2 * logits, p_left, temperature=2.0)
+        assert metrics.num_answers == 4
+        assert metrics.temperature == 2.0
+        assert metrics.accuracy == pytest.approx(1.5 / 3)
+        losses = [math.log(4 / 3), math.log(4), math.log(2), -math.log(5 / 8 * 3 / 8) / 2]
+        assert metrics.nll == pytest.approx(sum(losses) / 4)
+        assert metrics.brier == pytest.approx((1 / 16 + 9 / 16 + 1 / 4 + 1 / 64) / 4)
         # Confidences 1/2, 5/8 and twice 3/4, right by 1/2, 1/2 and (1 + 0) / 2.
-        assert figures.ece == pytest.approx((0 + 1 / 8 + 2 * 1 / 4) / 4)
+        assert metrics.ece == pytest.approx((0 + 1 / 8 + 2 * 1 / 4) / 4)
         # Spreads 0, 0, 1/4, 1/16: errors 1/2, 1/2 (their mean), 1/8, 1/2 against the sorted.
         kept = [1 / 2, 1 / 2, (1 + 1 / 8) / 3]
         oracle = [1 / 8, (1 / 8 + 1 / 4) / 2, (1 / 8 + 1 / 4 + 1 / 2) / 3]
         mean_error = (1 / 4 + 3 / 4 + 1 / 2 + 1 / 8) / 4
-        assert figures.ause == pytest.approx((sum(kept) - sum(oracle)) / 4 / mean_error)
+        assert metrics.ause == pytest.approx((sum(kept) - sum(oracle)) / 4 / mean_error)
 
     def test_an_error_rate_softens_what_is_expected_of_the_answers_themselves(self):
         rng = np.random.default_rng(3)
@@ -418,15 +418,15 @@ class TestReport:
         assert worst.nll == pytest.approx(-math.log(0.05))
 
     def test_without_answers_every_figure_is_unknown(self):
-        figures = report(np.zeros((0, 3)), NONE, temperature=1.5)
-        assert (figures.num_answers, figures.temperature) == (0, 1.5)
-        unknown = (figures.accuracy, figures.nll, figures.brier, figures.ece, figures.ause)
+        metrics = report(np.zeros((0, 3)), NONE, temperature=1.5)
+        assert (metrics.num_answers, metrics.temperature) == (0, 1.5)
+        unknown = (metrics.accuracy, metrics.nll, metrics.brier, metrics.ece, metrics.ause)
         assert all(math.isnan(figure) for figure in unknown)
 
     def test_only_ties_leave_the_accuracy_unknown(self):
-        figures = report(np.ones((3, 2)), np.full(3, 0.5), temperature=1.0)
-        assert math.isnan(figures.accuracy)
-        assert figures.brier == pytest.approx((sigmoid(1.0) - 0.5) ** 2)
+        metrics = report(np.ones((3, 2)), np.full(3, 0.5), temperature=1.0)
+        assert math.isnan(metrics.accuracy)
+        assert metrics.brier == pytest.approx((sigmoid(1.0) - 0.5) ** 2)
 
     def test_heads_that_agree_have_one_spread_whatever_rounding_makes_of_it(self):
         rng = np.random.default_rng(4)
@@ -444,9 +444,9 @@ class TestReport:
     @given(rows=ROWS)
     def test_swapping_left_and_right_changes_nothing(self, rows):
         logits, p_left = two_heads(rows)
-        figures = vars(report(logits, p_left, temperature=0.7))
+        metrics = vars(report(logits, p_left, temperature=0.7))
         swapped = vars(report(-logits, 1 - p_left, temperature=0.7))
-        assert swapped == pytest.approx(figures, nan_ok=True, abs=1e-7)
+        assert swapped == pytest.approx(metrics, nan_ok=True, abs=1e-7)
 
 
 GOOD, LOGITS = np.array([0.5, 1.0]), np.ones((2, 3))

@@ -57,9 +57,9 @@ class TestLearning:
     def test_a_linear_reward_is_learned_from_comparisons(self, settings):
         trainer, stream = make_trainer(max_updates=200, **settings), rng(1)
         dataset = linear_task.comparisons(200, rng=stream, validation_fraction=0.15)
-        figures = trainer.fit(dataset, session=0)
-        assert figures["reward_holdout_accuracy"] > 0.85
-        assert figures["reward_train_loss"] < 0.3
+        metrics = trainer.fit(dataset, session=0)
+        assert metrics["reward_holdout_accuracy"] > 0.85
+        assert metrics["reward_train_loss"] < 0.3
 
         left, right = linear_task.segments(500, rng=stream), linear_task.segments(500, rng=stream)
         pairs = torch.from_numpy(np.stack([left.inputs(), right.inputs()], axis=1))
@@ -99,9 +99,9 @@ class TestLearning:
     def test_swapping_the_sides_of_every_comparison_changes_no_figure(self):
         dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
         swapped = with_sides_swapped(dataset)
-        figures = make_trainer(max_updates=5).fit(dataset, session=0)
+        metrics = make_trainer(max_updates=5).fit(dataset, session=0)
         assert make_trainer(max_updates=5).fit(swapped, session=0) == pytest.approx(
-            figures, rel=1e-3
+            metrics, rel=1e-3
         )
 
     def test_accuracy_is_that_of_the_reward_in_use_not_of_its_loudest_head(self):
@@ -111,12 +111,12 @@ class TestLearning:
         loudest = trainer.model.head_out.data
         loudest[0] *= -100.0  # This head now says the opposite, at the top of its voice.
         trainer.model.head_bias.data[0] *= -100.0
-        figures = figures_of(trainer, dataset)
-        assert figures["reward_train_accuracy"] > 0.7
+        metrics = metrics_of(trainer, dataset)
+        assert metrics["reward_train_accuracy"] > 0.7
 
 
-def figures_of(trainer: RewardTrainer, dataset: PreferenceDataset) -> dict[str, float]:
-    """The figures of a model as it is: fitting without moving the weights."""
+def metrics_of(trainer: RewardTrainer, dataset: PreferenceDataset) -> dict[str, float]:
+    """Returns the metrics of a model as it is: fitting without moving the weights."""
     still = RewardConfig(max_updates=1, learning_rate=1e-30, weight_decay=0.0, error_rate=0.0)
     return RewardTrainer(trainer.model, still, streams=Streams(0)).fit(dataset, session=0)
 
@@ -130,12 +130,12 @@ class TestHardCases:
         [[1.0], [0.0], [0.5], [0.5] * 20, [1.0] * 20, [0.0] * 20, [np.nan] * 19 + [1.0]],
         ids=["one left", "one right", "one tie", "ties", "left", "right", "skips and one"],
     )
-    def test_one_sided_answers_give_finite_figures_and_rewards(self, p_left, shared_trunk):
+    def test_one_sided_answers_give_finite_metrics_and_rewards(self, p_left, shared_trunk):
         dataset = linear_task.comparisons(len(p_left), rng=rng(), p_left=np.array(p_left))
         trainer = make_trainer(max_updates=60, shared_trunk=shared_trunk)
-        figures = trainer.fit(dataset, session=0)
-        assert math.isfinite(figures["reward_train_loss"])
-        assert math.isnan(figures["reward_holdout_loss"])
+        metrics = trainer.fit(dataset, session=0)
+        assert math.isfinite(metrics["reward_train_loss"])
+        assert math.isnan(metrics["reward_holdout_loss"])
         scores = trainer.score_segments(linear_task.segments(50, rng=rng(1)))
         assert np.isfinite(scores).all()
         obs, action = linear_task.transitions(50, rng=rng(2))
@@ -173,7 +173,7 @@ class TestHardCases:
 
     @pytest.mark.filterwarnings("ignore:all segments hold the same numbers")
     @pytest.mark.filterwarnings("ignore:the reward ensemble's heads have collapsed")
-    def test_features_that_never_move_give_finite_figures_and_rewards(self):
+    def test_features_that_never_move_give_finite_metrics_and_rewards(self):
         segments = linear_task.segments(8, rng=rng())
         still = SegmentBatch(
             observations=np.full_like(segments.observations, 3.0),
@@ -186,9 +186,9 @@ class TestHardCases:
         dataset = PreferenceDataset(0.0)
         dataset.add(still, still, np.ones(8), session=0, rng=rng())
         trainer = make_trainer(max_updates=40)
-        figures = trainer.fit(dataset, session=0)
-        assert figures["reward_train_loss"] == pytest.approx(math.log(2), abs=1e-5)
-        assert figures["reward_train_accuracy"] == 0.5
+        metrics = trainer.fit(dataset, session=0)
+        assert metrics["reward_train_loss"] == pytest.approx(math.log(2), abs=1e-5)
+        assert metrics["reward_train_accuracy"] == 0.5
         obs, action = linear_task.transitions(20, rng=rng())
         rewards, uncertainty = trainer.reward_function().with_uncertainty(obs, action)
         assert np.isfinite(rewards).all()
@@ -200,9 +200,9 @@ class TestHardCases:
         for batches in (large.left, large.right):
             batches[0].observations[...] *= 2.0**20
             batches[0].actions[...] *= 2.0**20
-        figures = make_trainer(max_updates=20).fit(small, session=0)
+        metrics = make_trainer(max_updates=20).fit(small, session=0)
         scaled = make_trainer(max_updates=20).fit(large, session=0)
-        assert scaled == pytest.approx(figures, rel=1e-3, nan_ok=True)
+        assert scaled == pytest.approx(metrics, rel=1e-3, nan_ok=True)
 
     @pytest.mark.parametrize("num", [1, 5])
     def test_nothing_but_skips_is_refused_and_changes_nothing(self, num):
@@ -352,13 +352,13 @@ class TestHeldOutAnswers:
             session=dataset.session,
         )
         one, other = make_trainer(**settings), make_trainer(**settings)
-        figures, others = one.fit(dataset, session=0), other.fit(altered, session=0)
+        metrics, others = one.fit(dataset, session=0), other.fit(altered, session=0)
         learned, others_learned = weights_of(one.model), weights_of(other.model)
         for name in ("temperature",):  # That one is fitted to them.
             del learned[name], others_learned[name]
         assert_same(learned, others_learned)
-        assert figures["reward_train_loss"] == others["reward_train_loss"]
-        assert figures["reward_holdout_loss"] != others["reward_holdout_loss"]
+        assert metrics["reward_train_loss"] == others["reward_train_loss"]
+        assert metrics["reward_holdout_loss"] != others["reward_holdout_loss"]
 
     def test_fitting_stops_once_they_find_nothing_new_to_learn(self):
         answers = rng(3).integers(0, 2, size=40).astype(np.float64)
@@ -374,8 +374,8 @@ class TestHeldOutAnswers:
 
     def test_without_any_every_update_is_made(self):
         trainer = make_trainer(max_updates=77, patience=1)
-        figures = trainer.fit(linear_task.comparisons(3, rng=rng()), session=0)
-        assert figures["reward_updates"] == 77
+        metrics = trainer.fit(linear_task.comparisons(3, rng=rng()), session=0)
+        assert metrics["reward_updates"] == 77
 
 
 class TestUpdates:
@@ -462,8 +462,8 @@ class TestNoise:
         assert rates[1] > 0.3
 
     def test_a_given_error_rate_is_taken_as_it_is(self):
-        figures = make_trainer(max_updates=2, error_rate=0.25).fit(self.flipped(0.0), session=0)
-        assert figures["reward_error_rate"] == 0.25
+        metrics = make_trainer(max_updates=2, error_rate=0.25).fit(self.flipped(0.0), session=0)
+        assert metrics["reward_error_rate"] == 0.25
 
     def test_right_answers_are_learned_though_the_prior_against_wrong_ones_is_strong(self):
         strong: dict[str, Any] = {"l2": 60.0, "max_updates": 200}
@@ -690,10 +690,10 @@ def test_the_temperature_needs_no_held_out_answers():
 def test_the_model_is_antisymmetric_whatever_is_switched_on(settings: dict[str, Any]):
     dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
     swapped = with_sides_swapped(dataset)
-    figures = make_trainer(max_updates=20, **settings).fit(dataset, session=0)
+    metrics = make_trainer(max_updates=20, **settings).fit(dataset, session=0)
     others = make_trainer(max_updates=20, **settings).fit(swapped, session=0)
     for name in ("reward_train_loss", "reward_holdout_loss", "reward_error_rate"):
-        assert others[name] == pytest.approx(figures[name], rel=1e-2)
+        assert others[name] == pytest.approx(metrics[name], rel=1e-2)
 
 
 class TestIntervals:
