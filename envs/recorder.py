@@ -15,10 +15,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 from prefrl.envs.encoding import (
     action_dim,
     action_encoder,
-    batch_of_one,
     observation_dim,
     observation_encoder,
 )
+from prefrl.envs.ends import is_terminated, last_observation
 from prefrl.envs.sim_state import state_reader
 from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError, with_type
 from prefrl.segments import Episode, EpisodeStore, FloatArray
@@ -128,9 +128,8 @@ class Recorder(VecEnvWrapper):
         self._row += 1
         if np.count_nonzero(dones):  # a quarter of the time of any(), in every step
             for i in np.flatnonzero(dones).tolist():
-                last = infos[i]["terminal_observation"]
-                reached = self._checked(batch_of_one(self.venv.observation_space, last))[0]
-                terminated = not infos[i].get("TimeLimit.truncated", False)
+                reached = last_observation(infos[i], self.venv.observation_space, self._checked)
+                terminated = is_terminated(infos[i])
                 self._close_episode(i, reached, terminated=terminated, is_complete=True)
         return observations, rewards, dones, infos
 

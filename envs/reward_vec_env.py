@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
+from prefrl.envs.encoding import action_encoder, observation_encoder
+from prefrl.envs.ends import is_terminated, last_observation
 from prefrl.envs.reward_wrapper import (
     EnsembleReward,
     HasRewardFunction,
@@ -167,9 +168,8 @@ class RewardVecEnv(VecEnvWrapper):
             return flat, dones
         reached, terminated = flat.copy(), dones.copy()
         for i in np.flatnonzero(dones).tolist():
-            last = infos[i]["terminal_observation"]
-            reached[i] = self._encode(batch_of_one(self.venv.observation_space, last))[0]
-            terminated[i] = not infos[i].get("TimeLimit.truncated", False)
+            reached[i] = last_observation(infos[i], self.venv.observation_space, self._encode)
+            terminated[i] = is_terminated(infos[i])
         return reached, terminated
 
     def _finish(self, ended: Any, infos: list[dict[str, Any]]) -> None:
@@ -178,7 +178,7 @@ class RewardVecEnv(VecEnvWrapper):
                 true_return=float(self._true_return[i]),
                 learned_return=float(self._learned_return[i]),
                 length=int(self._length[i]),
-                is_terminated=not infos[i].get("TimeLimit.truncated", False),
+                is_terminated=is_terminated(infos[i]),
             )
             infos[i]["true_return"] = episode.true_return
             infos[i]["learned_return"] = episode.learned_return
