@@ -91,10 +91,8 @@ class PreferenceLoop:
 
     def run(self) -> None:
         """Works through the rest of the plan."""
-        if (
-            self.next_phase == 0
-        ):  # From its first step on a run can be resumed, with these settings.
-            self.save()
+        if self.next_phase == 0:
+            self.save()  # From its first step on a run can be resumed, with these settings.
         while self.next_phase < len(self.plan):
             self._run_phase(self.next_phase)
             if self.records.on_phase_end is not None:

@@ -16,12 +16,12 @@ from prefrl.errors import ConfigError, PrefrlError, one_line
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
 
-  run    learn a task from preferences:  prefrl run --env HalfCheetah-v4
-  eval   evaluate a finished run:        prefrl eval RUN --video out.mp4
-  bench  compare query strategies:       prefrl bench --strategies uniform disagreement --out DIR
-  report make its report anew:           prefrl report DIR
-  learn  fit recorded answers:           prefrl learn --data comparisons.npz --out DIR
-  answers merge files of answers:        prefrl answers merge A.npz B.npz --out C.npz
+  run      learn a task from preferences:  prefrl run --env HalfCheetah-v4
+  eval     evaluate a finished run:        prefrl eval RUN --video out.mp4
+  learn    fit recorded answers:           prefrl learn --data comparisons.npz --out DIR
+  answers  merge files of answers:         prefrl answers merge A.npz B.npz --out C.npz
+  bench    compare query strategies:       prefrl bench --strategies uniform entropy --out DIR
+  report   make its report anew:           prefrl report DIR
 
 prefrl COMMAND --help lists a command's options."""
 

@@ -117,7 +117,7 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
     return array
 
 
-def joined_column(name: str, one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+def joined_column(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
     """Joins two columns; groups that have numbers in one and names in the other become names."""
     if one.dtype.kind != other.dtype.kind and "O" in (one.dtype.kind, other.dtype.kind):
         one, other = (_as_names(array) for array in (one, other))

@@ -243,7 +243,7 @@ class PreferenceDataset:
         # Only now, that all of it is known to fit.
         self._pairs.append(pairs)
         for name, column in added.items():
-            setattr(self, name, joined_column(name, getattr(self, name), column))
+            setattr(self, name, joined_column(getattr(self, name), column))
         if self.memory.unknown:
             self.memory = FileMemory(self.memory.dtypes, _left_out(self.memory.unknown))
 

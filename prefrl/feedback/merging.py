@@ -118,7 +118,7 @@ def _column(datasets: Sequence[PreferenceDataset], name: str) -> NDArray[Any]:
         parts = shifted
     joined: NDArray[Any] = parts[0]
     for part in parts[1:]:
-        joined = joined_column(name, joined, part)
+        joined = joined_column(joined, part)
     return joined
 
 

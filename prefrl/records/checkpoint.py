@@ -22,7 +22,7 @@ from prefrl.errors import StorageError
 from prefrl.records.files import reason, write_atomically
 from prefrl.types import State
 
-# torch is imported where it is needed: those who only write files atomically do without it.
+# torch is imported where tensors are met: what else there is in this folder does without it.
 
 FORMAT_VERSION = 2
 NUM_KEPT = 2

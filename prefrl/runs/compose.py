@@ -97,7 +97,9 @@ def resume(
     """
     folder = Path(folder)
     if not (folder / run_folder.CONFIG).exists():
-        raise StorageError(f"{folder} holds no run to resume: there is no config.yaml in it")
+        raise StorageError(
+            f"{folder} holds no run to resume: there is no {run_folder.CONFIG} in it"
+        )
     parts, reporting = parts or Parts(), Reporting(show_progress, wandb_project, on_checkpoint)
     if wandb_project is not None:
         import_wandb()

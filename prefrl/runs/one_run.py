@@ -171,8 +171,8 @@ class OneRun:
         )
 
     def _make_watch(self, loop: PreferenceLoop) -> Watch | None:
-        every, steps = self.config.eval_every, self.config.steps
-        if every is None or steps is None:
+        every = self.config.eval_every
+        if every is None:
             return None
         seed = self.streams.integer(EVALUATION_WHILE_TRAINING)
         return Watch(
@@ -180,7 +180,7 @@ class OneRun:
             self.agent,
             arena=self.arena,
             candidates=self.candidates,
-            settings=WatchSettings(every=every, total_steps=steps, seed=seed),
+            settings=WatchSettings(every=every, total_steps=self.config.steps, seed=seed),
         )
 
     def finish(

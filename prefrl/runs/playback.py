@@ -85,7 +85,7 @@ def film_run(
 
 def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[Any], Any]]:
     if not (folder / run_folder.CONFIG).exists():
-        raise StorageError(f"{folder} holds no run: there is no config.yaml in it")
+        raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
     config = from_yaml(folder / run_folder.CONFIG)
     try:
         agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]

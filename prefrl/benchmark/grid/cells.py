@@ -14,8 +14,7 @@ import numpy as np
 from prefrl.errors import ConfigError, DataError
 
 Row = dict[str, Any]
-"""One measurement of one cell; `results.parquet` holds them."""
-"""One line of a cell's result: JSON values by name; what is not known is null."""
+"""A measurement of a cell: JSON values by name, null where one is not known."""
 
 Keep = Callable[[], None]
 """Says that what the work folder holds now is worth going on from, wherever the cell goes on."""
