@@ -23,7 +23,7 @@ from prefrl.feedback.columns import (
     neutral_column,
 )
 from prefrl.feedback.comparisons import Comparisons
-from prefrl.feedback.pairs import Pairs, window_pairs
+from prefrl.feedback.pairs import Pairs, are_new, window_pairs
 from prefrl.feedback.steps import Steps
 from prefrl.segments import SegmentBatch
 
@@ -190,19 +190,14 @@ class PreferenceDataset:
         """Counts the queries that the teacher would not answer."""
         return int(np.isnan(self.p_left).sum())
 
-    def is_new(self, left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
-        """Returns (B,) which pairs are of two windows that were not put side by side before.
-
-        A window beside itself is nothing new either, nor is a pair that comes again in the batch.
-        """
+    def window_pairs(self) -> NDArray[np.int64]:
+        """Returns (N, 4) the two windows of each query, as `prefrl.feedback.pairs` has them."""
         known = [window_pairs(*part.windows()) for part in self._pairs]
-        asked = window_pairs(*(np.stack([side.episode, side.start], 1) for side in (left, right)))
-        windows = np.concatenate([*known, asked])  # (N + B, 4)
-        _, first = np.unique(windows, axis=0, return_index=True)
-        is_first = np.zeros(len(windows), dtype=bool)
-        is_first[first] = True
-        are_two = (windows[:, :2] != windows[:, 2:]).any(axis=1)
-        return np.asarray((is_first & are_two)[len(self) :], dtype=np.bool_)
+        return np.concatenate([np.zeros((0, 4), dtype=np.int64), *known])
+
+    def is_new(self, left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
+        """Returns (B,) which pairs were not put before; see `prefrl.feedback.pairs.are_new`."""
+        return are_new(left, right, before=self.window_pairs())
 
     def add(
         self,

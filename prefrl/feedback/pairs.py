@@ -228,6 +228,31 @@ def window_pairs(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[n
     return np.hstack([np.where(swap, right, left), np.where(swap, left, right)])
 
 
+def windows_of(segments: SegmentBatch) -> NDArray[np.int64]:
+    """Returns (S, 2) each segment's episode and its first step in it."""
+    return np.stack([segments.episode, segments.start], axis=1)
+
+
+def are_new(
+    left: SegmentBatch, right: SegmentBatch, *, before: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Returns (B,) which pairs are of two windows that were not put side by side before.
+
+    A window beside itself is nothing new either, nor is a pair that comes again in the batch.
+
+    Args:
+        left: B segments.
+        right: B segments.
+        before: (N, 4) the pairs that were put, as `window_pairs` has them.
+    """
+    windows = np.concatenate([before, window_pairs(windows_of(left), windows_of(right))])
+    _, first = np.unique(windows, axis=0, return_index=True)
+    is_first = np.zeros(len(windows), dtype=bool)
+    is_first[first] = True
+    are_two = (windows[:, :2] != windows[:, 2:]).any(axis=1)
+    return np.asarray((is_first & are_two)[len(before) :], dtype=np.bool_)
+
+
 def _whole_numbers(name: str, array: NDArray[Any]) -> NDArray[np.int64]:
     if array.dtype.kind not in "iu" and array.size:
         raise DataError(f"{name} is of type {array.dtype}; expected whole numbers")

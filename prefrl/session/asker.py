@@ -6,6 +6,7 @@ Axes: B queries.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
+from prefrl.feedback.pairs import are_new, window_pairs, windows_of
 from prefrl.feedback.protocols import Answer, AsyncTeacher, Observer, Question, Teacher, is_async
 from prefrl.seeding import OBSERVE, SPLIT, TEACHER
 from prefrl.segments import SegmentBatch
 from prefrl.session.chooser import Chooser, Chosen
-from prefrl.session.questions import PENDING, MemoryQuestions, QuestionStore
+from prefrl.session.questions import PENDING, Entry, MemoryQuestions, QuestionStore
 
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
 # were put to it; what is still missing then is asked for in the next session.
@@ -156,12 +158,7 @@ class Asker:
 
     def _chosen(self, num_queries: int, known: PreferenceDataset, is_fitted: bool) -> Chosen:
         put = self.questions.entries() if self.questions is not None else []
-        windows = {_windows(entry.question.left, entry.question.right)[0] for entry in put}
-
-        def is_new(left: SegmentBatch, right: SegmentBatch) -> NDArray[np.bool_]:
-            was_put = np.array([pair in windows for pair in _windows(left, right)], dtype=np.bool_)
-            return known.is_new(left, right) & ~was_put
-
+        before = np.concatenate([known.window_pairs(), _window_pairs(put)])
         audits = sum(e.question.is_audit for e in put) if put else int(known.is_audit.sum())
         show = None
         if self.num_observed is None and isinstance(self.teacher, Observer):
@@ -171,7 +168,7 @@ class Asker:
             num_queries,
             num_before=num_before,
             num_audits_before=audits,
-            is_new=is_new,
+            is_new=partial(are_new, before=before),
             is_fitted=is_fitted,
             show=show,
         )
@@ -254,10 +251,12 @@ class Asker:
         self.questions.withdraw(n for n in pending if self._asked_s[n] <= latest_s)
 
 
-def _windows(left: SegmentBatch, right: SegmentBatch) -> list[frozenset[tuple[int, int]]]:
-    """Returns each pair's two windows, whichever side they are on."""
-    sides = [zip(side.episode.tolist(), side.start.tolist(), strict=True) for side in (left, right)]
-    return [frozenset(pair) for pair in zip(*sides, strict=True)]
+def _window_pairs(entries: Sequence[Entry]) -> NDArray[np.int64]:
+    """Returns (B, 4) the two windows of each question, as `prefrl.feedback.pairs` has them."""
+    nothing = np.zeros((0, 2), dtype=np.int64)
+    left = [windows_of(entry.question.left) for entry in entries]
+    right = [windows_of(entry.question.right) for entry in entries]
+    return window_pairs(np.concatenate([nothing, *left]), np.concatenate([nothing, *right]))
 
 
 def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
