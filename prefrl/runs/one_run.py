@@ -33,7 +33,7 @@ from prefrl.records.progress import ProgressBar
 from prefrl.records.run_records import say_on_stderr
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.runs.arena import Arena
-from prefrl.runs.candidates import Candidates
+from prefrl.runs.candidate_policies import CandidatePolicies
 from prefrl.runs.finished import Found, keep, remove_checkpoints, running_checkpoints
 from prefrl.runs.parts import Parts, Reporting, RunResult
 from prefrl.runs.resolve import MakeEnv, make_configured_env, plan
@@ -67,7 +67,7 @@ class OneRun:
             self._make_training_env, config.num_envs, self.store, objectives=config.objectives
         )
         self.arena = self._make_arena()
-        self.candidates = Candidates(
+        self.candidates = CandidatePolicies(
             folder / run_folder.CANDIDATES,
             config.fingerprint(),
             ends=(config.steps, config.budget if config.reward == "learned" else 0),

@@ -12,7 +12,7 @@ from prefrl.loop import PreferenceLoop
 from prefrl.records import run_folder
 from prefrl.records.files import reason
 from prefrl.records.versions import version_of
-from prefrl.runs.candidates import Best
+from prefrl.runs.candidate_policies import Best
 from prefrl.runs.evaluation import Evaluation
 
 PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")

@@ -7,7 +7,7 @@ from prefrl.agents.base import SB3Agent
 from prefrl.loop import PreferenceLoop
 from prefrl.records.files import write_bytes_atomically
 from prefrl.runs.arena import Arena
-from prefrl.runs.candidates import Candidates, is_candidate
+from prefrl.runs.candidate_policies import CandidatePolicies, is_candidate
 from prefrl.runs.evaluation import evaluation_of
 from prefrl.runs.rollouts import Rollouts
 from prefrl.seeding import untouched_global_generators
@@ -51,7 +51,7 @@ class Watch:
         agent: SB3Agent,
         *,
         arena: Arena,
-        candidates: Candidates,
+        candidates: CandidatePolicies,
         settings: WatchSettings,
     ) -> None:
         self._loop = loop

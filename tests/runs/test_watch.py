@@ -15,7 +15,7 @@ from prefrl import Parts, resume, run
 from prefrl.errors import ConfigError
 from prefrl.records.metrics import read_metrics
 from prefrl.rewards import RewardTrainer
-from prefrl.runs.candidates import Candidates
+from prefrl.runs.candidate_policies import CandidatePolicies
 from prefrl.runs.playback import evaluate_run
 from prefrl.seeding import Streams
 from tests import tiny_runs
@@ -263,7 +263,7 @@ def test_the_best_policy_of_a_run_that_is_given_more_is_a_candidate_again(
     shutil.copytree(pair[1].folder, folder)
     before, steps = pair[1].summary, pair[1].summary["steps"]
     archive = (folder / "best_policy.zip").read_bytes()
-    monkeypatch.setattr(Candidates, "remove", lambda self: None)
+    monkeypatch.setattr(CandidatePolicies, "remove", lambda self: None)
     after = resume(folder, steps=steps + 600, show_progress=False).summary
     new = [row["step"] for row in evaluations(folder) if row["step"] > steps]
     held = sorted((folder / "candidates").glob("*.npz"))

@@ -18,7 +18,7 @@ from prefrl.records.files import reason, write_bytes_atomically
 from prefrl.runs.rollouts import Rollouts
 from prefrl.types import RewardFunction
 
-MAX_CANDIDATES = 32
+MAX_POLICIES = 32
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Best:
     true_return: float
 
 
-class Candidates:
+class CandidatePolicies:
     """A folder of policies, each with the episodes that it played.
 
     They are written whole, under names that follow from the step, so that a run that is resumed
@@ -160,5 +160,5 @@ def is_candidate(step: int, *, every: int, total_steps: int) -> bool:
         every: steps between evaluations.
         total_steps: of the run.
     """
-    one_in = -(-total_steps // (every * MAX_CANDIDATES))
+    one_in = -(-total_steps // (every * MAX_POLICIES))
     return step == total_steps or (step // every) % one_in == 0

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.errors import StorageError
-from prefrl.runs.candidates import (
-    MAX_CANDIDATES,
+from prefrl.runs.candidate_policies import (
+    MAX_POLICIES,
     Best,
-    Candidates,
+    CandidatePolicies,
     is_candidate,
 )
 from prefrl.runs.rollouts import Rollouts
@@ -30,7 +30,7 @@ def likes(sign):
 @pytest.fixture
 def candidates(tmp_path):
     """Two policies: the first has seen larger numbers, the second has the higher true return."""
-    candidates = Candidates(tmp_path / "candidates", "mine", ends=(300, 20))
+    candidates = CandidatePolicies(tmp_path / "candidates", "mine", ends=(300, 20))
     candidates.add(100, played(5, 7, true=1.0), lambda path: path.write_text("at 100"))
     candidates.add(200, played(1, 2, true=3.0), lambda path: path.write_text("at 200"))
     return candidates
@@ -75,7 +75,7 @@ def test_removed_candidates_leave_nothing_and_none_is_best(candidates, tmp_path)
 
 
 def test_damaged_episodes_and_those_of_another_run_are_named(candidates, tmp_path):
-    other = Candidates(tmp_path / "candidates", "another", ends=(300, 20))
+    other = CandidatePolicies(tmp_path / "candidates", "another", ends=(300, 20))
     with pytest.raises(StorageError, match=r"step_000000100.npz belongs to another run"):
         other.keep_best(tmp_path / "best", None)
     path = tmp_path / "candidates" / "step_000000100.npz"
@@ -91,7 +91,9 @@ def test_damaged_episodes_and_those_of_another_run_are_named(candidates, tmp_pat
 def test_a_candidate_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "candidates").write_text("a file, not a folder")
     with pytest.raises(StorageError, match=r"could not make .*candidates: File exists"):
-        Candidates(tmp_path / "candidates", "", ends=(1, 1)).add(1, played(1), lambda path: None)
+        CandidatePolicies(tmp_path / "candidates", "", ends=(1, 1)).add(
+            1, played(1), lambda path: None
+        )
 
 
 @given(every=st.integers(1, 500), num=st.integers(1, 400), rest=st.integers(0, 499))
@@ -100,10 +102,10 @@ def test_few_enough_are_kept_and_the_final_one_always(every, num, rest):
     steps = [*range(every, total, every), total]
     kept = [step for step in steps if is_candidate(step, every=every, total_steps=total)]
     assert kept[-1] == total
-    assert len(kept) <= MAX_CANDIDATES + 1
-    if len(steps) <= MAX_CANDIDATES:
+    assert len(kept) <= MAX_POLICIES + 1
+    if len(steps) <= MAX_POLICIES:
         assert kept == steps
-    assert len(kept) >= min(len(steps), MAX_CANDIDATES // 2)
+    assert len(kept) >= min(len(steps), MAX_POLICIES // 2)
 
 
 BEST = {"best_policy_step": 5, "best_policy_score": 1.5, "best_policy_true_return": -2.0}
@@ -114,7 +116,7 @@ def ended(tmp_path, *, ends=(7, 20), **summary):
     (tmp_path / "best_policy.zip").write_text("the best")
     written = {"steps": 7, "budget": 20, **BEST, **summary}
     (tmp_path / "summary.json").write_text(json.dumps(written))
-    return Candidates(tmp_path / "candidates", "", ends=ends)
+    return CandidatePolicies(tmp_path / "candidates", "", ends=ends)
 
 
 def test_a_run_that_has_ended_says_which_policy_was_best(tmp_path):
@@ -139,7 +141,7 @@ def test_given_more_its_best_policy_may_be_beaten(tmp_path, ends):
 def test_a_summary_without_evaluations_or_a_damaged_one_says_nothing(tmp_path):
     for candidates in (
         ended(tmp_path, best_policy_step=None),
-        Candidates(tmp_path / "elsewhere" / "candidates", "", ends=(7, 20)),
+        CandidatePolicies(tmp_path / "elsewhere" / "candidates", "", ends=(7, 20)),
     ):
         assert candidates.decided() is candidates.earlier_best() is None
     candidates = ended(tmp_path)
