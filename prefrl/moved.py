@@ -110,6 +110,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "prefrl.rewards.statistics": {"MIN_SPREAD": f"{_MODEL}.statistics:MIN_STD"},
     "prefrl.runs.resolve": {"teacher_settings": "prefrl.moved:teacher_settings"},
     "prefrl.segments": {"places_of": "prefrl.segments:observation_embeddings"},
+    "prefrl.types": {"Pairs": "prefrl.queries.predictor:PairIndices"},
 }
 """Old module -> old name -> what it is now, as `module:name`."""
 

@@ -44,7 +44,7 @@ def test_a_module_that_is_gone_is_found_where_it_is_now(name):
         ("prefrl.types", "Teacher", "prefrl.feedback.protocols", "Teacher"),
         ("prefrl.types", "QueryStrategy", "prefrl.queries.predictor", "QueryStrategy"),
         ("prefrl.types", "Predictor", "prefrl.queries.predictor", "Predictor"),
-        ("prefrl.types", "Pairs", "prefrl.queries.predictor", "Pairs"),
+        ("prefrl.types", "Pairs", "prefrl.queries.predictor", "PairIndices"),
         ("prefrl.types", "RewardLearner", "prefrl.loop", "RewardLearner"),
         ("prefrl.plan", "Leg", "prefrl.plan", "Phase"),
         ("prefrl.segments", "places_of", "prefrl.segments", "observation_embeddings"),

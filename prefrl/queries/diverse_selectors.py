@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import squared_distances
-from prefrl.queries.predictor import Pairs
+from prefrl.queries.predictor import PairIndices
 from prefrl.queries.registry import Values, selector
 from prefrl.queries.selectors import shortlisted
 from prefrl.types import Float64Array
@@ -21,7 +21,7 @@ from prefrl.types import Float64Array
 HULL_DIMS = 4
 
 
-def pair_points(candidates: Candidates, pairs: Pairs) -> Float64Array:
+def pair_points(candidates: Candidates, pairs: PairIndices) -> Float64Array:
     """Returns each pair as a point: the embedding of its better segment minus that of the other.
 
     Better by the mean of heads. The difference is all that an answer tells a linear reward (Biyik
@@ -47,14 +47,14 @@ def _medoids(points: Float64Array, num: int, *, rng: np.random.Generator) -> NDA
 
 
 @selector("medoids")
-def medoids(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def medoids(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Chooses of the best pairs the centres of as many clusters (Biyik and Sadigh 2018)."""
     pairs = shortlisted(values, candidates, num_queries)
     return pairs[_medoids(pair_points(candidates, pairs), num_queries, rng=candidates.rng)]
 
 
 @selector("boundary_medoids")
-def boundary_medoids(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def boundary_medoids(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Chooses medoids of the best pairs on their convex hull (Biyik and Sadigh 2018).
 
     The hull is that of their first principal directions, as it has next to all points for vertices
@@ -68,7 +68,7 @@ def boundary_medoids(values: Values, candidates: Candidates, num_queries: int) -
         rows = np.concatenate([hull, others[: num_queries - len(hull)]])
     else:
         rows = hull[_medoids(points[hull], num_queries, rng=candidates.rng)]
-    chosen: Pairs = pairs[rows]
+    chosen: PairIndices = pairs[rows]
     return chosen
 
 
@@ -92,7 +92,7 @@ def hull_vertices(points: Float64Array) -> NDArray[np.int64]:
 
 
 @selector("successive_elimination")
-def successive_elimination(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def successive_elimination(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Leaves out, of the two best pairs that lie closest, the one worth less, again and again.
 
     Biyik and Sadigh 2018, algorithm 1.
@@ -117,7 +117,7 @@ def successive_elimination(values: Values, candidates: Candidates, num_queries: 
 
 
 @selector("dpp")
-def dpp(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def dpp(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Chooses a likely batch of a determinantal point process (Biyik et al. 2019).
 
     Pairs are likely together the more they are worth and the less alike they are: the kernel is

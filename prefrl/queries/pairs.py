@@ -3,7 +3,7 @@
 import numpy as np
 
 from prefrl.errors import DataError
-from prefrl.queries.predictor import Pairs
+from prefrl.queries.predictor import PairIndices
 from prefrl.segments import SegmentBatch
 
 
@@ -25,7 +25,7 @@ def check_pool(pool: SegmentBatch, num_queries: int) -> None:
         )
 
 
-def checked_pairs(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
+def checked_pairs(pairs: PairIndices, num_segments: int, num_queries: int) -> PairIndices:
     """Returns what a strategy chose, which may be a user's own, once it has been checked.
 
     Raises:
@@ -49,7 +49,7 @@ def checked_pairs(pairs: Pairs, num_segments: int, num_queries: int) -> Pairs:
     return pairs
 
 
-def sides_drawn(pairs: Pairs, *, rng: np.random.Generator) -> Pairs:
+def sides_drawn(pairs: PairIndices, *, rng: np.random.Generator) -> PairIndices:
     """Returns the pairs, each turned round half of the time.
 
     Which side a segment stands on must carry no information.

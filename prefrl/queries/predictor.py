@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from prefrl.segments import FloatArray, SegmentBatch
 
-Pairs = NDArray[np.int64]
+PairIndices = NDArray[np.int64]
 """(B, 2) indices into a pool of segments: left, right."""
 
 
@@ -47,6 +47,6 @@ class QueryStrategy(Protocol):
         predictor: Predictor,
         *,
         rng: np.random.Generator,
-    ) -> Pairs:
+    ) -> PairIndices:
         """Returns (num_queries, 2) distinct pairs, none of a segment with itself."""
         ...

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.queries.candidates import Candidates
-from prefrl.queries.predictor import Pairs, QueryStrategy
+from prefrl.queries.predictor import PairIndices, QueryStrategy
 
 Values = NDArray[np.floating]
 """(S, S) symmetric: the value of asking about each pair of a pool; the higher, the sooner asked."""
 
 Acquisition = Callable[[Candidates], Values]
-Selector = Callable[[Values, Candidates, int], Pairs]
+Selector = Callable[[Values, Candidates, int], PairIndices]
 
 ACQUISITIONS: dict[str, Acquisition] = {}
 SELECTORS: dict[str, Selector] = {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import squared_distances
-from prefrl.queries.predictor import Pairs
+from prefrl.queries.predictor import PairIndices
 from prefrl.queries.registry import Values, selector
 from prefrl.segments import FloatArray
 
@@ -21,7 +21,9 @@ SHORTLIST_FACTOR = 10
 TOURNAMENT_SIZE = 10
 
 
-def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Generator) -> Pairs:
+def best_distinct_pairs(
+    values: Values, num_queries: int, *, rng: np.random.Generator
+) -> PairIndices:
     """Chooses the pairs of highest value, each segment used as rarely as possible.
 
     A segment returns only once no pair of unused segments is left.
@@ -59,13 +61,13 @@ def best_distinct_pairs(values: Values, num_queries: int, *, rng: np.random.Gene
 
 
 @selector("greedy")
-def greedy(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def greedy(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Chooses the pairs of highest value, each segment used as rarely as possible."""
     return best_distinct_pairs(values, num_queries, rng=candidates.rng)
 
 
 @selector("tournament")
-def tournament(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def tournament(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Draws ten pairs at random for each query, and chooses the best of them.
 
     After Christiano et al. 2017, section 2.2.4, who draw ten times the pairs and keep the best
@@ -80,7 +82,7 @@ def tournament(values: Values, candidates: Candidates, num_queries: int) -> Pair
     return np.stack([left[best], right[best]], axis=1).astype(np.int64)
 
 
-def shortlist(values: Values, num_pairs: int, *, rng: np.random.Generator) -> Pairs:
+def shortlist(values: Values, num_pairs: int, *, rng: np.random.Generator) -> PairIndices:
     """Returns the pairs of highest value, whatever their segments; equal ones in random order.
 
     Args:
@@ -101,13 +103,13 @@ def shortlist(values: Values, num_pairs: int, *, rng: np.random.Generator) -> Pa
     return np.stack([left[ranked], right[ranked]], axis=1).astype(np.int64)
 
 
-def shortlisted(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def shortlisted(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Returns the pairs among which a selector seeks diversity."""
     return shortlist(values, SHORTLIST_FACTOR * num_queries, rng=candidates.rng)
 
 
 @selector("kcenter")
-def kcenter(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def kcenter(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Chooses of the best pairs each next one whose segments lie farthest from all asked about.
 
     By the reward model's segment embeddings; what was asked about is what its bank remembers:
@@ -118,7 +120,7 @@ def kcenter(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
 
 
 @selector("kcenter_observations")
-def kcenter_observations(values: Values, candidates: Candidates, num_queries: int) -> Pairs:
+def kcenter_observations(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Chooses as `kcenter`, by raw observations instead of the reward model's embeddings.
 
     As B-Pref's k-center samplers (Lee et al. 2021), from which we depart: there a pair is one
@@ -132,8 +134,8 @@ def kcenter_observations(values: Values, candidates: Candidates, num_queries: in
 
 
 def farthest_pairs(
-    pairs: Pairs, num_chosen: int, *, points: FloatArray, asked: FloatArray
-) -> Pairs:
+    pairs: PairIndices, num_chosen: int, *, points: FloatArray, asked: FloatArray
+) -> PairIndices:
     """Chooses pairs by greedy k-center (Gonzalez 1985), counted from what was asked about before.
 
     A pair lies as far as the nearer of its two segments.

@@ -12,7 +12,7 @@ import numpy as np
 from prefrl.errors import ConfigError, unknown, with_type
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, sides_drawn
-from prefrl.queries.predictor import Pairs, Predictor, QueryStrategy
+from prefrl.queries.predictor import PairIndices, Predictor, QueryStrategy
 from prefrl.queries.registry import (
     ACQUISITIONS,
     ALIASES,
@@ -132,7 +132,7 @@ class Combined:
         predictor: Predictor,
         *,
         rng: np.random.Generator,
-    ) -> Pairs:
+    ) -> PairIndices:
         """Returns (num_queries, 2) distinct pairs."""
         check_pool(pool, num_queries)
         candidates = Candidates(pool, predictor, rng)
@@ -148,7 +148,7 @@ class Function:
         choose: takes what `QueryStrategy.select` takes, and returns what it returns.
     """
 
-    choose: Callable[..., Pairs]
+    choose: Callable[..., PairIndices]
 
     def select(
         self,
@@ -157,7 +157,7 @@ class Function:
         predictor: Predictor,
         *,
         rng: np.random.Generator,
-    ) -> Pairs:
+    ) -> PairIndices:
         """Returns (num_queries, 2) the function's choice."""
         return self.choose(pool, num_queries, predictor, rng=rng)
 
@@ -172,7 +172,7 @@ class Uniform:
         predictor: Predictor,
         *,
         rng: np.random.Generator,
-    ) -> Pairs:
+    ) -> PairIndices:
         """Returns (num_queries, 2) distinct pairs; the predictor is not asked."""
         check_pool(pool, num_queries)
         if 2 * num_queries <= len(pool):

@@ -8,7 +8,7 @@ import numpy as np
 
 from prefrl.errors import ContractError, DataError
 from prefrl.queries.pairs import checked_pairs, num_pairs
-from prefrl.queries.predictor import Pairs, QueryStrategy
+from prefrl.queries.predictor import PairIndices, QueryStrategy
 from prefrl.segments import SegmentBatch
 from prefrl.testing.clauses import calling, leaving_alone, require
 from prefrl.testing.made_up import PREDICTORS, LinearPredictor, padded, segments
@@ -16,11 +16,11 @@ from prefrl.testing.made_up import PREDICTORS, LinearPredictor, padded, segments
 NUM_SEGMENTS = 40
 NUM_TOSSES = 200
 
-_Select = Callable[..., Pairs]
+_Select = Callable[..., PairIndices]
 
 
 def check_strategy(
-    strategy: QueryStrategy | type[QueryStrategy] | Callable[..., Pairs],
+    strategy: QueryStrategy | type[QueryStrategy] | Callable[..., PairIndices],
     *,
     seed: int = 0,
     draws_sides: bool = True,
@@ -100,7 +100,7 @@ def _chosen(
     *,
     seed: int,
     kind: str = "",
-) -> Pairs:
+) -> PairIndices:
     """Returns the choice, after the checks that hold for every one."""
     asked = f"asked for {num_queries} of {num_pairs(len(pool))} pairs"
     asked += f" with a predictor {kind}" if kind else ""
