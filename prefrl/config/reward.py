@@ -17,6 +17,9 @@ from prefrl.config.reward_model import BANK_SIZE, EnsembleConfig
 
 Recipe = Literal["plain", "robust"]
 
+PENALTIES = ("diversity", "calibration", "contrastive")
+"""Weights of what is added to the loss of the answers; 0 adds nothing."""
+
 
 @settings("reward_model")
 class RewardConfig(EnsembleConfig):

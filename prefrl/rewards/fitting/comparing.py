@@ -113,6 +113,7 @@ def loss_of(
     config = loss.config
     some, share = thinned(answers, stride_of(config, answers), rng)
     seen = some.at(rows)
+    # These two take all heads together, so every head must say something of every answer.
     if model.can_score_apart and not (config.diversity or config.calibration):
         logits = seen_logits(model, seen)
     else:

@@ -4,12 +4,14 @@ Axes: B answers, T steps, D input dims, F folds.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prefrl.config.reward import PENALTIES
 from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.comparing import FittingLoss, answer_logits
 from prefrl.rewards.fitting.descent import descend
@@ -122,13 +124,8 @@ def cross_fit(
     sees = (folds[:, None] != torch.arange(NUM_FOLDS, device=folds.device)).float()
     # Heads that part ways or meet the bank are of no use here, and a norm clipped over all members
     # would tell each of the answers that are hidden from it.
-    plain = dataclasses.replace(
-        loss.config,
-        diversity=0.0,
-        contrastive=0.0,
-        calibration=0.0,
-        max_grad_norm=float("inf"),
-    )
+    off: dict[str, Any] = dict.fromkeys(PENALTIES, 0.0)
+    plain = dataclasses.replace(loss.config, **off, max_grad_norm=float("inf"))
     some = dataclasses.replace(some, pairs=some.pairs.contiguous(), weights=sees)
     descend(members, some, dataclasses.replace(loss, config=plain, contrast=None), rng=rng)
     with torch.no_grad():
