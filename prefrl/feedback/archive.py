@@ -1,7 +1,6 @@
 """Arrays in an `.npz` archive: read without trusting what it declares, written without pickles."""
 
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -11,13 +10,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from prefrl.errors import StorageError, one_line
-from prefrl.records.files import reason
-
-# What damaged bytes make zipfile and NumPy raise.
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError),
-    *(ValueError, TypeError, LookupError, OverflowError, MemoryError),
-)
+from prefrl.records.files import ARCHIVE_DAMAGE, reason
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -80,7 +73,7 @@ def _arrays(path: Path, file: BinaryIO, start: bytes) -> dict[str, NDArray[Any]]
                 for info in archive.infolist()
                 if info.filename.endswith(".npy")
             }
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
 
 
@@ -91,7 +84,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
             _check_size(member, info.file_size)
         with archive.open(info) as member:
             return np.asarray(npy.read_array(member, allow_pickle=False), order="C")
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise ValueError(f"{name}: {one_line(str(error)) or type(error).__name__}") from None
 
 

@@ -1,26 +1,19 @@
 """Episodes in a file: the newest a run went through, to be labelled, exported or gone on from."""
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prefrl.errors import DataError, StorageError, one_line
-from prefrl.records.files import write_atomically
+from prefrl.records.files import ARCHIVE_DAMAGE, write_atomically
 from prefrl.segments import EpisodeStore
 from prefrl.segments.episode import FLAGS, ROWS
 
 FORMAT_VERSION = 1
 # What a finished run keeps.
 MAX_STEPS = 50_000
-
-# What damaged or foreign bytes make zipfile and NumPy raise, and ours where arrays do not fit.
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError),
-    *(ValueError, TypeError, LookupError, DataError),
-)
 
 
 def save_episodes(path: Path, store: EpisodeStore, *, max_steps: int = MAX_STEPS) -> None:
@@ -82,6 +75,6 @@ def load_episodes(path: str | Path) -> EpisodeStore:
         return store
     except FileNotFoundError:
         raise StorageError(f"there is no file {path}") from None
-    except _DAMAGE as error:
+    except (*ARCHIVE_DAMAGE, DataError) as error:
         said = one_line(str(error))
         raise StorageError(f"{path} is damaged or holds no episodes: {said}") from None

@@ -1,15 +1,17 @@
 """The interchange format: what is read is written back, array by array."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import prefrl
@@ -304,6 +306,52 @@ class TestForeignAndDamaged:
                 archive.writestr(name, content)
         with pytest.raises(StorageError, match=r"a\.npz is damaged: observations: .*declares"):
             prefrl.load_comparisons(path)
+
+    @given(
+        member=st.sampled_from(["observations", "p_left", "segment_length", "notes"]),
+        version=st.sampled_from([1, 2, 3, 9]),
+        changes=st.lists(st.tuples(st.integers(0, 127), st.integers(0, 255)), max_size=4),
+    )
+    @example(member="notes", version=1, changes=[(10, ord("["))])
+    def test_an_array_whose_header_is_damaged_is_named(
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        member: str,
+        version: int,
+        changes: list[tuple[int, int]],
+    ) -> None:
+        """The archive's checksums are right: another program wrote it so."""
+        path = tmp_path_factory.mktemp("damaged") / "a.npz"
+        written(path, smallest(notes=np.arange(2)))
+        with zipfile.ZipFile(path) as archive:
+            members = {name: bytearray(archive.read(name)) for name in archive.namelist()}
+        changed = members[f"{member}.npy"]
+        changed[6] = version
+        for position, value in changes:
+            changed[position] = value
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, bytes(content))
+        with contextlib.suppress(StorageError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, of headers that Python 2 wrote.
+            prefrl.load_comparisons(path)
+
+    @pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_damage_in_any_kind_of_archive_is_one_line(self, tmp_path: Path, kind: int) -> None:
+        path = tmp_path / "a.npz"
+        with zipfile.ZipFile(written(path, smallest())) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", kind) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        whole = path.read_bytes()
+        assert len(prefrl.load_comparisons(path)) == 2
+        for position in range(30, len(whole), 11):
+            damaged = bytearray(whole)
+            damaged[position] ^= 0xFF
+            path.write_bytes(damaged)
+            with contextlib.suppress(StorageError):
+                assert_same_arrays(arrays_of(prefrl.load_comparisons(path)), smallest())
 
     def test_a_segment_length_beyond_all_reason_is_refused(self, tmp_path: Path) -> None:
         arrays = smallest(segment_length=np.int64(10**12), length=np.array([1, 2]))
