@@ -108,6 +108,8 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
         is_fine = is_fine and all(isinstance(value, str) for value in array)
     if not is_fine:
         raise DataError(f"{name} is of type {array.dtype}; expected {column.expected}")
+    if column.dtype is np.int64 and (array > np.iinfo(np.int64).max).any():
+        raise DataError(f"{name} holds {array.max()}; expected numbers of 64 bits with a sign")
     is_text = array.dtype.kind == "U"
     array = array.astype(column.dtype or (np.object_ if is_text else array.dtype))
     if name == "p_left":

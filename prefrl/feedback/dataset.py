@@ -305,12 +305,13 @@ class PreferenceDataset:
             rows = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
         everything = np.arange(len(self))
         chosen = everything[rows]
-        memory = self.memory
+        pairs, memory = self.pairs, self.memory
         if not np.array_equal(chosen, everything):
+            pairs = pairs.select(chosen)
             memory = FileMemory(memory.dtypes, _left_out(memory.unknown))
         columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
         return PreferenceDataset.of_pairs(
-            self.pairs.select(chosen),
+            pairs,
             columns,
             validation_fraction=self.validation_fraction,
             env_id=self.env_id,

@@ -150,9 +150,14 @@ def dataset_of(
         missing.append("segment_length")
     if missing:
         raise DataError(f"it lacks {', '.join(missing)}")
-    num = len(arrays["p_left"]) if arrays["p_left"].ndim else 0
+    if not arrays["p_left"].ndim:
+        raise DataError("p_left has shape (); expected (answers,)")
+    num = len(arrays["p_left"])
     pairs = _pairs(arrays, num)
     columns: dict[str, Any] = {name: arrays[name] for name in _ON_DISK if name in arrays}
+    for name, column in columns.items():
+        if column.shape != (num,):  # One value for all of them is for those who call functions.
+            raise DataError(f"{name} has shape {column.shape}; expected ({num},)")
     if "split" in arrays:
         columns["is_validation"] = _is_test(arrays["split"], num)
     votes = [name for name in COLUMNS if name.startswith("votes")]
@@ -178,6 +183,10 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], num: int) -> Pairs:
         raise DataError(
             f"segment_length is {one_line(str(longest))}; expected a whole number from 1"
         )
+    rows = len(arrays["observations"]) if arrays["observations"].ndim else 0
+    # Nothing is made room for that is not there.
+    if longest is not None and int(longest) > max(rows, _LONGEST):
+        raise DataError(f"segment_length is {longest}, but there are {rows} rows")
     if length is None:
         assert longest is not None
         length = np.full(num, int(longest), dtype=np.int64)
@@ -188,9 +197,6 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], num: int) -> Pairs:
         )
     if longest is None:
         longest = length.max(initial=1)
-    rows = len(arrays["observations"]) if arrays["observations"].ndim else 0
-    if num and int(longest) > max(rows, _LONGEST):  # Nothing is made room for that is not there.
-        raise DataError(f"segment_length is {longest}, but there are {rows} rows")
     return Pairs(
         {name: arrays[name] for name in STEP_ARRAYS if name in arrays},
         arrays["left_start"],

@@ -278,10 +278,11 @@ def _check_windows(pairs: Pairs) -> None:
             raise DataError(f"{name}: a segment starts or ends outside the {pairs.num_rows} rows")
     is_shown = pairs.is_shown()
     for name in ("observations", "actions"):
-        array = pairs.steps[name]
+        with np.errstate(over="ignore"):  # What a reward model is fed is in single precision.
+            array = pairs.steps[name].astype(np.float32, copy=False)
         is_wrong = is_shown & ~np.isfinite(array).all(axis=1)
         if is_wrong.any():
             raise DataError(
-                f"{name} holds NaN or an infinity in row {np.flatnonzero(is_wrong)[0]}, which "
-                "a segment shows"
+                f"{name} holds NaN, an infinity or a number beyond single precision in row "
+                f"{np.flatnonzero(is_wrong)[0]}, which a segment shows"
             )

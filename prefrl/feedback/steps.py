@@ -46,6 +46,8 @@ STEP_ARRAYS: dict[str, StepArray] = {
     "sim_states": StepArray(("dims",), "fiub"),
 }
 
+_KINDS = {"iu": "whole numbers", "biu": "true or false"}
+
 
 def true_reward_of(steps: Steps) -> NDArray[Any]:
     """Returns (R,) the environment's own reward; NaN where the table does not tell it."""
@@ -87,7 +89,8 @@ def check_steps(steps: Steps) -> None:
         if not is_fine or (name == "frames" and array.shape[-1] != 3):
             raise DataError(f"{name} has shape {array.shape}; expected {expected}")
         if array.dtype.kind not in kind.kinds and array.size:
-            raise DataError(f"{name} is of type {array.dtype}; expected numbers")
+            expected = _KINDS.get(kind.kinds, "numbers")
+            raise DataError(f"{name} is of type {array.dtype}; expected {expected}")
     if steps["observations"].shape[1] + steps["actions"].shape[1] == 0:
         raise DataError("observations: a row holds no numbers; expected an observation or action")
     if "next_observations" in steps:

@@ -267,6 +267,11 @@ class TestSelecting:
         assert not {"notes", "colours"} & set(arrays_of(part))
         assert {"notes", "colours"} <= set(arrays_of(dataset))
 
+    def test_all_answers_in_their_order_are_the_file_as_it_was(self) -> None:
+        arrays = smallest(left_start=np.array([0, 2]), right_start=np.array([1, 0]))
+        arrays["colours"] = np.arange(5)  # one a row, as far as anybody may know
+        assert_same_arrays(arrays_of(dataset_of(arrays).select([0, 1])), arrays)
+
     def test_a_mask_a_slice_and_numbers_choose_alike(self) -> None:
         dataset = dataset_of(smallest())
         for rows in ([False, True], slice(1, 2), [1], np.array([-1])):
@@ -353,10 +358,38 @@ class TestForeignAndDamaged:
             with contextlib.suppress(StorageError):
                 assert_same_arrays(arrays_of(prefrl.load_comparisons(path)), smallest())
 
-    def test_a_segment_length_beyond_all_reason_is_refused(self, tmp_path: Path) -> None:
-        arrays = smallest(segment_length=np.int64(10**12), length=np.array([1, 2]))
-        with pytest.raises(DataError, match="segment_length is 1000000000000, but there are 5"):
-            dataset_of(arrays)
+    def test_a_segment_length_beyond_all_reason_is_refused(self) -> None:
+        none = np.zeros(0, dtype=int)
+        no_answers = dict.fromkeys(("left_start", "right_start", "p_left"), none)
+        for number in (np.int64(10**12), np.uint64(2**64 - 1)):
+            with pytest.raises(DataError, match=f"segment_length is {number}, but there are 5"):
+                dataset_of(smallest(segment_length=number, length=np.array([1, 2])))
+            with pytest.raises(DataError, match=f"segment_length is {number}, but there are 5"):
+                dataset_of(smallest(segment_length=number, **no_answers))
+
+    @pytest.mark.parametrize(
+        ("name", "array", "expected"),
+        [
+            ("p_left", np.float64(1), r"p_left has shape \(\); expected \(answers,\)"),
+            ("annotator", np.array("ann"), r"annotator has shape \(\); expected \(2,\)"),
+            ("session", np.int64(4), r"session has shape \(\); expected \(2,\)"),
+            ("is_audit", np.array(True), r"is_audit has shape \(\); expected \(2,\)"),
+            ("session", np.array([2**63, 0], np.uint64), "session holds 9223372036854775808"),
+            ("episode", np.zeros(5), "episode is of type float64; expected whole numbers"),
+            ("terminated", np.zeros(5), "terminated is of type float64; expected true or false"),
+            ("true_reward", np.array(["a"] * 5), "true_reward is of type <U1; expected numbers"),
+            (
+                "observations",
+                np.full((5, 2), 1e300),
+                "observations holds NaN, an infinity or a number beyond single precision in row 0",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_named_and_what_would(
+        self, name: str, array: np.ndarray, expected: str
+    ) -> None:
+        with pytest.raises(DataError, match=expected):
+            dataset_of(smallest(**{name: array}))
 
     def test_nothing_in_a_file_is_run(self, tmp_path: Path) -> None:
         path = tmp_path / "a.npz"
