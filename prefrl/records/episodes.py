@@ -1,10 +1,12 @@
 """Episodes in a file: the newest a run went through, to be labelled, exported or gone on from."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prefrl.errors import DataError, StorageError, one_line
 from prefrl.records.files import ARCHIVE_DAMAGE, write_atomically
@@ -61,20 +63,56 @@ def load_episodes(path: str | Path) -> EpisodeStore:
                 raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], order="C") for name in file.files}
-        if (version := int(arrays["format_version"])) != FORMAT_VERSION:
-            raise DataError(f"format_version is {version}; expected {FORMAT_VERSION}")
-        steps = int(arrays["lengths"].sum())
-        store = EpisodeStore(max(steps, 1_000_000))
-        store.restore(
-            {
-                **arrays,
-                "sim_states": arrays["sim_states"].astype(np.float64),
-                "num_dropped": int(arrays["first_episode"]),
-            }
-        )
+        state = _state_of(arrays)
+        store = EpisodeStore(max(len(state["actions"]), 1_000_000))
+        store.restore(state)
         return store
     except FileNotFoundError:
         raise StorageError(f"there is no file {path}") from None
     except (*ARCHIVE_DAMAGE, DataError) as error:
         said = one_line(str(error))
         raise StorageError(f"{path} is damaged or holds no episodes: {said}") from None
+
+
+def _state_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Returns what `EpisodeStore.restore` takes; the dims of the rows are checked there.
+
+    Raises:
+        DataError: an array is missing, or does not fit; it is named.
+    """
+    names = ("format_version", *ROWS, *FLAGS, "lengths", "first_episode")
+    if missing := [name for name in names if name not in arrays]:
+        raise DataError(f"it lacks {', '.join(missing)}")
+    if (version := int(arrays["format_version"])) != FORMAT_VERSION:
+        raise DataError(f"format_version is {version}; expected {FORMAT_VERSION}")
+    _check(arrays, "lengths", None, "iu", "whole numbers")
+    for name in ROWS:
+        if arrays[name].dtype.kind not in "fiub":
+            raise DataError(f"{name} is of type {arrays[name].dtype}; expected numbers")
+    rows, steps = len(arrays["actions"]), int(arrays["lengths"].sum())
+    if rows != steps:
+        raise DataError(f"lengths add up to {steps}, but actions has {rows} rows")
+    for name in FLAGS:
+        _check(arrays, name, len(arrays["lengths"]), "b", "true or false")
+    first = arrays["first_episode"]
+    if first.shape != () or first.dtype.kind not in "iu" or first < 0:
+        raise DataError(f"first_episode is {first}; expected a whole number from 0")
+    dtypes = {name: np.float64 if name == "sim_states" else np.float32 for name in ROWS}
+    return {
+        **{name: arrays[name].astype(dtypes[name], copy=False) for name in ROWS},
+        **{name: arrays[name] for name in (*FLAGS, "lengths")},
+        "num_dropped": int(first),
+    }
+
+
+def _check(
+    arrays: Mapping[str, NDArray[Any]], name: str, num: int | None, kinds: str, expected: str
+) -> None:
+    """Refuses an array that is not (num,), or (E,) for any E, or of another dtype."""
+    array = arrays[name]
+    is_fine = array.ndim == 1 and num in (None, len(array))
+    if not is_fine or array.dtype.kind not in kinds:
+        shape = "(episodes,)" if num is None else f"({num},)"
+        raise DataError(
+            f"{name} has shape {array.shape} and type {array.dtype}; expected {shape} {expected}"
+        )

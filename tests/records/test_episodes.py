@@ -1,4 +1,6 @@
 import contextlib
+import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +100,65 @@ def test_a_missing_file_a_foreign_one_and_one_of_a_later_version_are_refused(tmp
     np.savez(tmp_path / "episodes.npz", **{**arrays, "format_version": np.int64(2)})
     with pytest.raises(StorageError, match="format_version is 2; expected 1"):
         load_episodes(tmp_path / "episodes.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "expected"),
+    [
+        ("observations", None, "it lacks observations"),
+        ("observations", np.full((7, 3), "a"), "observations is of type <U1; expected numbers"),
+        ("actions", np.full((5, 2), 1j), "actions is of type complex128; expected numbers"),
+        (
+            "lengths",
+            np.array([[3, 2]]),
+            r"lengths has shape \(1, 2\) and type int64; expected \(ep",
+        ),
+        ("lengths", np.array([3.0, 2.0]), "lengths has .* type float64; expected .* whole numbers"),
+        ("lengths", np.array([3, 1]), "lengths add up to 4, but actions has 5 rows"),
+        ("lengths", np.zeros(0, int), "lengths add up to 0, but actions has 5 rows"),
+        (
+            "truncated",
+            np.ones(1, bool),
+            r"truncated has shape \(1,\) and type bool; expected \(2,\)",
+        ),
+        ("terminated", np.array(["no", "no"]), "terminated has .* type <U2; expected .* true or"),
+        ("first_episode", np.int64(-1), "first_episode is -1; expected a whole number from 0"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_named(tmp_path, name, array, expected):
+    path = tmp_path / "episodes.npz"
+    save_episodes(path, store_of([3, 2]))
+    arrays = dict(np.load(path)) | {name: array}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(StorageError, match=f"is damaged or holds no episodes: {expected}"):
+        load_episodes(path)
+
+
+def test_numbers_of_other_types_are_read_as_ours(tmp_path):
+    path = tmp_path / "episodes.npz"
+    save_episodes(path, store_of([3, 2]))
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, **{name: arrays[name].astype(np.float64) for name in ROWS}})
+    (one, _) = load_episodes(path).episodes
+    assert {getattr(one, name).dtype for name in ROWS if name != "sim_states"} == {
+        np.dtype(np.float32)
+    }
+    np.testing.assert_array_equal(one.observations, episode(0, 3).observations)
+
+
+def test_damaged_headers_and_arrays_beyond_memory_are_refused(tmp_path):
+    path = tmp_path / "episodes.npz"
+    arrays: dict[str, Any] = {name: np.zeros(1) for name in ("format_version", "lengths")}
+    for header in (
+        b"{'descr': [",
+        b"{'descr':'<f8','fortran_order':False,'shape':(10000000000000,)}",
+    ):
+        np.savez(path, **arrays)
+        with zipfile.ZipFile(path, "a") as archive:
+            content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+            archive.writestr("actions.npy", content)
+        with pytest.raises(StorageError, match="is damaged or holds no episodes"):
+            load_episodes(path)
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
