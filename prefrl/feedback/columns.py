@@ -120,8 +120,14 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
 
 
 def joined_column(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """Joins two columns; groups that have numbers in one and names in the other become names."""
-    if one.dtype.kind != other.dtype.kind and "O" in (one.dtype.kind, other.dtype.kind):
+    """Joins two columns.
+
+    Groups that have numbers in one and names in the other become names, and so do whole numbers
+    that would be rounded.
+    """
+    kinds = {one.dtype.kind, other.dtype.kind}
+    is_rounded = kinds == {"i", "u"} and np.result_type(one, other).kind == "f"
+    if is_rounded or (len(kinds) == 2 and "O" in kinds):
         one, other = (_as_names(array) for array in (one, other))
     return np.concatenate([one, other])
 

@@ -15,6 +15,9 @@ from prefrl.feedback.interchange import KNOWN, arrays_of
 from prefrl.feedback.pairs import Pairs
 from prefrl.feedback.steps import episodes_of
 
+# So that as much can still be counted on from it.
+_LARGEST = 2**62
+
 
 def merge_comparisons(
     datasets: Sequence[PreferenceDataset], *, names: Sequence[str] | None = None
@@ -101,7 +104,7 @@ def _pairs(datasets: Sequence[PreferenceDataset]) -> Pairs:
         pairs = dataset.pairs
         # Also where files do not say them: windows of two files must not pass for one.
         episode, step = episodes_of(pairs.steps)
-        episode = episode.astype(np.int64) + next_episode - min(0, episode.min(initial=0))
+        episode = _counted_on(episode, next_episode)
         next_episode = int(episode.max(initial=next_episode - 1)) + 1
         steps = {**pairs.steps, "episode": episode, "episode_step": step}
         parts.append(replace(pairs, steps=steps))
@@ -113,13 +116,21 @@ def _column(datasets: Sequence[PreferenceDataset], name: str) -> NDArray[Any]:
     if name == "question":
         first, shifted = 0, []
         for part in parts:
-            shifted.append(part + first - min(0, part.min(initial=0)))
+            shifted.append(_counted_on(part, first))
             first = int(shifted[-1].max(initial=first - 1)) + 1
         parts = shifted
     joined: NDArray[Any] = parts[0]
     for part in parts[1:]:
         joined = joined_column(joined, part)
     return joined
+
+
+def _counted_on(numbers: NDArray[Any], first: int) -> NDArray[np.int64]:
+    """Returns numbers from `first` on, as far apart as they were where 64 bits can hold them."""
+    low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+    if first + high - low > _LARGEST:  # They are hashes, or stand behind some.
+        numbers, low = np.unique(numbers, return_inverse=True)[1].reshape(-1), 0
+    return numbers.astype(np.int64) - low + first
 
 
 def _dtypes(datasets: Sequence[PreferenceDataset]) -> dict[str, np.dtype[Any]]:

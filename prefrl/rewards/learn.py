@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from prefrl.config import RewardConfig
+from prefrl.errors import DataError
 from prefrl.feedback.columns import COLUMNS, ungrouped
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.interchange import load_comparisons
@@ -170,11 +171,14 @@ def held_out(
     if (is_test & answered).any() and (~is_test & answered).any():
         return is_test, "split"
     parts: list[tuple[NDArray[np.int64], HeldOutBy]] = [(comparisons.question, "random")]
-    if comparisons.has("group"):
-        alone = ungrouped(comparisons.group)
-        numbers = np.unique(comparisons.group, return_inverse=True)[1].reshape(-1)
+    alone = ungrouped(comparisons.group)
+    if not alone.all():
+        numbers, questions = (
+            np.unique(names, return_inverse=True)[1].reshape(-1)
+            for names in (comparisons.group, comparisons.question)
+        )
         # Answers in no group are one each, by their question.
-        numbers = np.where(alone, len(numbers) + comparisons.question, numbers)
+        numbers = np.where(alone, len(numbers) + questions, numbers)
         parts.insert(0, (numbers, "group"))
     for units, by in parts:
         chosen = _units_held_out(units[answered], rng)
@@ -226,8 +230,26 @@ def _new_model(
         generator=streams.torch_generator(REWARD_WEIGHTS),
         observation_dim=None if are_features else num_observations,
         env_id=comparisons.env_id,
-        num_objectives=num_objectives or int(comparisons.objective.max(initial=0)) + 1,
+        num_objectives=num_objectives or _num_objectives(comparisons),
     )
+
+
+def _num_objectives(comparisons: PreferenceDataset) -> int:
+    """Counts the objectives that answers are about.
+
+    Raises:
+        DataError: about one of them there is none.
+    """
+    found = np.unique(comparisons.objective[~np.isnan(comparisons.p_left)])
+    if len(found) and found[0] < 0:
+        raise DataError(f"an answer is about objective {found[0]}; they are counted from 0")
+    gaps = np.flatnonzero(found != np.arange(len(found)))
+    if len(gaps):
+        raise DataError(
+            f"no answer is about objective {gaps[0]}, though one is about objective "
+            f"{found[gaps[0]]}; objectives are counted from 0"
+        )
+    return max(1, len(found))
 
 
 def _measured(

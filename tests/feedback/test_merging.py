@@ -56,6 +56,24 @@ def test_questions_and_episodes_of_two_files_stay_apart() -> None:
     assert PreferenceDataset().is_new(left, right).all()
 
 
+def test_numbers_that_are_hashes_stay_apart_too() -> None:
+    """Counting on from them leaves what 64 bits hold."""
+    most = np.iinfo(np.int64).max
+    one = two(question=np.array([most, 4]), episode=np.full(5, most))
+    both = merged(one, one, two(episode=np.array([2**64 - 1, 1, 1, 1, 1], np.uint64)))
+    assert len(set(both.question.tolist())) == 6
+    assert both.question.min() >= 0
+    left, right = both.pairs.windows()
+    episodes = [set(left[rows, 0]) | set(right[rows, 0]) for rows in ([0, 1], [2, 3], [4, 5])]
+    assert not episodes[0] & episodes[1] | episodes[1] & episodes[2] | episodes[0] & episodes[2]
+
+
+def test_groups_that_are_hashes_are_not_rounded() -> None:
+    group = np.array([2**63 + 1, 2**63 + 2], np.uint64)
+    both = merged(two(group=group), two())
+    assert both.group.tolist() == [str(2**63 + 1), str(2**63 + 2), "", ""]
+
+
 def test_a_group_of_two_files_is_one_group() -> None:
     assert merged(two(group=np.array([0, 3])), two(group=np.array([3, 4]))).group.tolist() == [
         0,

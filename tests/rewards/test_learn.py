@@ -13,7 +13,7 @@ import prefrl
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.feedback.interchange import dataset_of
+from prefrl.feedback.interchange import arrays_of, dataset_of
 from prefrl.rewards.learn import chance_calibration_error, held_out
 from tests import linear_task
 
@@ -51,6 +51,24 @@ class TestHoldingOut:
         for name in "abcde":
             assert len(set(is_held[group == name])) == 1
         assert 0 <= is_held[group == ""].sum() < 20
+
+    def test_answers_in_no_group_are_one_each_whatever_their_questions_are_called(self) -> None:
+        """Of a number that is a hash, or below 0, nothing is counted on."""
+        for question in (-np.arange(40), np.iinfo(np.int64).max - np.arange(40)):
+            group = np.where(np.arange(40) < 20, np.arange(40) % 2, -1)
+            held = [
+                held_out(answers(40, group=group, question=question), rng=rng(seed))[0]
+                for seed in range(20)
+            ]
+            assert all(len(set(is_held[group == 0])) == 1 for is_held in held)
+            assert any(is_held[group == -1].any() and not is_held.all() for is_held in held)
+            together = [is_held[:20:2].any() == is_held[-1] for is_held in held]
+            assert len(set(together)) == 2  # neither always held out with a group, nor never
+
+    def test_a_column_that_groups_nothing_is_no_group(self) -> None:
+        dataset = answers(20)
+        arrays = arrays_of(dataset) | {"group": np.full(20, -1)}
+        assert held_out(dataset_of(arrays), rng=rng())[1] == "random"
 
     def test_else_a_fifth_is_drawn_and_answers_to_one_question_stay_together(self) -> None:
         question = np.repeat(np.arange(60), 2)
@@ -150,6 +168,21 @@ class TestFitting:
         model, report = prefrl.fit_reward_model(dataset, config=SMALL)
         assert model.config.num_objectives == 2
         assert report.accuracy > 0.8
+
+    @pytest.mark.parametrize(
+        ("objective", "expected"),
+        [
+            ([0, 2], "no answer is about objective 1, though one is about objective 2"),
+            ([0, 10**12], "no answer is about objective 1, though one is about objective 1000000"),
+            ([-1, 0], "an answer is about objective -1; they are counted from 0"),
+        ],
+    )
+    def test_an_objective_that_nothing_is_known_of_is_refused(
+        self, objective: list[int], expected: str
+    ) -> None:
+        """It would count as much as the others, untrained."""
+        with pytest.raises(DataError, match=expected):
+            prefrl.fit_reward_model(answers(20, objective=np.tile(objective, 10)), config=SMALL)
 
     def test_segments_of_several_lengths_are_learned_from(self) -> None:
         left, right = (linear_task.segments(200, rng=rng(seed)) for seed in (0, 1))
