@@ -21,6 +21,7 @@ class ProgressBar:
         total_steps: environment steps of the whole run.
         budget: answers of the whole run; None where no teacher is asked.
         first_step: steps already taken before a resume.
+        num_answers: answers already there then.
         plain_interval_s: plain lines come no more often than this; the last one always comes.
         stream: where it is shown; None is stderr.
     """
@@ -33,6 +34,7 @@ class ProgressBar:
         *,
         budget: int | None = None,
         first_step: int = 0,
+        num_answers: int = 0,
         plain_interval_s: float = 30.0,
         stream: TextIO | None = None,
     ) -> None:
@@ -40,7 +42,7 @@ class ProgressBar:
         self._total_steps = total_steps
         self._budget = budget
         self._first_step = self._step = first_step
-        self._metrics: dict[str, float] = {}
+        self._metrics: dict[str, float] = {"num_answers": num_answers}
         self._began_s = time.monotonic()
         self._next_s = 0.0
         self._shown_step = -1
@@ -91,7 +93,7 @@ class ProgressBar:
     def _shown_metrics(self) -> list[str]:
         shown = []
         if self._budget is not None:
-            shown.append(f"{self._metrics.get('num_answers', 0):.0f}/{self._budget} answers")
+            shown.append(f"{self._metrics['num_answers']:.0f}/{self._budget} answers")
         for name, title in _RETURNS.items():
             if name in self._metrics:
                 shown.append(f"{title} {short_number(self._metrics[name])}")

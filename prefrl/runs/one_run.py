@@ -305,7 +305,12 @@ class OneRun:
     def _open_progress(self, first_step: int) -> ProgressBar:
         print(f"run folder: {self.folder}", file=sys.stderr)
         budget = self.config.budget if self.feedback else None
-        self.progress = ProgressBar(self.config.steps, budget=budget, first_step=first_step)
+        self.progress = ProgressBar(
+            self.config.steps,
+            budget=budget,
+            first_step=first_step,
+            num_answers=self.feedback.dataset.num_answers if self.feedback else 0,
+        )
         return self.progress
 
 

@@ -242,6 +242,13 @@ def test_time_left_counts_from_the_resume_and_not_from_step_0():
     assert 5 <= left_s < 60
 
 
+def test_answers_from_before_a_resume_are_shown_at_once():
+    stream = io.StringIO()
+    progress = ProgressBar(9, budget=50, first_step=5, num_answers=30, stream=stream)
+    progress.advance(6)
+    assert stream.getvalue().startswith("6/9 steps, 30/50 answers")
+
+
 def test_on_a_terminal_progress_is_one_bar():
     stream = Terminal()
     progress = ProgressBar(1_000, budget=50, first_step=500, stream=stream)
