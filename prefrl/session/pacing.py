@@ -186,8 +186,9 @@ class Pacer:
     def _wait(self, phase: int, step: int) -> None:
         """Returns when all answers are there, or the time is over."""
         began_s, timeout_s = self.clock(), self.settings.answer_timeout
+        num_open = self.asker.num_open
         self.say(
-            f"waiting for {self.asker.num_open} answers at step {step:,}: "
+            f"waiting for {num_open} {'answer' if num_open == 1 else 'answers'} at step {step:,}: "
             f"{self._num_answers(phase)} of {max(self.totals)} are there"
             + ("" if timeout_s is None else f"; for {timeout_s:g} s at most")
         )
