@@ -50,7 +50,10 @@ def eval_command(words: list[str]) -> None:
     command = parse(EvalCommand, words, prog="prefrl eval")
     os.environ.setdefault("MUJOCO_GL", "egl")
     from prefrl.runs.playback import evaluate_run, film_run
+    from prefrl.runs.video import check_clip_path
 
+    if command.video is not None:
+        check_clip_path(command.video)
     result = evaluate_run(
         command.run, num_episodes=command.episodes, seed=command.seed, policy=command.policy
     )

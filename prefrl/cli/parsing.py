@@ -35,6 +35,20 @@ _SPELLINGS: dict[Any, dict[str, Any]] = {
 }
 """Class -> setting -> how it is typed, where that is not by its name in config.yaml."""
 
+_PLAINER = (
+    (
+        r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)",
+        r"\1 is \2; expected INT",
+    ),
+    (r"Error parsing (\S+): could not convert string to float: (.*)", r"\1 is \2; expected FLOAT"),
+    (
+        r"Error parsing (\S+): no type matching (?:\{None\}\|)?(.*) could be instantiated from "
+        r"\[(.*)\]",
+        r"\1 is \3; expected \2",
+    ),
+)
+"""What tyro says of a value that is none, in its words and in ours."""
+
 _REGISTRY = ConstructorRegistry()
 
 
@@ -114,6 +128,8 @@ def _without_box(text: str) -> str:
     lines = [line.strip(" │|") for line in text.splitlines() if not re.match(r"[╭╰+]", line)]
     rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]+", line)), len(lines))
     said = one_line(" ".join(lines[:rule])).split(" Got errors:")[0].rstrip(".")
+    for pattern, better in _PLAINER:
+        said = re.sub(pattern, better, said)
     meant = re.match(r"Perhaps you meant: *(--[\w.-]+)", one_line(" ".join(lines[rule + 1 :])))
     # tyro keeps an optional choice in a set, whose order changes from one process to the next.
     said = re.sub(r"(?<=one of \()[^()]+(?=\))", _in_order, said)

@@ -38,12 +38,9 @@ def film(
         EnvironmentFault: the environment went wrong.
         StorageError: the file could not be written; what was there before is untouched.
     """
-    if path.suffix.lower() != ".mp4":
-        raise ConfigError(f"clips are MP4 files, {path} is not named like one; end it in .mp4")
+    check_clip_path(path)
     if not max_seconds > 0:
         raise ConfigError(f"max_seconds is {max_seconds}; expected more than 0")
-    if not path.parent.is_dir():
-        raise StorageError(f"could not write {path}: there is no folder {path.parent}")
     env = make_env()
     try:
         frames_per_s = float(env.metadata.get("render_fps") or 30)
@@ -51,6 +48,19 @@ def film(
         return _write(path, frames, frames_per_s)
     finally:
         env.close()
+
+
+def check_clip_path(path: Path) -> None:
+    """Refuses a path that no clip can be written to, before anything is played.
+
+    Raises:
+        ConfigError: the name does not end in .mp4.
+        StorageError: its folder does not exist.
+    """
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"clips are MP4 files, {path} is not named like one; end it in .mp4")
+    if not path.parent.is_dir():
+        raise StorageError(f"could not write {path}: there is no folder {path.parent}")
 
 
 def _play(

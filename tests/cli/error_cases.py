@@ -216,6 +216,12 @@ CASES: dict[str, Case] = {
     "eval: a seed below 0": Case(("eval", "run", "--seed", "-1")),
     "eval: a clip without length": Case(("eval", "run", "--video-seconds", "0")),
     "eval: a clip without size": Case(("eval", "run", "--video-size", "0")),
+    "eval: a clip that is no MP4 file": Case(
+        ("eval", "run", "--video", "clip.gif"), finished_run(without="policy.zip")
+    ),
+    "eval: a clip into a folder that is not there": Case(
+        ("eval", "run", "--video", "clips/run.mp4"), finished_run(without="policy.zip")
+    ),
     "eval: a run without its policy": Case(("eval", "run"), finished_run(without="policy.zip")),
     "eval: the best policy of a run that was not evaluated": Case(
         ("eval", "run", "--policy", "best"), finished_run()

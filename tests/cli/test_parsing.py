@@ -44,6 +44,20 @@ class TestCommandLine:
             parse(RunConfig, ["--env-kwargs", text], prog="prefrl run")
         assert "\n" not in str(left.value)
 
+    @pytest.mark.parametrize(
+        ("typed", "said"),
+        [
+            ("--steps many", "--steps is 'many'; expected INT"),
+            ("--budget 1.5", "--budget is '1.5'; expected INT"),
+            ("--teacher.beta high", "--teacher.beta is 'high'; expected FLOAT"),
+            ("--queries.session-spacing x", "--queries.session-spacing is 'x'; expected FLOAT"),
+        ],
+    )
+    def test_what_is_no_number_is_said_with_what_was_expected(self, typed, said):
+        with pytest.raises(ConfigError) as refused:
+            parse(RunConfig, typed.split(), prog="prefrl run")
+        assert str(refused.value) == f"{said}; see prefrl run --help"
+
     @given(mapping=MAPPINGS)
     def test_a_mapping_is_typed_as_it_is_shown(self, mapping):
         assert mapping_from_text(mapping_to_text(mapping)) == mapping
