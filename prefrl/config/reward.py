@@ -32,14 +32,14 @@ class RewardConfig(EnsembleConfig):
         bootstrap: each head sees a bootstrap sample of the answers instead of all of them.
         error_rate: share of answers taken for random ones; auto estimates it each session from
             predictions by models that have not seen the answer.
-        contradictions: answers that contradict such predictions are kept, dropped, or the clearest
-            of them flipped (RIME).
+        contradictions: answers that contradict predictions by models that have not seen them are
+            kept, dropped, or the clearest of them flipped (RIME).
         l2: how strongly weights are held to their prior, in answers: its variance is 1 / l2. Where
             error_rate is auto, that is for 30% of random answers and more; fewer call for less,
             down to a third of it.
-        anchored: draw them to random anchors instead, each head to its own, so that heads disagree
-            where answers say nothing.
-        adapt_l2: raise and lower it to keep the held-out loss at 1.1 to 1.5 times the training
+        anchored: l2 draws weights to random anchors, each head's to its own, so that heads disagree
+            where answers say nothing; else to 0.
+        adapt_l2: raise and lower l2 to keep the held-out loss at 1.1 to 1.5 times the training
             loss (Christiano et al. 2017).
         diversity: weight of the penalty on heads that agree.
         calibration: weight of the penalty on confidence that is not correctness.
@@ -52,13 +52,14 @@ class RewardConfig(EnsembleConfig):
         scale_by_segment: rewards a step start out so small that whole segments differ by about
             one nat, whatever the length and the robot.
         learning_rate: AdamW's, after warm-up.
-        cooldown: share of the gradient steps, the last ones, over which it falls to 0.
+        cooldown: share of the gradient steps, the last ones, over which the learning rate falls to
+            0.
         weight_decay: AdamW's, of all parameters alike.
-        batch_size: comparisons a gradient step sees,
-        step_stride: and every how many-th step of their segments, from a random first one; 1 for
-            all of them. At least 12 are seen.
-        max_updates: gradient steps per session, at most,
-        min_epochs: or as many as it takes to see every answer so often, if that is more.
+        batch_size: comparisons a gradient step sees.
+        step_stride: a gradient step sees every how many-th step of their segments, from a random
+            first one; 1 for all of them. At least 12 are seen.
+        max_updates: gradient steps per session, at most; more where min_epochs takes more.
+        min_epochs: max_updates is no less than it takes to see every answer so often.
         warmup_updates: gradient steps over which the learning rate rises linearly.
         max_grad_norm: the gradient's norm is clipped here; inf never clips.
         patience: checks of the held-out loss without a new best before fitting stops.

@@ -19,7 +19,7 @@ class EnsembleConfig:
     Args:
         hidden_dim: F, width of the trunk, of the features and of each head's hidden layer.
         num_layers: hidden layers of the trunk.
-        num_reward_heads: K.
+        num_reward_heads: K, members of the ensemble, whose disagreement says how unsure it is.
         shared_trunk: False gives each head a trunk of its own: K fully independent members.
         head_layer_norm: normalise each head's hidden layer. Off by default: weights under a norm
             cannot be regularised by their size, so wrong answers are learned by heart, and the
@@ -30,8 +30,8 @@ class EnsembleConfig:
         dropout: drop probability after each hidden layer of the trunk while fitting.
         bank_size: segments in the feature bank; 0 does without. None is 0 with the recipe "plain",
             and else 2,048.
-        bank_policy: which stay when it is full: fifo, reservoir or importance.
-        bank_neighbours: how many of its segments adjust a reward.
+        bank_policy: which segments stay when the bank is full: fifo, reservoir or importance.
+        bank_neighbours: how many of the bank's segments adjust a reward.
     """
 
     hidden_dim: PositiveInt = 64
