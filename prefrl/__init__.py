@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prefrl.records.episodes import load_episodes
     from prefrl.rewards import EnhancedRewardModel
     from prefrl.rewards.learn import fit_reward_model
-    from prefrl.runs.compose import Parts, RunResult, resume, run
+    from prefrl.runs.start import Parts, RunResult, resume, run
 
 # Imported when first asked for: torch takes seconds, and not every part of the package needs it.
 _HOMES = {

@@ -20,7 +20,7 @@ _SERVER = multiprocessing.get_context("forkserver")
 # What a run imports on its way takes seconds, too.
 _ON_THE_WAY = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.backends.backend_agg"]
 _SERVER.set_forkserver_preload(
-    ["prefrl.runs.compose", "prefrl.cli.main", "tests.own_envs", *_ON_THE_WAY]
+    ["prefrl.runs.start", "prefrl.cli.main", "tests.own_envs", *_ON_THE_WAY]
 )
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 120.0

@@ -36,7 +36,7 @@ def run_command(words: list[str]) -> None:
     """Runs `prefrl run`."""
     command = _parsed(words)
     steps, budget = _more(words, command) if command.resume is not None else (None, None)
-    from prefrl.runs.compose import resume, run  # torch and its friends take seconds to import
+    from prefrl.runs.start import resume, run  # torch and its friends take seconds to import
 
     if command.resume is not None:
         result = resume(command.resume, steps=steps, budget=budget, wandb_project=command.wandb)

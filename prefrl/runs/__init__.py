@@ -1,6 +1,6 @@
 """One run, from its settings to its summary."""
 
-from prefrl.runs.compose import resume, run
 from prefrl.runs.parts import Parts, RunResult
+from prefrl.runs.start import resume, run
 
 __all__ = ["Parts", "RunResult", "resume", "run"]

@@ -15,7 +15,7 @@ from prefrl.runs.summary import summarise
 from prefrl.seeding import EVALUATION
 
 if TYPE_CHECKING:
-    from prefrl.runs.one_run import OneRun
+    from prefrl.runs.compose import OneRun
 
 
 def sum_up(run: OneRun, loop: PreferenceLoop) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class Turning(RewardTrainer):
 
 
 def test_the_best_by_the_final_reward_need_not_be_the_best_of_its_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("prefrl.runs.one_run.RewardTrainer", Turning)
+    monkeypatch.setattr("prefrl.runs.compose.RewardTrainer", Turning)
     config = tiny_runs.ppo(eval_every=100, eval_episodes=3)
     summary = run(config, out=tmp_path / "run", show_progress=False).summary
     rows = evaluations(tmp_path / "run")

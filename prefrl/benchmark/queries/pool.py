@@ -19,7 +19,7 @@ from prefrl.errors import StorageError
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints, load_state, save_state
 from prefrl.records.files import claimed, reason, remove_leftovers
-from prefrl.runs.compose import resume, run
+from prefrl.runs.start import resume, run
 from prefrl.segments import EpisodeStore, SegmentBatch
 
 # One episode in so many is kept for testing; no test segment overlaps one that is asked about.

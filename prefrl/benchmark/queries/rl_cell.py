@@ -9,7 +9,7 @@ from prefrl.benchmark.queries.reward_cell import teacher_config
 from prefrl.config import RunConfig
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
-from prefrl.runs.compose import resume, run
+from prefrl.runs.start import resume, run
 
 _RETURNS = ("true_return", "learned_return")
 

@@ -32,7 +32,7 @@ from prefrl.config import PoolSettings, RewardConfig, RunConfig
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import STRATEGIES, Uniform, standardised
-from prefrl.runs.compose import run
+from prefrl.runs.start import run
 from prefrl.segments import observation_embeddings
 from tests import linear_task
 
