@@ -126,6 +126,9 @@ def parse(command: type[_Command], words: list[str], **options: Any) -> _Command
 def _without_box(text: str) -> str:
     """Returns what is wrong, and the name that was perhaps meant, without tyro's frame and help."""
     lines = [line.strip(" │|") for line in text.splitlines() if not re.match(r"[╭╰+]", line)]
+    if lines and len(lines) == len(text.splitlines()):
+        # Where it cannot draw a frame, as by LC_ALL=C, the title has a line and a rule of its own.
+        lines = lines[2:]
     rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]+", line)), len(lines))
     said = one_line(" ".join(lines[:rule])).split(" Got errors:")[0].rstrip(".")
     for pattern, better in _PLAINER:

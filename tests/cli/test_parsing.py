@@ -1,4 +1,5 @@
 import dataclasses
+import io
 
 import pytest
 from hypothesis import given
@@ -61,3 +62,12 @@ class TestCommandLine:
     @given(mapping=MAPPINGS)
     def test_a_mapping_is_typed_as_it_is_shown(self, mapping):
         assert mapping_from_text(mapping_to_text(mapping)) == mapping
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_an_error_says_what_is_wrong_whatever_a_terminal_can_draw(encoding, monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    with pytest.raises(ConfigError, match=r"invalid choice 'fast' for argument '--pace'.*'steps'"):
+        parse(RunConfig, ["--pace", "fast"], prog="prefrl run")
+    with pytest.raises(ConfigError, match=r"--max-stepsahead.*did you mean --max-steps-ahead\?"):
+        parse(RunConfig, ["--max-stepsahead", "3"], prog="prefrl run")
