@@ -41,7 +41,7 @@ def find(folder: Path, fingerprint: str) -> Found | None:
     it is finished again, its own checkpoints count.
 
     Raises:
-        StorageError: it is damaged or another run's.
+        StorageError: it is damaged, another run's, or gone from a run that took steps.
     """
     running = running_checkpoints(folder, fingerprint)
     try:
@@ -53,7 +53,10 @@ def find(folder: Path, fingerprint: str) -> Found | None:
     if final is not None:
         return Found(*final, is_finished=True)
     newest = running.latest()
-    return Found(*newest) if newest is not None else None
+    if newest is not None:
+        return Found(*newest)
+    _check_untouched(folder)
+    return None
 
 
 def keep(folder: Path, config: ResolvedRun, loop: PreferenceLoop) -> None:
@@ -119,6 +122,22 @@ def given_more(config: ResolvedRun, *, steps: int | None, budget: int | None) ->
         budget=budget or config.budget,
         earlier_ends=config.ends(),
     )
+
+
+def _check_untouched(folder: Path) -> None:
+    """Refuses a folder without a state in which a run has left something: it would be written over.
+
+    Raises:
+        StorageError: there is something.
+    """
+    for name in (run_folder.SUMMARY, run_folder.POLICY, run_folder.COMPARISONS, run_folder.METRICS):
+        path = folder / name
+        if path.exists() and path.stat().st_size > 0:
+            raise StorageError(
+                f"{folder} has {name}, but no state to go on from: {run_folder.FINAL}/ and "
+                f"{run_folder.CHECKPOINTS}/ are missing or empty; put one of them back, or start "
+                "another run"
+            )
 
 
 def _final(folder: Path, fingerprint: str) -> Checkpoints:

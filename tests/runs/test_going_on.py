@@ -260,6 +260,15 @@ def test_episodes_that_are_gone_or_damaged_are_missed_by_name(ppo, is_missing):
     assert resume(ppo.run, show_progress=False).summary["num_answers"] == 23
 
 
+@pytest.mark.parametrize("more", [{}, {"steps": 1_406}])
+def test_a_finished_run_whose_state_is_gone_is_not_begun_again(ppo, more):
+    shutil.rmtree(ppo.run / "final")
+    before = contents(ppo.run)
+    with pytest.raises(StorageError, match=r"has summary\.json, but no state.* final/ and checkp"):
+        resume(ppo.run, **more, show_progress=False)
+    assert contents(ppo.run) == before
+
+
 def test_a_lost_summary_is_written_again(ppo):
     before = ppo.figures()
     (ppo.run / "summary.json").unlink()
