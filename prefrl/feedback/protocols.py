@@ -3,7 +3,10 @@
 Axes: B queries.
 """
 
+import contextlib
 import math
+import numbers
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, runtime_checkable
@@ -89,11 +92,29 @@ class Answer:
     answered_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isnan(self.p_left) or 0 <= self.p_left <= 1):
+        # Whatever arithmetic it comes from, NumPy's among others, it can be written into a file.
+        with contextlib.suppress(TypeError):
+            object.__setattr__(self, "question", operator.index(self.question))
+        if isinstance(self.p_left, (numbers.Real, np.bool_)):
+            object.__setattr__(self, "p_left", float(self.p_left))
+        if not (isinstance(self.p_left, float) and (self.is_skip or 0 <= self.p_left <= 1)):
             raise DataError(
-                f"the answer to question {self.question} is {self.p_left}; expected 1 (left), "
+                f"the answer to question {self.question} is {self.p_left!r}; expected 1 (left), "
                 "0 (right), 0.5 (tie), the share of votes for left, or NaN (skip)"
             )
+        if not isinstance(self.annotator, str):
+            raise DataError(
+                f"annotator of the answer to question {self.question} is {self.annotator!r}; "
+                "expected text"
+            )
+        when = self.answered_s
+        if when is not None and not (isinstance(when, numbers.Real) and math.isfinite(when)):
+            raise DataError(
+                f"answered_s of the answer to question {self.question} is {when!r}; expected "
+                "seconds since 1970, or None"
+            )
+        if when is not None:
+            object.__setattr__(self, "answered_s", float(when))
 
     @property
     def is_skip(self) -> bool:

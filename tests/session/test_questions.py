@@ -347,3 +347,27 @@ TestLife.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_answers_are_plain_numbers_whatever_they_were_made_of(tmp_path):
+    questions = FileQuestions(folder=tmp_path)
+    put(questions, 2)
+    given = [Answer(np.int64(0), np.float32(1.0)), Answer(np.uint8(1), np.bool_(False))]
+    assert len(questions.answer(given)) == 2
+    said = [entry.standing.answer for entry in FileQuestions(folder=tmp_path).entries("answered")]
+    assert said == [Answer(0, 1.0), Answer(1, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"p_left": "left"}, "the answer to question 3 is 'left'; expected 1"),
+        ({"p_left": None}, "the answer to question 3 is None; expected 1"),
+        ({"annotator": None}, "annotator of the answer to question 3 is None; expected text"),
+        ({"answered_s": math.nan}, "answered_s of the answer to question 3 is nan"),
+        ({"answered_s": "noon"}, "answered_s of the answer to question 3 is 'noon'"),
+    ],
+)
+def test_an_answer_that_no_file_could_hold_is_refused(settings, said):
+    with pytest.raises(DataError, match=said):
+        Answer(3, **{"p_left": 1.0, **settings})
