@@ -190,7 +190,7 @@ class PreferenceLoop:
         """Fits to every answer there is, and has the agent go on with the new reward."""
         feedback, pacer = self.feedback, self.pacer
         assert feedback is not None and pacer is not None
-        dataset = asked_up_to(feedback.dataset, index)
+        dataset = pacer.asker.known(index)
         if dataset.num_answers == 0:
             raise DataError(nothing_to_learn_of(dataset.num_skips, pacer.asker.num_open))
         with self._timed("reward_fit_s"):
@@ -214,8 +214,8 @@ class PreferenceLoop:
             self.save()
 
     def _answer_counts(self, index: int) -> dict[str, float]:
-        assert self.feedback is not None and self.pacer is not None
-        dataset = asked_up_to(self.feedback.dataset, index)
+        assert self.pacer is not None
+        dataset = self.pacer.asker.known(index)
         counts: dict[str, float] = {
             "num_answers": dataset.num_answers,
             "num_skips": dataset.num_skips,

@@ -3,15 +3,18 @@
 Axes: B queries.
 """
 
+import reprlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.errors import DataError, one_line
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
 from prefrl.feedback.pairs import are_new, window_pairs, windows_of
@@ -77,6 +80,16 @@ class Asker:
         """Questions that may still be answered."""
         return len(self.questions.entries(*PENDING)) if self.questions is not None else 0
 
+    def known(self, session: int) -> PreferenceDataset:
+        """Returns the queries that count in a session.
+
+        Args:
+            session: of a teacher that answers at once, those of sessions 0 to this one. Of any
+                other all count, from whichever checkpoint a run goes on: what was answered is not
+                asked for again, and what is there at which step is up to the clock anyway.
+        """
+        return self.dataset if self.is_async else asked_up_to(self.dataset, session)
+
     def ask(
         self, total: int, *, session: int, step: int = 0, is_fitted: bool | None = None
     ) -> dict[str, float]:
@@ -121,7 +134,7 @@ class Asker:
         if is_fitted is None:
             is_fitted = num_before > 0
         while True:
-            known, num_open = asked_up_to(self.dataset, session), self.num_open
+            known, num_open = self.known(session), self.num_open
             num_put = len(known) - num_before + num_open
             missing = min(total - known.num_answers - num_open, patience - num_put)
             if missing <= 0:
@@ -148,7 +161,7 @@ class Asker:
             return 0
         if not self._has_begun:
             self._begin_again(self.teacher, session)
-        return self._take(self.questions.answer(self.teacher.collect()), session)
+        return self._take(self.questions.answer(_collected(self.teacher)), session)
 
     def withdraw_open(self) -> int:
         """Ends all questions that are open, and returns how many they were."""
@@ -216,7 +229,7 @@ class Asker:
             np.array([question.objective for question in asked]),
         )
         p_left = np.array([answer.p_left for answer in answers])
-        num_before = len(asked_up_to(self.dataset, session))
+        num_before = len(self.known(session))
         self._keep(chosen, p_left, session, num_before, asked, answers)
         return len(answers)
 
@@ -257,6 +270,23 @@ def _window_pairs(entries: Sequence[Entry]) -> NDArray[np.int64]:
     left = [windows_of(entry.question.left) for entry in entries]
     right = [windows_of(entry.question.right) for entry in entries]
     return window_pairs(np.concatenate([nothing, *left]), np.concatenate([nothing, *right]))
+
+
+def _collected(teacher: AsyncTeacher) -> list[Answer]:
+    """Returns what has arrived; an iterator would be used up by whoever looks at it first.
+
+    Raises:
+        DataError: the teacher returned something else than answers.
+    """
+    arrived: Any = teacher.collect()
+    answers: list[Answer] = list(arrived) if isinstance(arrived, Iterable) else [arrived]
+    for answer in answers:
+        if not isinstance(answer, Answer):
+            raise DataError(
+                f"collect of {type(teacher).__name__} returned {one_line(reprlib.repr(answer))}; "
+                "expected a list of Answer objects"
+            )
+    return answers
 
 
 def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.errors import DataError
-from prefrl.session.asker import Asker, asked_up_to
+from prefrl.session.asker import Asker
 
 # Teachers that answer in their own time are looked in on this often while a session waits.
 LOOK_EVERY_S = 0.2
@@ -159,7 +159,7 @@ class Pacer:
             setattr(self, name, state[name])
 
     def _num_answers(self, phase: int) -> int:
-        return asked_up_to(self.asker.dataset, phase).num_answers
+        return self.asker.known(phase).num_answers
 
     def _num_first(self) -> int:
         return min(self.settings.min_first_answers, max(self.totals))

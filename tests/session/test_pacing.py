@@ -353,6 +353,42 @@ def test_an_answer_that_is_given_twice_counts_once(tmp_path):
     assert_in_order(run)
 
 
+@pytest.mark.parametrize("num_removed", [1, 2, 3, 4])
+@pytest.mark.parametrize("pace", ["answers", "steps"])
+def test_a_run_that_goes_on_from_an_older_checkpoint_asks_for_nothing_twice(
+    tmp_path, pace, num_removed
+):
+    late = {"steps": 10**9, "looks": 4}
+    run = started(tmp_path, Delayed(**late), pace=PaceConfig(pace, min_first_answers=5))
+    run.checkpoints.num_kept = 99
+    run.run()
+    assert run.dataset.num_answers == BUDGET
+    for path in sorted((tmp_path / "checkpoints").iterdir())[-num_removed:]:
+        path.unlink()
+    teacher = Delayed(**late)
+    again = ready(run.again(teacher), teacher).run()
+    assert teacher.asked == []
+    assert again.dataset.num_answers == again.loop.pacer.num_fitted == BUDGET
+
+
+def test_answers_may_come_one_by_one(tmp_path):
+    class Generous(Delayed):
+        def collect(self):
+            yield from super().collect()
+
+    assert started(tmp_path, Generous(looks=3)).run().dataset.num_answers == BUDGET
+
+
+@pytest.mark.parametrize("returned", [None, ["left"], [(0, 1.0)], {0: Answer(0, 1.0)}])
+def test_what_is_no_answer_is_refused(tmp_path, returned):
+    class Odd(Delayed):
+        def collect(self):
+            return returned
+
+    with pytest.raises(DataError, match=r"collect of Odd returned .*; expected a list of Answer"):
+        started(tmp_path, Odd()).run()
+
+
 def test_a_share_of_the_queries_is_drawn_at_random_and_marked(tmp_path):
     run = started(tmp_path / "later", Delayed(looks=3), audit_share=0.3).run()
     audits = run.dataset.is_audit
