@@ -77,7 +77,9 @@ def _draw_return(axes: "Axes", rows: MetricRows, key: str, colour: str) -> None:
             xlabel += "  (band: one standard deviation over episodes)"
     else:
         axes.set_yticks([])
-        axes.text(0.5, 0.5, "no episode ended while training", transform=axes.transAxes, ha="center")
+        axes.text(
+            0.5, 0.5, "no episode ended while training", transform=axes.transAxes, ha="center"
+        )
     if is_evaluated:
         is_wide = key == "true_return"
         labels = _LONG_LABELS if is_wide else [text.split(" (")[0] for text in _LONG_LABELS]
