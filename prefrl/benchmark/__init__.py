@@ -1,1 +1,1 @@
-"""Benchmarks: reward models on recorded answers."""
+"""Benchmarks of query strategies: a grid of cells, the work of a cell, and the report."""
