@@ -216,3 +216,22 @@ def test_plain_sb3_learns_in_a_wrapped_environment():
     agent.learn(128)
     assert not torch.equal(before, agent.policy.state_dict()["action_net.weight"])
     env.close()
+
+
+def test_weights_choose_among_the_objectives_of_a_model():
+    env = gym.make("Pendulum-v1")
+    model = model_of(env, num_objectives=2)
+    rewards = {}
+    for weights in ((1.0, 0.0), (0.0, 1.0), (1.0, 2.0)):
+        wrapped = RewardWrapper(env, model, objective_weights=weights)
+        wrapped.reset(seed=0)
+        rewards[weights] = wrapped.step(np.array([0.5], np.float32))[1]
+    assert rewards[1.0, 0.0] != rewards[0.0, 1.0]
+    weighed = rewards[1.0, 0.0] + 2 * rewards[0.0, 1.0]
+    assert rewards[1.0, 2.0] == pytest.approx(weighed, rel=1e-5)
+    env.close()
+
+
+def test_weights_are_for_a_model_not_for_a_function():
+    with pytest.raises(TypeError, match="objective_weights are for a reward model; a function has"):
+        RewardWrapper(gym.make("Pendulum-v1"), looking_ahead, objective_weights=(1.0,))
