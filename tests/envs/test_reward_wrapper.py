@@ -225,7 +225,7 @@ def test_weights_choose_among_the_objectives_of_a_model():
     for weights in ((1.0, 0.0), (0.0, 1.0), (1.0, 2.0)):
         wrapped = RewardWrapper(env, model, objective_weights=weights)
         wrapped.reset(seed=0)
-        rewards[weights] = wrapped.step(np.array([0.5], np.float32))[1]
+        rewards[weights] = float(wrapped.step(np.array([0.5], np.float32))[1])
     assert rewards[1.0, 0.0] != rewards[0.0, 1.0]
     weighed = rewards[1.0, 0.0] + 2 * rewards[0.0, 1.0]
     assert rewards[1.0, 2.0] == pytest.approx(weighed, rel=1e-5)

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -352,7 +353,11 @@ TestLife.settings = settings(
 def test_answers_are_plain_numbers_whatever_they_were_made_of(tmp_path):
     questions = FileQuestions(folder=tmp_path)
     put(questions, 2)
-    given = [Answer(np.int64(0), np.float32(1.0)), Answer(np.uint8(1), np.bool_(False))]
+    numbers: list[tuple[Any, Any]] = [
+        (np.int64(0), np.float32(1.0)),
+        (np.uint8(1), np.bool_(False)),
+    ]
+    given = [Answer(question, p_left) for question, p_left in numbers]
     assert len(questions.answer(given)) == 2
     said = [entry.standing.answer for entry in FileQuestions(folder=tmp_path).entries("answered")]
     assert said == [Answer(0, 1.0), Answer(1, 0.0)]
