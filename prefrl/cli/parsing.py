@@ -47,7 +47,7 @@ _PLAINER = (
         r"\1 is \3; expected \2",
     ),
 )
-"""What tyro says of a value that is none, in its words and in ours."""
+"""Words of tyro about a value that is none, and ours."""
 
 _REGISTRY = ConstructorRegistry()
 

@@ -16,7 +16,7 @@ from prefrl.segments import FloatArray
 from prefrl.types import RewardFunction, State
 
 Transitions = tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]
-"""What a reward function takes: (N, O), (N, A), (N, O), (N,)."""
+"""Arguments of a reward function: (N, O), (N, A), (N, O), (N,)."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class CellProcess:
     ) -> None:
         self._folder = folder
         self.has_died = False
-        """Whether it is over and left neither result nor failure of its own."""
+        """Tells that it is over and left neither result nor failure of its own."""
         folder.unpack()
         code = _START.format(path=sys.path) + f"process.main({function!r}, packs={packs})"
         try:

@@ -84,7 +84,7 @@ class Ledger:
             raise StorageError(f"{self.out} holds no benchmark: there is no grid.json in it")
         self.common = wanted
         self.is_new = True
-        """Whether this object has made the benchmark."""
+        """Tells that this object has made the benchmark."""
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             # A kill may have left the beginnings of a grid.json.
