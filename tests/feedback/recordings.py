@@ -1,4 +1,4 @@
-"""Files in the interchange format, drawn at random."""
+"""Files in the interchange format: the smallest one, and others drawn at random."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,20 @@ from prefrl.feedback.archive import write_arrays
 
 FLOATS = st.sampled_from([np.float32, np.float64])
 INTS = st.sampled_from([np.int32, np.int64, np.uint16])
+Arrays = dict[str, np.ndarray]
+
+
+def smallest(**changed: Any) -> Arrays:
+    """Two comparisons of two steps each; None leaves an array out."""
+    arrays = {
+        "observations": np.arange(10.0, dtype=np.float32).reshape(5, 2),
+        "actions": np.arange(5.0, dtype=np.float32).reshape(5, 1),
+        "left_start": np.array([0, 2]),
+        "right_start": np.array([3, 1]),
+        "segment_length": np.int64(2),
+        "p_left": np.array([1.0, np.nan]),
+    } | changed
+    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
 
 
 def written(path: Path, arrays: dict[str, Any]) -> Path:

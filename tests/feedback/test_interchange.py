@@ -18,26 +18,12 @@ import prefrl
 from prefrl.errors import DataError, StorageError
 from prefrl.feedback.archive import read_arrays, write_arrays
 from prefrl.feedback.interchange import arrays_of, dataset_of
-from tests.feedback.recordings import recordings, written
+from tests.feedback.recordings import Arrays, recordings, smallest, written
 
 HUMAN_DATA = Path(
     os.environ.get("PREFRL_HUMAN_DATA", Path(__file__).parents[2].parent / "shared" / "data")
 )
 GOLDEN = Path(__file__).parents[1] / "golden" / "0.1"
-Arrays = dict[str, np.ndarray]
-
-
-def smallest(**changed: Any) -> Arrays:
-    """Two comparisons of two steps each; None leaves an array out."""
-    arrays = {
-        "observations": np.arange(10.0, dtype=np.float32).reshape(5, 2),
-        "actions": np.arange(5.0, dtype=np.float32).reshape(5, 1),
-        "left_start": np.array([0, 2]),
-        "right_start": np.array([3, 1]),
-        "segment_length": np.int64(2),
-        "p_left": np.array([1.0, np.nan]),
-    } | changed
-    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
 
 
 def assert_same_arrays(one: Arrays, other: Arrays) -> None:

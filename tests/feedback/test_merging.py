@@ -13,22 +13,8 @@ from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.interchange import arrays_of, dataset_of
 from prefrl.feedback.merging import merge_comparisons
-from tests.feedback.recordings import recordings, written
-
-Arrays = dict[str, np.ndarray]
-
-
-def two(**changed: Any) -> Arrays:
-    """Two comparisons of two steps each."""
-    arrays = {
-        "observations": np.arange(10.0, dtype=np.float32).reshape(5, 2),
-        "actions": np.arange(5.0, dtype=np.float32).reshape(5, 1),
-        "left_start": np.array([0, 2]),
-        "right_start": np.array([3, 1]),
-        "segment_length": np.int64(2),
-        "p_left": np.array([1.0, np.nan]),
-    } | changed
-    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+from tests.feedback.recordings import Arrays, recordings, written
+from tests.feedback.recordings import smallest as two
 
 
 def merged(*files: Arrays) -> PreferenceDataset:
