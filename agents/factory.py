@@ -18,7 +18,7 @@ from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
 from prefrl.agents.table import AGENTS, agent_kind
-from prefrl.errors import ConfigError, StorageError, one_line, with_type
+from prefrl.errors import ConfigError, StorageError, one_line, option, with_type
 
 MakeModel = Callable[[Any], BaseAlgorithm]
 """Makes an SB3 model for a stack of vector environments."""
@@ -63,7 +63,7 @@ def make_model(
         able = [other for other, its in AGENTS.items() if its.takes_discrete_actions]
         raise ConfigError(
             f"{name} needs continuous actions, {venv.env_id} has "
-            f"{type(venv.action_space).__name__}; use --agent {' or '.join(able)}"
+            f"{type(venv.action_space).__name__}; use {option('agent', ' or '.join(able))}"
         )
     if settings.pop("normalize_observations", False):
         if not kind.normalizes_observations:

@@ -21,7 +21,7 @@ from prefrl.envs.encoding import (
     check_observation_space,
 )
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
-from prefrl.errors import ConfigError, at_least, one_line, with_type
+from prefrl.errors import ConfigError, at_least, one_line, option, with_type
 
 # Gymnasium announces that v4 tasks have a successor. Who asks for v4 by name wants v4: the
 # literature's results are for it.
@@ -87,7 +87,7 @@ def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
         hint = f", or {others[0]}, which has one" if others and others[0] != spec.id else ""
         raise ConfigError(
             f"{spec.id} has no time limit; "
-            f"choose one with --max-episode-steps (1000 is usual){hint}"
+            f"choose one with {option('max_episode_steps')} (1000 is usual){hint}"
         )
     return int(limit)
 

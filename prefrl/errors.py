@@ -1,7 +1,11 @@
 """The errors of prefrl, each of them one line a person can act on."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_LONGEST_SHOWN = 60  # characters of a text that was given
 
 
 class PrefrlError(Exception):
@@ -14,6 +18,10 @@ class ConfigError(PrefrlError):
 
 class SpaceError(PrefrlError):
     """An observation or action space cannot be used, or is not the one a reward model knows."""
+
+
+class ArgumentError(PrefrlError, TypeError):
+    """An argument of a Python call is of a type or a shape that cannot be used."""
 
 
 class EnvironmentFault(PrefrlError):
@@ -43,6 +51,23 @@ def with_type(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
+def not_a(name: str, value: object, expected: str) -> str:
+    """Says that an argument is of another type than it may be.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        expected: what may be: "a RunConfig", "(N, O) numbers".
+    """
+    shape = getattr(value, "shape", None)
+    got = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+    if isinstance(value, str) and len(value) <= _LONGEST_SHOWN:
+        got += f" ({value!r})"
+    elif isinstance(shape, tuple):
+        got += f" of shape {tuple(shape)}"
+    return f"{name} is {got}; expected {expected}"
+
+
 def at_least(name: str, value: object, least: int) -> str:
     """Says that a number is smaller than it may be."""
     return f"{name} is {value}; expected {least} or more"
@@ -65,3 +90,44 @@ def choices(name: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"choose from {', '.join(names)}{hint}"
+
+
+# Whoever types commands reads `--eval-in training`, whoever writes Python `eval_in="training"`.
+_speaks_commands = False
+
+
+@contextlib.contextmanager
+def in_commands_words() -> Iterator[None]:
+    """Words errors as options of a command instead of arguments of a Python call."""
+    global _speaks_commands  # noqa: PLW0603 - not a context variable: threads speak alike
+    before, _speaks_commands = _speaks_commands, True
+    try:
+        yield
+    finally:
+        _speaks_commands = before
+
+
+def option(name: str, value: object = None) -> str:
+    """Names a setting as it is given: `--eval-in training`, or `eval_in='training'` in Python.
+
+    Args:
+        name: of the setting or argument, in Python: "eval_in", "queries.spread_factor".
+        value: what it should be; None names the setting alone.
+    """
+    if _speaks_commands:
+        spelled = f"--{name.replace('_', '-')}"
+        return spelled if value is None else f"{spelled} {value}"
+    return name if value is None else f"{name}={value!r}"
+
+
+def resuming(folder: Path, **more: object) -> str:
+    """Says how a run is gone on with: `--resume DIR`, or `prefrl.resume('DIR')` in Python.
+
+    Args:
+        folder: the run folder.
+        **more: other options: `steps=200_000`.
+    """
+    if _speaks_commands:
+        return " ".join([f"--resume {folder}", *(option(k, v) for k, v in more.items())])
+    arguments = ", ".join([repr(str(folder)), *(option(k, v) for k, v in more.items())])
+    return f"prefrl.resume({arguments})"

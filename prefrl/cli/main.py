@@ -12,7 +12,7 @@ from prefrl.cli.eval import eval_command
 from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
 from prefrl.cli.run import run_command
-from prefrl.errors import ConfigError, PrefrlError, one_line
+from prefrl.errors import ConfigError, PrefrlError, in_commands_words, one_line
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[0] not in commands:
             raise ConfigError(f"unknown command {words[0]!r}; choose from {', '.join(commands)}")
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), in_commands_words():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             threading.excepthook = _show_thread_error
             commands[words[0]](words[1:])

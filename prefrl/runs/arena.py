@@ -10,7 +10,7 @@ import gymnasium as gym
 from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.envs.vec_env import make_vec_env
-from prefrl.errors import ConfigError, one_line
+from prefrl.errors import ConfigError, one_line, option
 from prefrl.runs.rollouts import Rollouts, play
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
@@ -61,7 +61,8 @@ class Arena:
             said = f"no further environment could be made ({reason})"
             if self._place == "own":
                 raise ConfigError(
-                    f"{said}; evaluate in the training environment with --eval-in training"
+                    f"{said}; evaluate in the training environment with "
+                    f"{option('eval_in', 'training')}"
                 ) from error
             self._place = "training"
             warnings.warn(

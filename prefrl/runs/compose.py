@@ -18,7 +18,7 @@ from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.envs.registry import prepared
 from prefrl.envs.vec_env import make_vec_env
-from prefrl.errors import EnvironmentFault, StorageError
+from prefrl.errors import EnvironmentFault, StorageError, resuming
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, ObjectiveTeachers
 from prefrl.feedback.protocols import Teacher, is_async
@@ -317,7 +317,7 @@ class OneRun:
 @contextlib.contextmanager
 def resumable(folder: Path) -> Iterator[None]:
     """Says how to go on, once what has stopped a run is put right."""
-    hint = f"go on from the last checkpoint with --resume {folder}"
+    hint = f"go on from the last checkpoint with {resuming(folder)}"
     try:
         yield
     except (EnvironmentFault, StorageError) as error:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from prefrl.config import RewardConfig, from_yaml
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, option
 from prefrl.feedback.interchange import load_comparisons
 from prefrl.media.plots import plot_reliability
 from prefrl.records import run_folder
@@ -32,7 +32,7 @@ def learn_from_file(
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"the output folder {out} is in use; choose another --out")
+        raise StorageError(f"the output folder {out} is in use; choose another {option('out')}")
     comparisons = load_comparisons(path)
     model, report = fit_reward_model(comparisons, config=config, seed=seed)
     try:

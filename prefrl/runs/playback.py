@@ -10,7 +10,7 @@ from prefrl.agents.factory import load_policy
 from prefrl.agents.table import DEFAULT_AGENT
 from prefrl.config import RunConfig, from_yaml
 from prefrl.envs.cameras import render_settings
-from prefrl.errors import StorageError
+from prefrl.errors import StorageError, option
 from prefrl.records import run_folder
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
@@ -95,6 +95,6 @@ def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[An
     if policy == "best" and not path.exists():
         raise StorageError(
             f"{folder} has no {path.name}; a run keeps one where it is evaluated while it trains "
-            "(--eval-every), once it has ended"
+            f"({option('eval_every')}), once it has ended"
         )
     return config, load_policy(agent, path)

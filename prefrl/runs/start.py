@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from prefrl.config import ResolvedRun, RunConfig, from_yaml, to_yaml
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, option, resuming
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, reason, write_text_atomically
 from prefrl.records.metrics import import_wandb
@@ -47,8 +47,10 @@ def run(
     folder = Path(out) if out is not None else _new_folder(resolved)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         has_run = (folder / run_folder.CONFIG).exists()
-        go_on = f"go on with it by --resume {folder}, or " if has_run else ""
-        raise StorageError(f"the output folder {folder} is in use; {go_on}choose another --out")
+        go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
+        raise StorageError(
+            f"the output folder {folder} is in use; {go_on}choose another {option('out')}"
+        )
     one = OneRun(resolved, folder, parts)
     is_new = not folder.exists()
     try:
@@ -152,8 +154,8 @@ def _finished(
     if reporting.show_progress:
         answers = f" and {config.budget:,} answers" if config.reward == "learned" else ""
         print(
-            f"{folder} is finished, with {config.steps:,} steps{answers}; give it more by --steps "
-            "or --budget",
+            f"{folder} is finished, with {config.steps:,} steps{answers}; give it more by "
+            f"{option('steps')} or {option('budget')}",
             file=sys.stderr,
         )
     return one.result(found)

@@ -81,7 +81,7 @@ def test_settings_that_do_not_fit_are_refused_in_one_line(name, settings, said):
 
 def test_sac_is_refused_discrete_actions_with_what_to_do():
     with pytest.raises(
-        ConfigError, match=r"sac needs continuous actions, CartPole-v1 .*--agent ppo"
+        ConfigError, match=r"sac needs continuous actions, CartPole-v1 .*agent='ppo'"
     ):
         make("sac", SMALL_SAC, "CartPole-v1")
 

@@ -60,6 +60,6 @@ class TestNewLine:
         with pytest.raises(ConfigError, match=r"^normalize_observations is for ppo; td3 takes"):
             make_model("td3", stack(1, "Pendulum-v1"), settings, seed=0, device="cpu")
         with pytest.raises(
-            ConfigError, match=r"^td3 needs continuous actions, .* use --agent ppo$"
+            ConfigError, match=r"^td3 needs continuous actions, .* use agent='ppo'$"
         ):
             make_model("td3", stack(1, "CartPole-v1"), {}, seed=0, device="cpu")

@@ -64,7 +64,7 @@ def test_where_they_cannot_all_be_made_it_says_so_and_plays_in_the_training_envi
 def test_own_ones_that_were_asked_for_are_insisted_on():
     make = Maker(1)
     arena = Arena(make, [make()], num_episodes=1, place="own")
-    said = r"could be made \(the licence is taken\); evaluate .* with --eval-in training"
+    said = r"could be made \(the licence is taken\); evaluate .* with eval_in='training'"
     with pytest.raises(ConfigError, match=said):
         arena.open()
 

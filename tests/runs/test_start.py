@@ -418,7 +418,7 @@ def test_a_run_with_parts_of_ones_own_is_resumed_with_the_same_parts(tmp_path):
 
 def test_a_folder_in_use_stays_as_it_is(tmp_path):
     (tmp_path / "thesis.tex").write_text("all my work")
-    with pytest.raises(StorageError, match="is in use; choose another --out"):
+    with pytest.raises(StorageError, match="is in use; choose another out"):
         run(tiny_runs.ppo(), out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
