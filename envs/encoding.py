@@ -3,7 +3,8 @@
 Axes: N rows, O observation dims, A action dims.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -85,34 +86,37 @@ def action_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
 
 
 def _encoder(space: spaces.Space[Any]) -> Encoder:
+    # Of module-level functions, so that what holds an encoder can be pickled.
     if isinstance(space, spaces.Dict):
-        by_key = {key: _encoder(part) for key, part in space.spaces.items()}
-        return lambda batch: np.concatenate([by_key[key](batch[key]) for key in by_key], axis=1)
+        return partial(_joined, {key: _encoder(part) for key, part in space.spaces.items()})
     if isinstance(space, spaces.Tuple):
-        in_order = [_encoder(part) for part in space.spaces]
-        return lambda batch: np.concatenate(
-            [encode(part) for encode, part in zip(in_order, batch, strict=True)], axis=1
-        )
+        return partial(_joined, dict(enumerate(map(_encoder, space.spaces))))
     if isinstance(space, spaces.Discrete):
         return _one_hots(np.array([space.n]), np.array([space.start]))
     if isinstance(space, spaces.MultiDiscrete):
         return _one_hots(np.ravel(space.nvec), np.ravel(space.start))
-    size = int(spaces.utils.flatdim(space))
-    return lambda batch: np.asarray(batch, dtype=np.float32).reshape(-1, size)
+    return partial(_as_rows, int(spaces.utils.flatdim(space)))
+
+
+def _as_rows(size: int, batch: Any) -> FloatArray:
+    return np.asarray(batch, dtype=np.float32).reshape(-1, size)
+
+
+def _joined(parts: Mapping[Any, Encoder], batch: Any) -> FloatArray:
+    return np.concatenate([encode(batch[key]) for key, encode in parts.items()], axis=1)
 
 
 def _one_hots(sizes: Any, starts: Any) -> Encoder:
     """Turns whole numbers that begin at `starts` into a one-hot block each, of `sizes` dims."""
-    total = int(sizes.sum())
     first_columns = np.concatenate([[0], np.cumsum(sizes)[:-1]]) - starts
+    return partial(_with_ones, first_columns, int(sizes.sum()))
 
-    def encode(batch: Any) -> FloatArray:
-        columns = np.asarray(batch).reshape(-1, len(sizes)) + first_columns
-        rows = np.zeros((len(columns), total), dtype=np.float32)
-        np.put_along_axis(rows, columns, 1.0, axis=1)
-        return rows
 
-    return encode
+def _with_ones(first_columns: Any, total: int, batch: Any) -> FloatArray:
+    columns = np.asarray(batch).reshape(-1, len(first_columns)) + first_columns
+    rows = np.zeros((len(columns), total), dtype=np.float32)
+    np.put_along_axis(rows, columns, 1.0, axis=1)
+    return rows
 
 
 def batch_of_one(space: spaces.Space[Any], observation: Any) -> Any:

@@ -3,6 +3,7 @@
 Axes: N environments.
 """
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,13 @@ class RewardVecEnv(VecEnvWrapper):
         self._learned_return = np.zeros(venv.num_envs)
         self._length = np.zeros(venv.num_envs, dtype=np.int64)
         self.finished: list[EpisodeReturns] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out what SB3 looks up of the class itself, which cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "class_attributes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, class_attributes=dict(inspect.getmembers(type(self))))
 
     def set_reward(self, reward: RewardFunction | HasRewardFunction | None) -> None:
         """Uses another reward from the next step on; None passes the true one through.

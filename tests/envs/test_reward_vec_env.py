@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from prefrl import EnhancedRewardModel, RewardVecEnv, RewardWrapper
 from prefrl.envs import make_env
 from prefrl.errors import DataError, SpaceError
-from tests.envs.tasks import Camera, Counting, Pieces, looking_ahead, side_by_side
+from tests.envs.tasks import Camera, Counting, Pieces, looking_ahead, pickled, side_by_side
 
 LENGTHS = ((3, 2), (4, 1), (2, 6))
 
@@ -246,3 +247,17 @@ def test_plain_sb3_learns_from_it():
     agent.learn(64)
     assert agent.num_timesteps == 64
     assert len(venv.finished) == 16
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
+def test_a_copy_goes_on_as_the_vector_environment_itself_does(copied):
+    venv = RewardVecEnv(side_by_side([partial(gym.make, "Pendulum-v1")] * 2), looking_ahead)
+    venv.seed(3)
+    venv.reset()
+    venv.step(np.zeros((2, 1), "f"))
+    again = copied(venv)
+    for _ in range(3):
+        ours, theirs = venv.step(np.ones((2, 1), "f")), again.step(np.ones((2, 1), "f"))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
+    assert again.get_attr("spec")[0].id == "Pendulum-v1"

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from prefrl import EnhancedRewardModel, RewardWrapper
 from prefrl.envs import make_env
 from prefrl.errors import SpaceError
-from tests.envs.tasks import Camera, Counting, Pieces, looking_ahead
+from tests.envs.tasks import Camera, Counting, Pieces, looking_ahead, pickled
 
 # What Gymnasium's checker says of the environments themselves, or of any wrapper.
 CHECKER_REMARKS = (
@@ -235,3 +236,15 @@ def test_weights_choose_among_the_objectives_of_a_model():
 def test_weights_are_for_a_model_not_for_a_function():
     with pytest.raises(TypeError, match="objective_weights are for a reward model; a function has"):
         RewardWrapper(gym.make("Pendulum-v1"), looking_ahead, objective_weights=(1.0,))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
+def test_a_copy_goes_on_as_the_wrapped_environment_itself_does(copied):
+    inner = gym.make("Pendulum-v1")
+    env = RewardWrapper(inner, model_of(inner))
+    env.reset(seed=3)
+    again = copied(env)
+    for _ in range(3):
+        ours, theirs = env.step(np.ones(1, "f")), again.step(np.ones(1, "f"))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        assert ours[1:] == theirs[1:]
