@@ -1,10 +1,13 @@
 """Fixed-length episodes, so that an episode's end tells the learner nothing about its reward."""
 
+import functools
 import inspect
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+_SETTING = "terminate_when_unhealthy"
 
 
 def fixed_horizon_settings(spec: EnvSpec) -> dict[str, Any]:
@@ -14,16 +17,44 @@ def fixed_horizon_settings(spec: EnvSpec) -> dict[str, Any]:
     and is then paid only while they are (Christiano et al. 2017, appendix A, also remove early
     termination, because an agent can read the reward off it).
 
+    Where only trying shows whether it takes them (see `takes_setting`), it may still refuse them.
+
     Returns:
-        keyword arguments, empty where the environment offers no such setting.
+        keyword arguments, empty where the environment offers no such setting, or is registered with
+        a choice of its own.
+    """
+    return {} if takes_setting(spec) is False else {_SETTING: False}
+
+
+def takes_setting(spec: EnvSpec) -> bool | None:
+    """Says whether an environment can be told not to end early.
+
+    Returns:
+        None where only trying shows it: a maker that takes any keyword, as `**kwargs`, may hand
+        them on to a task that has the setting.
     """
     entry = spec.entry_point
-    if entry is None:
-        return {}
-    maker = load_env_creator(entry) if isinstance(entry, str) else entry
-    if "terminate_when_unhealthy" in inspect.signature(maker).parameters:
-        return {"terminate_when_unhealthy": False}
-    return {}
+    if entry is None or _SETTING in spec.kwargs:
+        return False
+    maker: Any = load_env_creator(entry) if isinstance(entry, str) else entry
+    if isinstance(maker, functools.partial) and _SETTING in maker.keywords:
+        return False  # It was chosen there.
+    try:
+        parameters = inspect.signature(maker).parameters
+    except (TypeError, ValueError):  # written in another language than Python
+        return None
+    named = parameters.get(_SETTING)
+    if named is not None and named.kind in (named.POSITIONAL_OR_KEYWORD, named.KEYWORD_ONLY):
+        return True
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    # Gymnasium's own tasks name what they take, and hand the rest to the simulator.
+    is_gymnasiums = getattr(maker, "__module__", "").startswith("gymnasium.envs.")
+    return None if takes_any and not is_gymnasiums else False
+
+
+def was_told(env: gym.Env[Any, Any]) -> bool:
+    """Says whether an environment keeps the setting, as MuJoCo's tasks do, and has it at False."""
+    return getattr(env.unwrapped, f"_{_SETTING}", None) is False
 
 
 class CutEpisodes(gym.Wrapper[Any, Any, Any, Any]):

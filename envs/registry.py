@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import importlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from prefrl.envs.encoding import (
 )
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.errors import ConfigError, at_least, one_line, option, with_type
+from prefrl.own_modules import import_own
 
 # Gymnasium announces that v4 tasks have a successor. Who asks for v4 by name wants v4: the
 # literature's results are for it.
@@ -38,10 +38,10 @@ def find_spec(env_id: str) -> EnvSpec:
     module, _, name = env_id.rpartition(":")
     try:
         if module:
-            importlib.import_module(module)
+            import_own(module)
         return gym.spec(name)
-    except (gym.error.Error, ImportError, ValueError) as error:
-        is_elsewhere = isinstance(error, (ImportError, gym.error.NamespaceNotFound))
+    except (ConfigError, gym.error.Error, ValueError) as error:
+        is_elsewhere = isinstance(error, (ConfigError, gym.error.NamespaceNotFound))
         near = [] if is_elsewhere else _nearest(name)
         hint = one_line(str(error)) or type(error).__name__
         if near:
@@ -124,15 +124,23 @@ def make_env(
     spec = find_spec(env_id)
     limit = episode_steps(spec, max_episode_steps)
     with making(env_id):
-        if fixed_horizon:
-            settings = {**fixed_horizon_settings(spec), **settings}
+        extra = fixed_horizon_settings(spec) if fixed_horizon else {}
         # Not every environment takes a render mode, so none is handed on as one.
         if render_mode is not None:
             settings = {"render_mode": render_mode, **settings}
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", _OUT_OF_DATE)
-            env = gym.make(env_id, max_episode_steps=limit, **settings)
+        env = _made(env_id, {"max_episode_steps": limit, **settings}, extra=extra)
     return prepared(env, env_id=env_id, max_episode_steps=limit)
+
+
+def _made(env_id: str, settings: dict[str, Any], *, extra: dict[str, Any]) -> gym.Env[Any, Any]:
+    """Makes it with further settings where it takes them, and without where it refuses them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _OUT_OF_DATE)
+        if extra.keys() - settings.keys():
+            # Each refuses in its own way; what else is wrong is said when it is made without them.
+            with contextlib.suppress(Exception):
+                return gym.make(env_id, **{**extra, **settings})
+        return gym.make(env_id, **settings)
 
 
 @contextlib.contextmanager

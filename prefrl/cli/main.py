@@ -13,6 +13,7 @@ from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
 from prefrl.cli.run import run_command
 from prefrl.errors import ConfigError, PrefrlError, in_commands_words, one_line
+from prefrl.own_modules import found_from
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
 
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[0] not in commands:
             raise ConfigError(f"unknown command {words[0]!r}; choose from {', '.join(commands)}")
-        with warnings.catch_warnings(), in_commands_words():
+        with warnings.catch_warnings(), in_commands_words(), found_from(words):
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             threading.excepthook = _show_thread_error
             commands[words[0]](words[1:])

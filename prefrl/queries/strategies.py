@@ -1,15 +1,14 @@
 """Query strategies by name: an acquisition with a selector, or one of your own."""
 
-import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from prefrl.errors import ConfigError, unknown, with_type
+from prefrl.own_modules import import_own
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, sides_drawn
 from prefrl.queries.predictor import PairIndices, Predictor, QueryStrategy
@@ -86,15 +85,19 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _imported(path: str) -> QueryStrategy:
-    """Imports `module:name`, looked for in the working directory as well."""
+    """Imports `module:name`."""
     module_name, _, name = path.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
-        found: Any = getattr(importlib.import_module(module_name), name)
-    except Exception as error:  # whatever a user's own module does
-        raise ConfigError(f"strategy {path!r} cannot be imported: {with_type(error)}") from error
+        module = import_own(module_name)
+    except ConfigError as error:
+        raise ConfigError(f"strategy {path!r} cannot be imported: {error}") from error
+    try:
+        found: Any = getattr(module, name)
+    except AttributeError as error:
+        raise ConfigError(
+            f"strategy {path!r} cannot be imported: {module_name} has no {name!r}; "
+            f"it has {', '.join(_public_names(module)) or 'nothing'}"
+        ) from error
     if isinstance(found, type):
         try:
             found = found()
@@ -111,6 +114,15 @@ def _imported(path: str) -> QueryStrategy:
         f"strategy {path!r} is a {type(found).__name__}; expected a class with a method `select`, "
         "or a function that selects"
     )
+
+
+def _public_names(module: ModuleType) -> list[str]:
+    """Returns the first few names of what a module itself defines and could select with."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    ][:5]
 
 
 @dataclass(frozen=True)

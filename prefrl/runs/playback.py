@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from prefrl.agents.factory import load_policy
 from prefrl.agents.table import DEFAULT_AGENT
-from prefrl.config import RunConfig, from_yaml
+from prefrl.config import RunConfig
 from prefrl.envs.cameras import render_settings
 from prefrl.errors import StorageError, option
 from prefrl.records import run_folder
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
-from prefrl.runs.resolve import make_configured_env
+from prefrl.runs.resolve import make_configured_env, settings_of
 from prefrl.runs.video import film
 
 PolicyName = Literal["final", "best"]
@@ -86,7 +86,7 @@ def film_run(
 def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[Any], Any]]:
     if not (folder / run_folder.CONFIG).exists():
         raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
-    config = from_yaml(folder / run_folder.CONFIG)
+    config = settings_of(folder)
     try:
         agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]
     except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for

@@ -1,7 +1,9 @@
 """Decides what a run's settings left to the presets, and whether all of it fits together."""
 
+import contextlib
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -10,12 +12,14 @@ from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.presets import Preset
 from prefrl.agents.table import DEFAULT_AGENT, preset_for
-from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig
-from prefrl.envs.fixed_horizon import fixed_horizon_settings
+from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
+from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making
 from prefrl.errors import ConfigError, one_line
+from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
+from prefrl.records import run_folder
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
 """Makes one environment."""
@@ -166,10 +170,13 @@ def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
         return False
     spec, asked = find_spec(config.env), config.env_kwargs
     with making(config.env):
-        settings = fixed_horizon_settings(spec)
-    return bool(settings) and all(
-        asked.get(name, value) == value for name, value in settings.items()
-    )
+        settings, is_taken = fixed_horizon_settings(spec), takes_setting(spec)
+    if not settings or any(asked.get(name, value) != value for name, value in settings.items()):
+        return False
+    if is_taken is not None:
+        return is_taken
+    with contextlib.closing(make_configured_env(config)) as env:
+        return was_told(env)
 
 
 def usable_device(name: str) -> str:
@@ -221,6 +228,19 @@ def plan(config: ResolvedRun, *, stride: int | None = None) -> tuple[Phase, ...]
         budget = after.budget - before.budget if is_learned else 0
         phases += plan_more(start=before.steps, steps=after.steps, budget=budget, **common)
     return phases
+
+
+def settings_of(folder: Path) -> RunConfig:
+    """Reads the settings of a run folder, which may be somebody else's.
+
+    Raises:
+        StorageError: they cannot be read.
+        ConfigError: they are wrong, or name a module that lies in the folder.
+    """
+    config = from_yaml(folder / run_folder.CONFIG)
+    for name in (config.env, config.strategy):
+        check_is_elsewhere(name, folder)
+    return config
 
 
 def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gym.Env[Any, Any]:

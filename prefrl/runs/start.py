@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from prefrl.config import ResolvedRun, RunConfig, from_yaml, to_yaml
+from prefrl.config import ResolvedRun, RunConfig, to_yaml
 from prefrl.errors import ConfigError, StorageError, option, resuming
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, reason, write_text_atomically
@@ -13,7 +13,7 @@ from prefrl.records.metrics import import_wandb
 from prefrl.runs.compose import OneRun
 from prefrl.runs.finished import Found, find, given_more, with_episodes
 from prefrl.runs.parts import Parts, Reporting, RunResult
-from prefrl.runs.resolve import resolve
+from prefrl.runs.resolve import resolve, settings_of
 
 __all__ = ["Parts", "RunResult", "resume", "run"]
 
@@ -106,7 +106,7 @@ def resume(
     if wandb_project is not None:
         import_wandb()
     with claimed(folder):
-        config = from_yaml(folder / run_folder.CONFIG)
+        config = settings_of(folder)
         found = find(folder, config.fingerprint())
         if found is None:  # It was killed before its first step.
             resolved = resolve(config, own_env=parts.make_env)

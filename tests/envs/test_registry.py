@@ -174,7 +174,7 @@ def test_lunar_lander_without_box2d_is_refused_in_one_line():
 
 def test_an_environment_without_a_time_limit_needs_one(lab):
     lab("Lab/Endless-v0", lambda: Counting(lengths=(10**6,)))
-    with pytest.raises(ConfigError, match=r"Lab/Endless-v0 has no time limit; .*max-episode-steps"):
+    with pytest.raises(ConfigError, match=r"Lab/Endless-v0 has no time limit; .*max_episode_steps"):
         make_env("Lab/Endless-v0")
     env = make_env("Lab/Endless-v0", max_episode_steps=3)
     env.reset()

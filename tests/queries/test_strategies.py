@@ -153,12 +153,11 @@ class TestOnesOwnModule:
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path, monkeypatch):
         (tmp_path / "my_strategies.py").write_text(MODULE)
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.syspath_prepend(tmp_path)
         yield
         sys.modules.pop("my_strategies", None)
 
-    def test_a_class_is_found_in_the_working_directory(self):
+    def test_a_class_is_made(self):
         assert type(make_strategy("my_strategies:Mine")).__name__ == "Mine"
 
     def test_a_function_selects(self):
@@ -178,11 +177,11 @@ class TestOnesOwnModule:
         [
             (
                 "my_strategies:Theirs",
-                "cannot be imported: AttributeError: module 'my_strategies' has no attribute",
+                "cannot be imported: my_strategies has no 'Theirs'; it has Mine, Demanding, newest",
             ),
             (
                 "no_such_module:Mine",
-                "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+                "cannot be imported: No module named 'no_such_module' in the working folder",
             ),
             (
                 "my_strategies:Demanding",
