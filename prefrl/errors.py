@@ -2,10 +2,14 @@
 
 import contextlib
 import difflib
+import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _LONGEST_SHOWN = 60  # characters of a text that was given
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _LONGEST_SHOWN
 
 
 class PrefrlError(Exception):
@@ -69,8 +73,17 @@ def not_a(name: str, value: object, expected: str) -> str:
 
 
 def at_least(name: str, value: object, least: int) -> str:
-    """Says that a number is smaller than it may be."""
-    return f"{name} is {value}; expected {least} or more"
+    """Says that a setting or an argument is smaller than it may be."""
+    return f"{option(name)} is {shown(value)}; expected {least} or more"
+
+
+def shown(value: object) -> str:
+    """Returns a value as Python would write it, in one line that stays short whatever it is."""
+    try:
+        return one_line(_SHORT.repr(value))
+    except Exception:  # noqa: BLE001 - Python writes no number of 5,000 digits; an object of its own
+        is_long = isinstance(value, int)
+        return "a number of thousands of digits" if is_long else f"a {type(value).__name__}"
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
@@ -115,7 +128,8 @@ def option(name: str, value: object = None) -> str:
         value: what it should be; None names the setting alone.
     """
     if _speaks_commands:
-        spelled = f"--{name.replace('_', '-')}"
+        # A name is typed without its `.name`, and what is in a list has no option of its own.
+        spelled = re.sub(r"(\.name|\[\d+\])$", "", f"--{name.replace('_', '-')}")
         return spelled if value is None else f"{spelled} {value}"
     return name if value is None else f"{name}={value!r}"
 

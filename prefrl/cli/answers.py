@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from prefrl.cli.parsing import parse
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, choices, shown
 
 USAGE = """usage: prefrl answers COMMAND [OPTIONS]
 
@@ -41,8 +41,9 @@ def answers_command(words: list[str]) -> None:
         print(USAGE)
         return
     if not words or words[0] not in COMMANDS:
-        given = f"unknown command {words[0]!r}" if words else "a command is missing"
-        raise ConfigError(f"{given}; choose from {', '.join(COMMANDS)}; see prefrl answers --help")
+        given = f"unknown command {shown(words[0])}" if words else "a command is missing"
+        valid = choices(words[0] if words else "", COMMANDS)
+        raise ConfigError(f"{given}; {valid}; see prefrl answers --help")
     COMMANDS[words[0]](words[1:])
 
 

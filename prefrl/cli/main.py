@@ -1,18 +1,16 @@
 """The command line: finds the command, and turns every error into one line and a status."""
 
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from prefrl.cli.answers import answers_command
 from prefrl.cli.bench import bench_command
+from prefrl.cli.ending import in_plain_lines, status_of, version_line
 from prefrl.cli.eval import eval_command
 from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
 from prefrl.cli.run import run_command
-from prefrl.errors import ConfigError, PrefrlError, in_commands_words, one_line
+from prefrl.errors import ConfigError, choices, in_commands_words, shown
 from prefrl.own_modules import found_from
 
 USAGE = """usage: prefrl COMMAND [OPTIONS]
@@ -24,45 +22,42 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
   bench    compare query strategies:       prefrl bench --strategies uniform entropy --out DIR
   report   make its report anew:           prefrl report DIR
 
-prefrl COMMAND --help lists a command's options."""
+prefrl COMMAND --help lists a command's options, prefrl --version the versions of what is
+installed; with --debug, errors come with their traceback."""
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "run": run_command,
+    "eval": eval_command,
+    "bench": bench_command,
+    "report": report_command,
+    "answers": answers_command,
+    "learn": learn_command,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the process's exit status."""
+    """Runs a command; returns the process's exit status, and never raises."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands: dict[str, Callable[[list[str]], None]] = {
-        "run": run_command,
-        "eval": eval_command,
-        "bench": bench_command,
-        "report": report_command,
-        "answers": answers_command,
-        "learn": learn_command,
-    }
+    is_debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    with in_plain_lines(is_debug=is_debug), in_commands_words():
+        try:
+            status = _called(words)
+            sys.stdout.flush()  # Here, where it is known what to do if nobody reads it any more.
+        except BaseException as error:  # noqa: BLE001 - some errors of others are no Exception
+            return status_of(error, is_debug=is_debug)
+    return status
+
+
+def _called(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
-    try:
-        if words[0] not in commands:
-            raise ConfigError(f"unknown command {words[0]!r}; choose from {', '.join(commands)}")
-        with warnings.catch_warnings(), in_commands_words(), found_from(words):
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
-            threading.excepthook = _show_thread_error
-            commands[words[0]](words[1:])
-    except PrefrlError as error:
-        print(f"prefrl: {one_line(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print(f"\nprefrl: {str(stop) or 'stopped'}", file=sys.stderr)
-        return 130
+    if words[0] == "--version":
+        print(version_line())
+        return 0
+    if words[0] not in COMMANDS:
+        raise ConfigError(f"unknown command {shown(words[0])}; {choices(words[0], COMMANDS)}")
+    with found_from(words):
+        COMMANDS[words[0]](words[1:])
     return 0
-
-
-def _show_warning(message: Warning | str, *_: Any) -> None:
-    # Where in the code it was raised is of no use to whoever types a command.
-    print(f"warning: {one_line(str(message))}", file=sys.stderr)
-
-
-def _show_thread_error(failed: threading.ExceptHookArgs) -> None:
-    # TensorBoard writes in a thread, and hands a full disk on to the main one, which says so.
-    if not issubclass(failed.exc_type, OSError):
-        threading.__excepthook__(failed)

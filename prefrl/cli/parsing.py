@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import io
 import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -17,7 +19,7 @@ from tyro.constructors import (
 
 from prefrl.config import BenchmarkConfig, QueryConfig, RunConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
-from prefrl.errors import ConfigError, one_line
+from prefrl.errors import ConfigError, one_line, shown
 
 _Command = TypeVar("_Command")
 
@@ -36,20 +38,33 @@ _SPELLINGS: dict[Any, dict[str, Any]] = {
 """Class -> setting -> how it is typed, where that is not by its name in config.yaml."""
 
 _PLAINER = (
-    (
-        r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)",
-        r"\1 is \2; expected INT",
-    ),
     (r"Error parsing (\S+): could not convert string to float: (.*)", r"\1 is \2; expected FLOAT"),
     (
         r"Error parsing (\S+): no type matching (?:\{None\}\|)?(.*) could be instantiated from "
         r"\[(.*)\]",
         r"\1 is \3; expected \2",
     ),
+    (r"Error parsing (\S+): (.*; expected .*)", r"\1 is \2"),
+    (
+        r"Error parsing (\S+): Could not find valid parse for arguments: \[(.*)\]",
+        r"\1 is \2; that is none of its values",
+    ),
+    (
+        r"[Ii]nvalid choice (.*) for argument '(\S+)'\. Expected one of \((.*)\)",
+        r"\2 is \1; choose from \3",
+    ),
+    (r"Missing value for argument '(\S+)'\. Expected 1 values", r"\1 is given without a value"),
+    (r"Missing from prefrl [\w ]+: (--\S+) .*", r"\1 is missing"),
+    (r"Missing from prefrl [\w ]+: PATH ([^.,]*).*", r"\1 is missing"),
 )
 """Words of tyro about a value that is none, and ours."""
 
 _REGISTRY = ConstructorRegistry()
+_MOST_DIGITS = 100  # of a number that is typed; each setting says itself how large it may be
+
+
+class HelpShown(Exception):
+    """Somebody asked for help, and has got it."""
 
 
 @_REGISTRY.primitive_rule
@@ -67,10 +82,34 @@ def _whole_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | No
 
 
 def _as_int(word: str) -> int:
-    with contextlib.suppress(ValueError, OverflowError):
-        if (number := float(word)) == round(number) and re.search("[eE]", word):
-            return round(number)
-    return int(word)
+    with contextlib.suppress(ValueError, InvalidOperation):
+        if re.search("[eE]", word):
+            number = Decimal(word)
+            if number == number.to_integral_value() and number.adjusted() < _MOST_DIGITS:
+                return int(number)
+        elif len(word) < _MOST_DIGITS:
+            return int(word)
+    raise ValueError(f"{shown(word)}; expected INT")
+
+
+@_REGISTRY.primitive_rule
+def _path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+    """Refuses what is no path anywhere: an empty text would be the folder that one is in."""
+    if info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: _as_path(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _as_path(word: str) -> Path:
+    if not word or "\0" in word:
+        raise ValueError(f"{shown(word)}; expected a path")
+    return Path(word)
 
 
 @_REGISTRY.primitive_rule
@@ -118,8 +157,8 @@ def parse(command: type[_Command], words: list[str], **options: Any) -> _Command
             parsed: _Command = tyro.cli(command, args=words, registry=_REGISTRY, **options)
             return parsed
     except SystemExit as end:
-        if not end.code:  # It was asked for help.
-            raise
+        if not end.code:
+            raise HelpShown from None
         raise ConfigError(f"{_without_box(box.getvalue())}; see {options['prog']} --help") from None
 
 
@@ -131,13 +170,13 @@ def _without_box(text: str) -> str:
         lines = lines[2:]
     rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]+", line)), len(lines))
     said = one_line(" ".join(lines[:rule])).split(" Got errors:")[0].rstrip(".")
+    # tyro keeps an optional choice in a set, whose order changes from one process to the next.
+    said = re.sub(r"(?<=one of \()[^()]+(?=\))", _in_order, said)
     for pattern, better in _PLAINER:
         said = re.sub(pattern, better, said)
     meant = re.match(r"Perhaps you meant: *(--[\w.-]+)", one_line(" ".join(lines[rule + 1 :])))
-    # tyro keeps an optional choice in a set, whose order changes from one process to the next.
-    said = re.sub(r"(?<=one of \()[^()]+(?=\))", _in_order, said)
     return f"{said}; did you mean {meant[1]}?" if meant else said
 
 
 def _in_order(choices: re.Match[str]) -> str:
-    return ", ".join(sorted(choices[0].split(", ")))
+    return ", ".join(sorted(choices[0].replace("'", "").split(", ")))

@@ -13,7 +13,7 @@ class ReportCommand:
     """Make a benchmark's report anew, from its results alone.
 
     Args:
-        folder: the benchmark's, with its cells or, of a part of it, a results.parquet alone.
+        folder: the benchmark's folder, with its cells or, of a part of it, a results.parquet alone.
     """
 
     folder: tyro.conf.Positional[Path]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from prefrl.config.checking import settings
-from prefrl.config.ranges import CountInt, PositiveFloat, PositiveInt
+from prefrl.config.ranges import PositiveFloat, PositiveInt, SeedInt
 from prefrl.errors import ConfigError
 
 Mode = Literal["reward", "rl"]
@@ -68,7 +68,7 @@ class PoolSettings:
     segment_length: PositiveInt = 50
     num_candidates: PositiveInt = 4_000
     num_test: PositiveInt = 2_000
-    seed: CountInt = 0
+    seed: SeedInt = 0
 
     @property
     def name(self) -> str:

@@ -3,19 +3,19 @@
 import dataclasses
 import difflib
 import functools
-import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 import pydantic.dataclasses
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 from typing_extensions import dataclass_transform
 
-from prefrl.errors import ConfigError, one_line
+from prefrl.config.expected import expected
+from prefrl.errors import ArgumentError, ConfigError, one_line, option, shown
 
 _Settings = TypeVar("_Settings")
 _UNKNOWN = ("unexpected_keyword_argument", "invalid_key")
+_MOST_NAMED = 5
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -47,8 +47,15 @@ def settings(
         def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
             # By name, so that errors have one.
             named = dict(zip(names, args, strict=False))
+            twice = [name for name in named if name in kwargs]
+            if len(args) > len(names) or twice:
+                wrong = f"{twice[0]} twice" if twice else f"{len(args)} settings by their place"
+                raise ArgumentError(
+                    f"{cls.__name__} was given {wrong}; give each once, by its name: "
+                    f"{cls.__name__}({next(iter(names), 'name')}=...)"
+                )
             try:
-                check(self, *args[len(names) :], **named, **kwargs)
+                check(self, **named, **kwargs)
             except ValidationError as error:
                 raise ConfigError(_line(error, made, section)) from None
 
@@ -72,31 +79,41 @@ def validated(kind: type[_Settings], tree: Any, *, source: str) -> _Settings:
     try:
         return TypeAdapter(kind).validate_python(tree)
     except ValidationError as error:
-        raise ConfigError(source + _line(error, kind)) from None
+        raise ConfigError(source + _line(error, kind, is_file=True)) from None
 
 
-def _line(error: ValidationError, kind: Any, section: str = "") -> str:
-    """Says what is wrong with each setting."""
+def _line(error: ValidationError, kind: Any, section: str = "", *, is_file: bool = False) -> str:
+    """Says what is wrong with each setting.
+
+    One of a file goes by its key there, any other as `option` names it.
+    """
     found: dict[str, str] = {}
     for problem in error.errors():
-        # Of a setting that may be one thing or another, pydantic names each thing in square
-        # brackets behind it, with a message of its own.
-        path = [str(part) for part in problem["loc"] if "[" not in str(part)]
-        where = ".".join([section, *path] if section else path) or "the file"
+        where = _name(problem["loc"], section)
+        called = where if is_file else option(where)
         if problem["type"] in _UNKNOWN:
-            found[where] = f"unknown setting {where!r}{_hint(kind, problem['loc'])}"
+            found[where] = f"unknown setting {shown(where)}{_hint(kind, problem['loc'])}"
         elif problem["type"] == "missing":
-            found[where] = f"{where} is not given; it has no default"
+            found[where] = f"{called} is not given; it has no default"
         elif where in found:
-            found[where] += f", or: {_message(problem)}"
+            found[where] += f" or {expected(problem).removeprefix('expected ')}"
         else:
-            found[where] = f"{where} is {reprlib.repr(problem['input'])}: {_message(problem)}"
-    # An array's form of itself has several lines; an error has one.
-    return one_line("; ".join(found.values()))
+            found[where] = f"{called} is {shown(problem['input'])}; {expected(problem)}"
+    more = len(found) - _MOST_NAMED
+    rest = [f"and {more} more"] if more > 0 else []
+    return one_line("; ".join([*list(found.values())[:_MOST_NAMED], *rest]))
 
 
-def _message(problem: ErrorDetails) -> str:
-    return problem["msg"].removeprefix("Value error, ")
+def _name(place: Sequence[int | str], section: str) -> str:
+    name = section
+    for part in place:
+        if isinstance(part, int) and name:
+            name += f"[{part}]"
+        # Of a setting that may be one thing or another, pydantic names each thing behind it, with
+        # brackets of its own.
+        elif "[" not in str(part):
+            name += f".{part}" if name else str(part)
+    return name or "the file"
 
 
 def _hint(kind: Any, unknown: Sequence[int | str]) -> str:

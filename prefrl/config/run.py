@@ -13,7 +13,13 @@ from prefrl.config.checking import settings
 from prefrl.config.mappings import Mapping
 from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.config.queries import QueryConfig
-from prefrl.config.ranges import CountInt, FiniteFloat, PositiveFloat, PositiveInt
+from prefrl.config.ranges import (
+    CountInt,
+    FiniteFloat,
+    PositiveFloat,
+    PositiveInt,
+    SeedInt,
+)
 from prefrl.config.reward import RewardConfig
 from prefrl.config.teacher import TeacherConfig
 
@@ -114,7 +120,7 @@ class RunConfig:
     explore_steps: CountInt | None = None
     explore_episode_steps: PositiveInt | None = None
     train_episode_steps: PositiveInt | None = None
-    seed: CountInt = 0
+    seed: SeedInt = 0
     device: str = "cpu"
     threads: PositiveInt = 1
     fixed_horizon: bool = True

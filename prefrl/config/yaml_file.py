@@ -8,8 +8,8 @@ import yaml
 
 from prefrl.config.checking import validated
 from prefrl.config.run import RunConfig
-from prefrl.config.yaml_text import Dumper, Loader
-from prefrl.errors import ConfigError, one_line
+from prefrl.config.yaml_text import LARGEST_TEXT, Dumper, read_yaml
+from prefrl.errors import ConfigError, one_line, shown, with_type
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -26,16 +26,34 @@ def from_yaml(path: Path) -> RunConfig:
         ConfigError: the file is missing, is not YAML, or does not hold a run's settings.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a safe loader
+        tree = read_yaml(_text(Path(path)))
     except OSError as error:
-        raise ConfigError(f"could not read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"could not read {path}: {error.strerror or with_type(error)}") from None
+    except ValueError as error:
         raise ConfigError(f"{path} is not YAML: {one_line(str(error))}") from None
     if not isinstance(tree, dict):
         raise ConfigError(
             f"{path} holds no settings; expected a mapping such as a run's config.yaml"
         )
     return validated(RunConfig, tree, source=f"{path}: ")
+
+
+def _text(path: Path) -> str:
+    """Reads a file of settings; a device or a pipe, which may have no end, is none.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8, or too large.
+    """
+    if "\0" in str(path):
+        raise OSError("no name holds a NUL")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(f"{path} is no file")
+    with path.open("rb") as file:
+        content = file.read(4 * LARGEST_TEXT + 1)
+    if len(content) > 4 * LARGEST_TEXT:
+        raise ValueError(f"it has more than {4 * LARGEST_TEXT:,} bytes")
+    return content.decode("utf-8-sig")
 
 
 def mapping_from_text(text: str) -> dict[str, Any]:
@@ -45,11 +63,11 @@ def mapping_from_text(text: str) -> dict[str, Any]:
         ValueError: it is none.
     """
     try:
-        tree = yaml.load(text, Loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError:
+        tree = read_yaml(text)
+    except ValueError:
         tree = None
     if not isinstance(tree, dict):
-        raise ValueError(f"expected a mapping such as '{{n_epochs: 5}}', got {text!r}")
+        raise ValueError(f"{shown(text)}; expected a mapping such as '{{n_epochs: 5}}'")
     return tree
 
 

@@ -1,13 +1,47 @@
-"""The YAML that settings are written in: 1e6 is a number, and no key is given twice."""
+"""The YAML of settings: 1e6 is a number, no key is given twice, and no text stands for too much."""
 
 import re
 from typing import Any
 
 import yaml
 
+from prefrl.errors import one_line
+
+LARGEST_TEXT = 200_000  # characters; a run's config.yaml has some 3,000
+MOST_VALUES = 100_000
+DEEPEST = 50
+LONGEST_NUMBER = 400  # digits
+
 
 class Loader(yaml.SafeLoader):
-    """YAML in which 1e6 is a number, as in YAML 1.2, and in which no key may be given twice."""
+    """YAML in which 1e6 is a whole number, and in which no key may be given twice.
+
+    A few lines of YAML may stand for millions of values, by aliases of aliases, or for endlessly
+    many; more than `MOST_VALUES` are refused before any is made.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._num_values = 0
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Composes a part of the text, and counts what it stands for."""
+        is_alias = self.check_event(yaml.AliasEvent)
+        mark, before = self.peek_event().start_mark, self._num_values  # type: ignore[no-untyped-call]
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _refusal(f"it is nested more than {DEEPEST} deep", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if is_alias and id(node) not in self._sizes:
+            raise _refusal("a value holds itself", mark)
+        self._num_values += self._sizes[id(node)] if is_alias else 1
+        if self._num_values > MOST_VALUES:
+            raise _refusal(f"it stands for more than {MOST_VALUES:,} values", mark)
+        self._sizes.setdefault(id(node), self._num_values - before)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuses a key that is given twice."""
@@ -15,9 +49,7 @@ class Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is given twice", key.start_mark
-                    )
+                    raise _refusal(f"the key {key.value!r} is given twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -26,7 +58,46 @@ class Dumper(yaml.SafeDumper):
     """Writes what `Loader` reads: the text "1e6" gets quotation marks."""
 
 
+def read_yaml(text: str) -> Any:
+    """Reads a text.
+
+    Raises:
+        ValueError: it is not YAML, or stands for too much; one short line.
+    """
+    if len(text) > LARGEST_TEXT:
+        raise ValueError(f"it has {len(text):,} characters; expected {LARGEST_TEXT:,} at most")
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 - a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+        said = ", ".join(filter(None, [error.context, error.problem]))
+        raise ValueError(f"{one_line(said)}{where}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(one_line(str(error))) from None
+    except Exception as error:  # noqa: BLE001 - each type of YAML's fails in a way of its own
+        said = f"a value is not of the type it is said to be: {one_line(str(error))}"
+        raise ValueError(said) from None
+
+
+def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, mark)
+
+
+def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
+    digits, _, exponent = str(node.value).replace("_", "").lower().partition("e")
+    if len(digits) + int(exponent[:9]) > LONGEST_NUMBER:
+        raise _refusal(f"a number has more than {LONGEST_NUMBER} digits", node.start_mark)
+    whole: int = int(digits) * 10 ** int(exponent)
+    return whole
+
+
+_WHOLE = "tag:prefrl,whole"
+Loader.add_constructor(_WHOLE, _whole)
 for _form in (Loader, Dumper):
+    _form.add_implicit_resolver(
+        _WHOLE, re.compile(r"^[-+]?[0-9][0-9_]*[eE]\+?[0-9]+$"), list("-+0123456789")
+    )
     _form.add_implicit_resolver(
         "tag:yaml.org,2002:float",
         re.compile(r"^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),

@@ -31,7 +31,7 @@ class TestPool:
 
     @pytest.mark.parametrize("name", ["steps", "segment_length", "num_candidates", "num_test"])
     def test_a_number_out_of_range_is_named(self, name):
-        with pytest.raises(ConfigError, match=rf"^pool\.{name} is 0: Input should be greater"):
+        with pytest.raises(ConfigError, match=rf"^pool\.{name} is 0; expected 1 or more"):
             PoolSettings("Pendulum-v1", **{name: 0})
 
 

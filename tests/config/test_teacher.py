@@ -24,7 +24,7 @@ from prefrl.errors import ConfigError
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name_and_value(name, value):
-    with pytest.raises(ConfigError, match=f"^teacher.{name} is {value!r}: Input should be "):
+    with pytest.raises(ConfigError, match=f"^teacher.{name} is {value!r}; expected "):
         TeacherSettings(**{name: value})
 
 
@@ -61,7 +61,7 @@ def test_what_is_decided_stays_as_it_is():
 def test_a_setting_of_a_preset_can_be_replaced():
     noisy = TEACHER_PRESETS["noisy"]
     assert dataclasses.replace(noisy, beta=3.0) == TeacherSettings(name="noisy", beta=3.0)
-    with pytest.raises(ConfigError, match=r"^teacher\.beta is -3\.0: "):
+    with pytest.raises(ConfigError, match=r"^teacher\.beta is -3\.0; "):
         dataclasses.replace(noisy, beta=-3.0)
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_teacher_lists_the_valid_ones_and_offers_the_nearest():
     with pytest.raises(ConfigError) as error:
         TeacherConfig("orakle")
     assert str(error.value) == (
-        "teacher.name is 'orakle': choose from oracle, noisy, mistake, skip, equal, myopic; "
+        "teacher.name is 'orakle'; choose from oracle, noisy, mistake, skip, equal, myopic; "
         "did you mean oracle?"
     )
 

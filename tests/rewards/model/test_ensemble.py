@@ -177,14 +177,14 @@ class TestWeights:
     @pytest.mark.parametrize(
         ("settings", "said"),
         [
-            ({"input_dim": 0}, "input_dim is 0: .*greater than 0"),
+            ({"input_dim": 0}, "input_dim is 0; expected 1 or more"),
             ({"hidden_dim": 0}, "hidden_dim is 0"),
             ({"num_reward_heads": 0}, "num_reward_heads is 0"),
             ({"num_layers": 0}, "num_layers is 0"),
-            ({"bank_size": -1}, "bank_size is -1: .*greater than or equal to 0"),
-            ({"dropout": 1.0}, "dropout is 1.0: .*less than 1"),
+            ({"bank_size": -1}, "bank_size is -1; expected 0 or more"),
+            ({"dropout": 1.0}, "dropout is 1.0; expected less than 1"),
             ({"dropout": -0.1}, "dropout is -0.1"),
-            ({"observation_dim": 0}, "observation_dim is 0: .*greater than 0"),
+            ({"observation_dim": 0}, "observation_dim is 0; expected 1 or more"),
             ({"observation_dim": 6}, "observation_dim is 6; expected 1 to input_dim"),
         ],
     )

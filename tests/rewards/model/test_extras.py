@@ -59,9 +59,9 @@ class TestSettings:
         [
             (
                 {"bank_policy": "lifo"},
-                "bank_policy is 'lifo': .*'fifo', 'reservoir' or",
+                "bank_policy is 'lifo'; choose from fifo, reservoir",
             ),
-            ({"num_objectives": 0}, "num_objectives is 0: .*greater than 0"),
+            ({"num_objectives": 0}, "num_objectives is 0; expected 1 or more"),
             ({"segment_length": 0}, "segment_length is 0"),
             ({"bank_neighbours": 0}, "bank_neighbours is 0"),
         ],

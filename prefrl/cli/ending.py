@@ -1,0 +1,144 @@
+"""The end of a command: whatever ended it becomes one line and a status."""
+
+import contextlib
+import os
+import select
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from prefrl.cli.parsing import HelpShown
+from prefrl.errors import PrefrlError, one_line, with_type
+from prefrl.records.versions import version_of
+
+REFUSED = 2
+FAILED = 1
+STOPPED = 130  # as shells count: 128 and the signal's number
+READER_LEFT = 141
+
+_LONGEST_LINE = 1_500  # characters
+_REPORTED = ("prefrl", "torch", "gymnasium", "stable-baselines3", "numpy")
+_SHOWN = ("torch", "gymnasium", "stable-baselines3", "mujoco")
+
+
+def version_line() -> str:
+    """Returns the versions of prefrl and of what it stands on, without importing any of it."""
+    return f"prefrl {version_of('prefrl') or 'unknown'} ({_python()}, {_versions(*_SHOWN)})"
+
+
+def status_of(error: BaseException, *, is_debug: bool) -> int:
+    """Says on stderr, in one line, what ended a command; returns the process's exit status.
+
+    Args:
+        error: what ended it.
+        is_debug: shows the traceback before the line.
+    """
+    if isinstance(error, HelpShown):
+        return 0
+    if isinstance(error, BrokenPipeError) and _reader_left():
+        return READER_LEFT  # As `head` does: whoever read along has what they wanted.
+    if is_debug:
+        with contextlib.suppress(OSError, ValueError):
+            traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        _say("")
+        _say(f"prefrl: {printable(str(error)) or 'stopped'}")
+        return STOPPED
+    _say(f"prefrl: {printable(_said(error))}")
+    return REFUSED if isinstance(error, PrefrlError) else FAILED
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, PrefrlError):
+        return str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"this machine has not enough memory for that: {with_type(error)}"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}"
+    if isinstance(error, SystemExit):
+        return f"something that was called ended the process, with {error.code!r}"
+    return (
+        f"an error that was not foreseen, {with_type(error)}; please report it, with what you "
+        f"typed and {_python()}, {_versions(*_REPORTED)}; --debug shows the traceback"
+    )
+
+
+def printable(text: str) -> str:
+    """Returns a text as one line that every terminal can show, whatever file names are in it."""
+    line = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode()
+        for one in one_line(text)
+    )
+    if len(line) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        line = f"{line[:half]} ... {line[-half:]}"
+    return line
+
+
+@contextlib.contextmanager
+def in_plain_lines(*, is_debug: bool) -> Iterator[None]:
+    """Shows warnings, and what fails beside the command, in a line each.
+
+    Args:
+        is_debug: leaves failures of threads and destructors their tracebacks.
+    """
+    before = threading.excepthook, sys.unraisablehook
+    # A path may hold bytes that are no text, and a terminal may know no letters but ASCII's.
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if not is_debug:
+        threading.excepthook = _show_thread_error
+        sys.unraisablehook = _show_unraisable
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    # Where in the code it was raised is of no use to whoever types a command.
+    _say(f"warning: {printable(str(message))}")
+
+
+def _show_thread_error(failed: threading.ExceptHookArgs) -> None:
+    # TensorBoard writes in a thread, and hands a full disk on to the main one, which says so.
+    if not issubclass(failed.exc_type, OSError) and failed.exc_value is not None:
+        _say(f"warning: a thread failed: {printable(with_type(failed.exc_value))}")
+
+
+def _show_unraisable(ignored: Any) -> None:
+    if ignored.exc_value is not None:
+        _say(f"warning: ignored: {printable(with_type(ignored.exc_value))}")
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # Nobody listens any more.
+        print(line, file=sys.stderr, flush=True)
+
+
+def _reader_left() -> bool:
+    """Says whether nobody reads stdout any more; if so, nothing more is written to it."""
+    try:
+        stdout = sys.stdout.fileno()
+        watched = select.poll()
+        watched.register(stdout, 0)
+        if not any(event & select.POLLERR for _, event in watched.poll(0)):
+            return False
+        # So that Python does not try once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    except (AttributeError, OSError, ValueError):  # Windows has no poll, a test no descriptor.
+        return False
+    return True
+
+
+def _python() -> str:
+    return f"python {'.'.join(map(str, sys.version_info[:3]))}"
+
+
+def _versions(*packages: str) -> str:
+    return ", ".join(f"{name} {version_of(name) or 'unknown'}" for name in packages)

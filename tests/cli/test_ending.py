@@ -1,0 +1,172 @@
+"""Whatever ends a command, it becomes one line and a status; `--debug` shows where it came from."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from typing import NoReturn
+
+import pytest
+
+from prefrl.cli.main import COMMANDS, main
+from prefrl.errors import ConfigError, DataError, option
+from tests.command_line import ROOT
+
+
+class Panic(BaseException):
+    """An error of a library written in another language: no Exception."""
+
+
+def raising(error: BaseException):
+    """A command that ends with an error."""
+
+    def command(words: list[str]) -> NoReturn:
+        raise error
+
+    return command
+
+
+def ended_with(error: BaseException, monkeypatch, capsys, *more: str) -> tuple[int, str]:
+    """Status and stderr of a command that ends with an error."""
+    monkeypatch.setitem(COMMANDS, "report", raising(error))
+    status = main(["report", *more])
+    return status, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ConfigError("steps are odd"), 2, "prefrl: steps are odd"),
+        (DataError("two\n lines"), 2, "prefrl: two lines"),
+        (DataError(), 2, "prefrl: DataError"),
+        (MemoryError(), 1, "prefrl: this machine has not enough memory for that: MemoryError"),
+        (PermissionError(13, "Permission denied", "a b"), 1, "prefrl: a b cannot be used: Perm"),
+        (SystemExit(0), 1, "prefrl: something that was called ended the process, with 0"),
+        (ConfigError("a\x1b[31m\x00\udcff"), 2, "prefrl: a\\x1b[31m\\x00\\udcff"),
+    ],
+)
+def test_what_can_be_said_is_said_in_a_line(error, status, said, monkeypatch, capsys):
+    ended, text = ended_with(error, monkeypatch, capsys)
+    assert ended == status
+    assert text.startswith(said)
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(ZeroDivisionError("float\ndivision"), RecursionError("deep"), KeyError("seed")),
+        *(UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates"), OSError("odd"), Panic("rust")),
+        *(ImportError("no libtorch"), StopIteration(), ValueError("x" * 10_000), EOFError()),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_was_not_foreseen_asks_for_a_report_with_versions(error, monkeypatch, capsys):
+    status, text = ended_with(error, monkeypatch, capsys)
+    assert status == 1
+    assert text.startswith(f"prefrl: an error that was not foreseen, {type(error).__name__}")
+    for name in ("prefrl", "python", "torch", "gymnasium", "stable-baselines3", "numpy"):
+        assert f" {name} " in text
+    assert text.endswith("--debug shows the traceback\n")
+    assert text.count("\n") == 1
+    assert len(text) < 2_000
+
+
+@pytest.mark.parametrize("error", [ConfigError("mine"), ZeroDivisionError("theirs")])
+def test_with_debug_before_or_after_the_command_the_traceback_comes_first(
+    error, monkeypatch, capsys
+):
+    monkeypatch.setitem(COMMANDS, "report", raising(error))
+    for words in (["--debug", "report"], ["report", "--debug"]):
+        assert main(words) in (1, 2)
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0] == "Traceback (most recent call last):"
+        assert lines[-1].startswith("prefrl: ")
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    status, text = ended_with(KeyboardInterrupt("stopped; go on"), monkeypatch, capsys)
+    assert (status, text) == (130, "\nprefrl: stopped; go on\n")
+
+
+def test_what_fails_beside_the_command_is_a_warning_of_a_line(monkeypatch, capsys):
+    class Unclean:
+        def __del__(self):
+            raise ValueError("never\nmade")
+
+    def command(words: list[str]) -> None:
+        warnings.simplefilter("always")
+        warnings.warn("two\nlines", stacklevel=1)
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+        Unclean()
+
+    monkeypatch.setitem(COMMANDS, "report", command)
+    before = threading.excepthook, sys.unraisablehook
+    assert main(["report"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: two lines",
+        "warning: a thread failed: ZeroDivisionError: division by zero",
+        "warning: ignored: ValueError: never made",
+    ]
+    assert before == (threading.excepthook, sys.unraisablehook)
+
+
+def test_errors_speak_of_options_only_while_a_command_runs(capsys):
+    assert main(["run", "--steps", "0"]) == 2
+    assert capsys.readouterr().err == "prefrl: --steps is 0; expected 1 or more\n"
+    assert option("steps") == "steps"
+
+
+def prefrl(words, **options):
+    """A process of its own."""
+    command = [sys.executable, "-m", "prefrl", *words]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("environ", {})}
+    return subprocess.run(command, env=environ, capture_output=True, check=False, **options)
+
+
+def test_the_version_is_said_without_importing_what_it_is_of():
+    code = (
+        "import sys; from prefrl.cli.main import main; main(['--version']); "
+        "print({*sys.modules} & {'torch', 'numpy', 'gymnasium'})"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    line, imported = found.stdout.splitlines()
+    assert line.startswith("prefrl ")
+    for name in ("python", "torch", "gymnasium", "stable-baselines3", "mujoco"):
+        assert f"{name} " in line
+    assert imported == "set()"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
+def test_a_reader_who_leaves_gets_no_traceback(words):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "prefrl", *words]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with os.fdopen(write, "wb") as broken:
+        ended = subprocess.run(
+            command, env=environ, stdout=broken, stderr=subprocess.PIPE, check=False
+        )
+    assert ended.stderr == b""
+    assert ended.returncode == 141
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX"])
+def test_bytes_that_are_no_text_are_shown_in_any_locale(locale, tmp_path):
+    environ = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for words in ([b"run", b"--config", b"\xff\xe9"], [b"\xff"], [b"run", b"--\xff", b"\xc3\xa9"]):
+        ended = prefrl(words, environ=environ, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert ended.stderr.count(b"\n") == 1
+        assert ended.stderr.startswith(b"prefrl: ")
+
+
+def test_a_line_that_nobody_can_be_told_is_no_error(monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    assert main(["bogus"]) == 2
