@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import DataError, StorageError, one_line
-from prefrl.feedback.archive import read_arrays, write_arrays
 from prefrl.feedback.columns import COLUMNS
 from prefrl.feedback.dataset import FileMemory, PreferenceDataset
 from prefrl.feedback.pairs import Pairs
 from prefrl.feedback.steps import STEP_ARRAYS
+from prefrl.records.archive import read_arrays, write_arrays
 from prefrl.records.files import write_atomically
 
 FORMAT_VERSION = 1
@@ -57,7 +57,7 @@ def load_comparisons(path: Path | str, *, validation_fraction: float = 0.15) -> 
             is the array that is wrong.
     """
     path = Path(path)
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, "comparisons")
     _check_kind(path, arrays)
     try:
         return dataset_of(arrays, validation_fraction=validation_fraction)

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import StorageError
+from prefrl.records.archive import OpenArchive, open_archive
 from prefrl.records.files import reason, write_atomically
+from prefrl.records.json_file import MAX_DIGITS, entry, parse_json
 from prefrl.types import State
 
 # torch is imported where tensors are met: what else there is in this folder does without it.
@@ -30,8 +32,6 @@ NUM_KEPT = 2
 LAYOUT = 2
 
 _TREE = "tree.json"
-# What damaged bytes make zipfile and json raise; a test flips bits all over a checkpoint.
-_DAMAGE = (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError, RuntimeError)
 
 
 def save_state(path: str | os.PathLike[str], state: State, *, fingerprint: str = "") -> None:
@@ -73,39 +73,32 @@ def load_state(path: str | os.PathLike[str], *, fingerprint: str = "") -> State:
         StorageError: the file is missing, damaged, of another format version, or its fingerprint
             is another one.
     """
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed by the `with` below
-    except OSError as error:
-        raise StorageError(f"could not read {path}: {reason(error)}") from error
-    try:
-        with file, zipfile.ZipFile(file) as archive:
-            # Checked as a whole first: nothing is parsed or allocated from damaged bytes.
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise zipfile.BadZipFile("a part of it claims to be compressed")
-            if (name := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
-            tree = json.loads(archive.read(_TREE))
-            version = tree.get("version") if isinstance(tree, dict) else None
-            if version != FORMAT_VERSION:
-                raise StorageError(
-                    f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
-                )
-            if tree["fingerprint"] != fingerprint:
-                raise StorageError(
-                    f"{path} belongs to another run: its settings have fingerprint "
-                    f"{tree['fingerprint']!r}, this run's have {fingerprint!r} "
-                    "(were they changed since it began?)"
-                )
-            state: State = _decode(tree["state"], archive)
-            return state
-    except _DAMAGE as error:
-        raise StorageError(f"{path} is damaged: {str(error) or 'it ends too early'}") from error
+    with open_archive(path, "saved state", is_packed=False) as archive:
+        tree = parse_json(archive.read(_TREE))
+        version = tree.get("version") if isinstance(tree, dict) else None
+        if version != FORMAT_VERSION:
+            raise StorageError(
+                f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
+            )
+        found = entry(tree, "fingerprint", str)
+        if found != fingerprint:
+            raise StorageError(
+                f"{path} belongs to another run: its settings have fingerprint "
+                f"{found!r}, this run's have {fingerprint!r} "
+                "(were they changed since it began?)"
+            )
+        state = _Decoder(archive).decode(entry(tree, "state", dict))
+        if not isinstance(state, dict):
+            raise ValueError("it holds no state")
+        return state
 
 
 def _encode(node: Any, arrays: list[NDArray[Any]], place: str) -> Any:
     """Writes a tree as JSON: lists stand for themselves, an object is one tag with its content."""
     import torch
 
+    if type(node) is int and abs(node) >= 10**MAX_DIGITS:
+        raise TypeError(f"{place} is a number of more than {MAX_DIGITS} digits")
     if node is None or type(node) in (bool, int, str):
         return node
     if type(node) is float:
@@ -134,25 +127,53 @@ def _encode(node: Any, arrays: list[NDArray[Any]], place: str) -> Any:
     return {tag: len(arrays) - 1}
 
 
-def _decode(node: Any, archive: zipfile.ZipFile) -> Any:
-    import torch
+class _Decoder:
+    """Makes a tree of the JSON of `_encode`; what is none of it is a ValueError."""
 
-    if isinstance(node, list):
-        return [_decode(item, archive) for item in node]
-    if not isinstance(node, dict):
-        return node
-    ((tag, content),) = node.items()
-    if tag == "dict":
-        return {key: _decode(value, archive) for key, value in content}
-    if tag == "tuple":
-        return tuple(_decode(item, archive) for item in content)
-    if tag == "float":
-        return float(content)
-    with archive.open(f"{content}.npy") as member:
-        array = np.lib.format.read_array(member, allow_pickle=False)
-    if tag == "tensor":
-        return torch.from_numpy(array)
-    return array[()] if tag == "scalar" else array
+    def __init__(self, archive: OpenArchive) -> None:
+        self._archive = archive
+        self._taken: set[int] = set()
+
+    def decode(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self.decode(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if len(node) != 1:
+            raise ValueError(f"{_TREE} holds an object with {len(node)} tags, not one")
+        ((tag, content),) = node.items()
+        if tag == "dict":
+            return self._mapping(content)
+        if tag == "tuple" and isinstance(content, list):
+            return tuple(self.decode(item) for item in content)
+        if tag == "float" and content in ("nan", "inf", "-inf"):
+            return float(content)
+        if tag in ("array", "scalar", "tensor") and type(content) is int:
+            return self._array(tag, content)
+        raise ValueError(f"{_TREE} holds a {tag!r} that is none")
+
+    def _mapping(self, pairs: Any) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for pair in pairs if isinstance(pairs, list) else [None]:
+            if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) not in (str, int):
+                raise ValueError(f"{_TREE} holds a mapping that is none")
+            if pair[0] in found:
+                raise ValueError(f"{_TREE} holds a mapping with the key {pair[0]!r} twice")
+            found[pair[0]] = self.decode(pair[1])
+        return found
+
+    def _array(self, tag: str, index: int) -> Any:
+        import torch
+
+        if index in self._taken:  # Else a small file could fill the memory.
+            raise ValueError(f"{_TREE} holds array {index} twice")
+        self._taken.add(index)
+        array = self._archive.array(str(index))
+        if tag == "tensor":
+            return torch.from_numpy(array)
+        if tag == "scalar" and array.shape != ():
+            raise ValueError(f"array {index} has shape {array.shape}; expected one number")
+        return array[()] if tag == "scalar" else array
 
 
 class Checkpoints:
@@ -245,6 +266,8 @@ class Checkpoints:
 
     def _load(self, step: int, path: Path) -> State:
         content = load_state(path, fingerprint=self.fingerprint)
+        if missing := [name for name in ("step", "state") if name not in content]:
+            raise StorageError(f"{path} is damaged: it lacks {missing[0]}")
         if (layout := content.get("layout", 1)) != LAYOUT:
             raise StorageError(
                 f"{path} has layout {layout}, this prefrl goes on from layout {LAYOUT}; end the "
@@ -253,6 +276,8 @@ class Checkpoints:
         if content["step"] != step:
             raise StorageError(f"{path} is misnamed: it was written at step {content['step']}")
         state: State = content["state"]
+        if not isinstance(state, dict):
+            raise StorageError(f"{path} is damaged: it holds no state")
         return state
 
     def _is_whole(self, step: int, path: Path) -> bool:

@@ -1,6 +1,5 @@
 """Episodes in a file: the newest a run went through, to be labelled, exported or gone on from."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import DataError, StorageError, one_line
-from prefrl.records.files import ARCHIVE_DAMAGE, write_atomically
+from prefrl.records.archive import read_arrays
+from prefrl.records.files import write_atomically
 from prefrl.segments import EpisodeStore
 from prefrl.segments.episode import FLAGS, ROWS
+from prefrl.segments.stored import check_arrays
 
 FORMAT_VERSION = 1
 # What a finished run keeps.
@@ -56,20 +57,13 @@ def load_episodes(path: str | Path) -> EpisodeStore:
     Raises:
         StorageError: the file is missing, damaged or of another layout; it is named.
     """
+    arrays = read_arrays(path, "episodes")
     try:
-        with zipfile.ZipFile(path) as archive:
-            # Nothing is parsed or allocated from damaged bytes.
-            if (name := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(f"{name} in it has changed since it was written")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name], order="C") for name in file.files}
         state = _state_of(arrays)
         store = EpisodeStore(max(len(state["actions"]), 1_000_000))
         store.restore(state)
         return store
-    except FileNotFoundError:
-        raise StorageError(f"there is no file {path}") from None
-    except (*ARCHIVE_DAMAGE, DataError) as error:
+    except DataError as error:
         said = one_line(str(error))
         raise StorageError(f"{path} is damaged or holds no episodes: {said}") from None
 
@@ -83,13 +77,17 @@ def _state_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     names = ("format_version", *ROWS, *FLAGS, "lengths", "first_episode")
     if missing := [name for name in names if name not in arrays]:
         raise DataError(f"it lacks {', '.join(missing)}")
+    check_arrays(arrays, {"format_version": ("iu", ())})
     if (version := int(arrays["format_version"])) != FORMAT_VERSION:
         raise DataError(f"format_version is {version}; expected {FORMAT_VERSION}")
     _check(arrays, "lengths", None, "iu", "whole numbers")
     for name in ROWS:
         if arrays[name].dtype.kind not in "fiub":
             raise DataError(f"{name} is of type {arrays[name].dtype}; expected numbers")
-    rows, steps = len(arrays["actions"]), int(arrays["lengths"].sum())
+        if not arrays[name].ndim:
+            raise DataError(f"{name} is one number; expected a row a step")
+    # Python's numbers do not overflow.
+    rows, steps = len(arrays["actions"]), sum(arrays["lengths"].tolist())
     if rows != steps:
         raise DataError(f"lengths add up to {steps}, but actions has {rows} rows")
     for name in FLAGS:

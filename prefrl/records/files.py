@@ -1,25 +1,14 @@
 """Writes files that are the whole old one or the whole new one; claims folders for a process."""
 
 import contextlib
-import lzma
 import os
 import re
-import tokenize
 import uuid
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from prefrl.errors import StorageError
-
-# What damaged bytes make zipfile and NumPy raise.
-ARCHIVE_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError),
-    *(NotImplementedError, ValueError, TypeError, LookupError, OverflowError, MemoryError),
-    *(SyntaxError, tokenize.TokenError),  # of a header that is no Python
-)
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:

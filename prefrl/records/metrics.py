@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, one_line
 from prefrl.records.files import reason
+from prefrl.records.json_file import parse_json
 
 
 class Sink(Protocol):
@@ -153,10 +154,28 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     whole = lines[:-1]  # What follows the last newline is empty or cut short.
     for number, line in enumerate(whole, start=1):
         try:
-            rows.append({k: math.nan if v is None else v for k, v in json.loads(line).items()})
-        except (ValueError, AttributeError) as error:
-            raise StorageError(f"{path} is damaged: line {number} is not a JSON object") from error
+            rows.append(_row(line))
+        except ValueError as error:
+            said = one_line(str(error))
+            raise StorageError(f"{path} is damaged: line {number} {said}") from None
     return rows
+
+
+def _row(line: bytes) -> dict[str, float]:
+    """Returns the metrics of a line; what is wrong with it is told to follow "line 3"."""
+    try:
+        found = parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"is not a JSON object: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError("is not a JSON object")
+    for name, value in found.items():
+        if value is not None and type(value) not in (int, float):
+            raise ValueError(f"has {name!r}, which is no number")
+    step = found.get("step")
+    if type(step) is not int or not 0 <= step < 2**63:
+        raise ValueError("has no step, a whole number from 0")
+    return {name: math.nan if value is None else value for name, value in found.items()}
 
 
 class MetricsLogger(Protocol):

@@ -5,7 +5,6 @@ each candidate's episodes are kept with it, and scored by the final reward.
 """
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from prefrl.errors import StorageError
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import load_state, save_state
 from prefrl.records.files import reason, write_bytes_atomically
+from prefrl.records.json_file import entry, read_json_object
 from prefrl.runs.rollouts import Rollouts
 from prefrl.types import RewardFunction
 
@@ -122,13 +122,14 @@ class CandidatePolicies:
     def _in_summary(self, ends: tuple[int, int] | None) -> Best | None:
         """Returns what the summary says of the best policy, if it is of these ends, or of any."""
         try:
-            written = json.loads(self._folder.with_name(run_folder.SUMMARY).read_bytes())
-            if ends not in (None, (written["steps"], written["budget"])):
+            written = read_json_object(self._folder.with_name(run_folder.SUMMARY))
+            if ends not in (None, (written.get("steps"), written.get("budget"))):
                 return None
-            names = ("best_policy_step", "best_policy_score", "best_policy_true_return")
-            at, score, true_return = (written[name] for name in names)
-            return Best(int(at), float(score), float(true_return))
-        except (OSError, ValueError, KeyError, TypeError):  # none, or none that says so
+            at = entry(written, "best_policy_step", int)
+            names = ("best_policy_score", "best_policy_true_return")
+            score, true_return = (float(entry(written, name, (int, float))) for name in names)
+            return Best(at, score, true_return)
+        except (StorageError, ValueError):  # none, or none that says so
             return None
 
     def remove(self) -> None:

@@ -1,19 +1,27 @@
 """Sums a finished run up in its summary.json."""
 
-import json
 import math
 import platform
 from pathlib import Path
 from typing import Any
 
 from prefrl.config import ResolvedRun
-from prefrl.errors import StorageError, one_line
+from prefrl.errors import StorageError
 from prefrl.loop import PreferenceLoop
 from prefrl.records import run_folder
-from prefrl.records.files import reason
+from prefrl.records.json_file import entry, read_json_object
 from prefrl.records.versions import version_of
 from prefrl.runs.candidate_policies import Best
 from prefrl.runs.evaluation import Evaluation
+
+# What whoever resumes a finished run is told of it.
+_PRINTED: dict[str, type | tuple[type, ...]] = {
+    "final_true_return_mean": (int, float, type(None)),
+    "final_true_return_std": (int, float, type(None)),
+    "eval_episodes": int,
+    "num_answers": int,
+    "wall_s": (int, float),
+}
 
 PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
 
@@ -73,10 +81,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
         StorageError: it is missing or damaged.
     """
     path = folder / run_folder.SUMMARY
+    summary = read_json_object(path)
     try:
-        summary: dict[str, Any] = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StorageError(f"could not read {path}: {reason(error)}") from None
+        for name, kinds in _PRINTED.items():
+            entry(summary, name, kinds)
     except ValueError as error:
-        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+        raise StorageError(f"{path} is damaged: {error}") from None
     return summary

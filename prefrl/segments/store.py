@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from prefrl.errors import ConfigError, DataError, at_least
 from prefrl.segments.batch import SegmentBatch
 from prefrl.segments.episode import FLAGS, ROWS, Episode
+from prefrl.segments.stored import check_episodes
 
 
 @dataclass
@@ -137,7 +138,12 @@ class EpisodeStore:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Puts back what `state` returned."""
+        """Puts back what `state` returned.
+
+        Raises:
+            DataError: it is no state of a store; what does not fit is named.
+        """
+        check_episodes(state)
         self.episodes.clear()
         self.num_transitions = 0
         # Before any `add`: a store with a smaller bound drops, and counts, more of them.

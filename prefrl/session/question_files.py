@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError, StorageError, with_type
-from prefrl.feedback.archive import read_arrays, write_arrays
+from prefrl.errors import DataError, StorageError, one_line
 from prefrl.feedback.protocols import Answer, Question
+from prefrl.records.archive import read_arrays, write_arrays
 from prefrl.records.files import reason, write_atomically, write_text_atomically
+from prefrl.records.json_file import entry, read_json_object
 from prefrl.segments import SegmentBatch
+from prefrl.segments.stored import check_arrays, segments_of
 from prefrl.session.questions import STATES, MemoryQuestions, Standing
 
 FORMAT_VERSION = 1
@@ -22,6 +25,9 @@ STANDINGS = "standings.json"
 
 _SIDES = ("left", "right")
 _COLUMNS = ("id", "session", "policy_step", "objective", "is_audit")
+_COLUMN_KINDS: dict[str, tuple[str, tuple[int | None, ...]]] = {
+    name: ("b" if name == "is_audit" else "iu", (None,)) for name in _COLUMNS
+}
 
 
 @dataclass
@@ -59,23 +65,28 @@ class FileQuestions(MemoryQuestions):
 
     def _read_standings(self) -> dict[int, Standing]:
         path = self.folder / STANDINGS
-        try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-            if (version := tree["version"]) != FORMAT_VERSION:
-                raise StorageError(
-                    f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
-                )
-            rows = sorted(tree["questions"], key=lambda row: row["id"])
-            return {int(row["id"]): _standing(row) for row in rows}
-        except FileNotFoundError:
+        if not path.exists():
             # A kill may have come between the first batch's segments and the file itself.
             if len(self._batch_files()) > 1:
-                raise StorageError(f"{self.folder} is damaged: {STANDINGS} is missing") from None
+                raise StorageError(f"{self.folder} is damaged: {STANDINGS} is missing")
             return {}
-        except OSError as error:
-            raise StorageError(f"could not read {path}: {reason(error)}") from None
-        except (ValueError, TypeError, LookupError, AttributeError, DataError) as error:
-            raise StorageError(f"{path} is damaged: {with_type(error)}") from None
+        tree = read_json_object(path)
+        if (version := tree.get("version")) != FORMAT_VERSION:
+            raise StorageError(
+                f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
+            )
+        try:
+            found: dict[int, Standing] = {}
+            for row in entry(tree, "questions", list):
+                if not isinstance(row, dict):
+                    raise ValueError("one of its questions is no mapping")
+                number = entry(row, "id", int)
+                if number in found or not 0 <= number < 2**63:
+                    raise ValueError(f"question {number} is in it twice, or is no such number")
+                found[number] = _standing(number, row)
+            return dict(sorted(found.items()))
+        except (ValueError, DataError) as error:
+            raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
 
     def _commit(self, changed: dict[int, Standing], added: Sequence[Question] = ()) -> None:
         if not changed:
@@ -105,16 +116,27 @@ def _row(number: int, standing: Standing) -> dict[str, Any]:
     return row
 
 
-def _standing(row: dict[str, Any]) -> Standing:
-    state, answer = row["state"], None
+def _standing(number: int, row: dict[str, Any]) -> Standing:
+    """Returns the standing that a row tells of.
+
+    Raises:
+        ValueError: a part of it is missing, or of another kind or range; it is named.
+        DataError: the answer is none.
+    """
+    state, answer = entry(row, "state", str), None
     if state not in STATES:
-        raise DataError(f"{state!r} is no state of a question")
+        raise ValueError(f"{state!r} is no state of a question")
     if state in ("answered", "skipped"):
-        p_left = float("nan") if row["p_left"] is None else float(row["p_left"])
-        answer = Answer(int(row["id"]), p_left, str(row["annotator"]), row["answered_s"])
+        said = entry(row, "p_left", (int, float, type(None)))
+        p_left = math.nan if said is None else float(said)
+        when = entry(row, "answered_s", (int, float, type(None)))
+        answered_s = None if when is None else float(when)
+        answer = Answer(number, p_left, entry(row, "annotator", str), answered_s)
         if answer.is_skip != (state == "skipped"):
-            raise DataError(f"question {row['id']} is {state}, but its p_left is {p_left}")
-    return Standing(state, str(row.get("holder", "")), row.get("leased_until_s", 0.0), answer)
+            raise ValueError(f"question {number} is {state}, but its p_left is {p_left}")
+    lease = {"holder": "", "leased_until_s": 0.0, **row}
+    until_s = float(entry(lease, "leased_until_s", (int, float)))
+    return Standing(state, entry(lease, "holder", str), until_s, answer)
 
 
 def _arrays(questions: Sequence[Question]) -> dict[str, NDArray[Any]]:
@@ -128,22 +150,33 @@ def _arrays(questions: Sequence[Question]) -> dict[str, NDArray[Any]]:
 
 
 def _read_batch(path: Path) -> list[Question]:
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, "questions")
+    names = ["format_version", *_COLUMNS]
+    names += [f"{side}_{f.name}" for side in _SIDES for f in fields(SegmentBatch)]
+    if missing := [name for name in names if name not in arrays]:
+        raise StorageError(f"{path} holds no questions: it lacks {missing[0]}")
     try:
+        check_arrays(arrays, {"format_version": ("iu", ()), **_COLUMN_KINDS})
         if (version := int(arrays["format_version"])) != FORMAT_VERSION:
             raise StorageError(
                 f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
             )
-        left, right = (
-            SegmentBatch(**{f.name: arrays[f"{side}_{f.name}"] for f in fields(SegmentBatch)})
-            for side in _SIDES
-        )
+        num = len(arrays["id"])
+        if any(len(arrays[name]) != num for name in _COLUMNS):
+            raise DataError("its columns are not equally long")
+        left, right = (_segments(arrays, side, num) for side in _SIDES)
         columns = zip(*(arrays[name].tolist() for name in _COLUMNS), strict=True)
         return [
             Question(number, left[row], right[row], *rest)
             for row, (number, *rest) in enumerate(columns)
         ]
-    except (KeyError, ValueError, TypeError, IndexError, DataError) as error:
-        raise StorageError(
-            f"{path} holds no questions, or is damaged: {with_type(error)}"
-        ) from None
+    except DataError as error:
+        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+
+
+def _segments(arrays: Mapping[str, NDArray[Any]], side: str, num: int) -> SegmentBatch:
+    own = {f.name: arrays[f"{side}_{f.name}"] for f in fields(SegmentBatch)}
+    batch = segments_of(own)
+    if len(batch) != num:
+        raise DataError(f"it has {len(batch)} {side} segments, but {num} questions")
+    return batch

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from prefrl.feedback.archive import write_arrays
+from prefrl.records.archive import write_arrays
 
 FLOATS = st.sampled_from([np.float32, np.float64])
 INTS = st.sampled_from([np.int32, np.int64, np.uint16])

@@ -151,7 +151,9 @@ def test_a_damaged_byte_anywhere_is_refused_by_name_or_changes_nothing(tmp_path)
             try:
                 assert same(load_state(path), SMALL_STATE)
             except StorageError as error:
-                num_refused += re.search(r"/step_1.npz is damaged: .+$", str(error)) is not None
+                num_refused += bool(
+                    re.search(r"/step_1.npz (is damaged|holds no saved state): .+$", str(error))
+                )
             else:  # A date and the like, or what a zip says twice.
                 num_harmless += 1
     assert num_refused + num_harmless == 2 * len(whole)
@@ -188,7 +190,7 @@ def test_another_format_version_is_refused_by_number(tmp_path, tree, version):
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
-    with pytest.raises(StorageError, match=r"could not read .*gone: No such file or directory$"):
+    with pytest.raises(StorageError, match=r"there is no file .*gone$"):
         load_state(tmp_path / "gone")
 
 

@@ -82,10 +82,10 @@ def test_damage_anywhere_is_refused_by_name(tmp_path):
             np.testing.assert_array_equal(again.episodes[0].actions, episode(0, 9).actions)
     damaged[len(whole) // 2] ^= 0x10
     path.write_bytes(damaged)
-    with pytest.raises(StorageError, match="is damaged or holds no episodes"):
+    with pytest.raises(StorageError, match="is damaged"):
         load_episodes(path)
     path.write_bytes(whole[:100])
-    with pytest.raises(StorageError, match="is damaged or holds no episodes"):
+    with pytest.raises(StorageError, match="is damaged: its end is missing"):
         load_episodes(path)
 
 
@@ -157,7 +157,7 @@ def test_damaged_headers_and_arrays_beyond_memory_are_refused(tmp_path):
         with zipfile.ZipFile(path, "a") as archive:
             content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
             archive.writestr("actions.npy", content)
-        with pytest.raises(StorageError, match="is damaged or holds no episodes"):
+        with pytest.raises(StorageError, match="is damaged: actions"):
             load_episodes(path)
 
 

@@ -15,18 +15,16 @@ import json
 import shutil
 import traceback
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prefrl.benchmark.grid.cells import Cell, Row, digest, plain_rows
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.records.archive import open_archive
 from prefrl.records.files import reason, remove_leftovers, write_atomically, write_text_atomically
-
-# What damaged bytes make zipfile raise.
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
+from prefrl.records.json_file import read_json_object
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class CellFolder:
         """Returns the cell whose folder it is."""
         path = self.path / "cell.json"
         try:
-            cell = Cell(**read_json(path))
+            cell = Cell(**read_json_object(path))
         except (TypeError, ConfigError) as error:
             raise StorageError(f"{path} is damaged: {error}") from None
         if cell.id != self.path.name:
@@ -95,13 +93,13 @@ class CellFolder:
         path = self.path / "result.json"
         again = "remove it, and the cell is run again"
         try:
-            stored = read_json(path)
+            stored = read_json_object(path)
         except StorageError as error:
             raise StorageError(f"{error}; {again}") from None
         try:
-            rows: list[Row] = stored["rows"]
-            is_whole = stored["digest"] == digest(rows)
-        except (TypeError, KeyError, ValueError):
+            rows = plain_rows(stored.get("rows"))
+            is_whole = stored.get("digest") == digest(stored["rows"])
+        except DataError:
             is_whole = False
         if not is_whole:
             raise StorageError(f"{path} is damaged: it has changed since it was written; {again}")
@@ -141,11 +139,8 @@ class CellFolder:
             if self.packed_file.exists():
                 shutil.rmtree(self.work, ignore_errors=True)
                 self.work.mkdir()
-                try:
-                    with zipfile.ZipFile(self.packed_file) as archive:
-                        archive.extractall(self.work)
-                except _DAMAGED_ZIP as error:
-                    raise StorageError(f"{self.packed_file} is damaged: {error}") from None
+                with open_archive(self.packed_file, "work", is_packed=False) as archive:
+                    archive.extract_all(self.work)
                 # Last: a kill before this line only means that the same is unpacked again.
                 self.packed_file.unlink()
             self.work.mkdir(exist_ok=True)
@@ -169,20 +164,3 @@ def _storage(path: Path) -> Iterator[None]:
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON atomically."""
     write_text_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
-
-    Raises:
-        StorageError: it cannot be read, or is not a JSON object.
-    """
-    with _storage(path):
-        text = path.read_bytes()
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise StorageError(f"{path} is damaged: expected a JSON object")
-    return content

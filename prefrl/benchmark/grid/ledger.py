@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefrl.benchmark.grid.cell_folder import CellFolder, read_json, write_json
+from prefrl.benchmark.grid.cell_folder import CellFolder, write_json
 from prefrl.benchmark.grid.cells import AXES, Cell, Row, digest, plain
 from prefrl.benchmark.grid.results import FILE, read_results, write_results
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.records.files import claimed, reason
+from prefrl.records.json_file import read_json_object
 
 FORMAT_VERSION = 1
 
@@ -64,7 +65,7 @@ class Ledger:
         except DataError as error:
             raise ConfigError(str(error)) from None
         if path.exists():
-            found = read_json(path)
+            found = read_json_object(path)
             if found.get("version") != FORMAT_VERSION:
                 raise StorageError(
                     f"{path} has format version {found.get('version')}; "

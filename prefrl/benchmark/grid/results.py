@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.benchmark.grid.cells import Row
-from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.errors import ConfigError, DataError, StorageError, one_line
+from prefrl.records.archive import MAX_RATIO, MAX_UNPACKED
 from prefrl.records.files import reason, write_atomically
 
 FILE = "results.parquet"
@@ -29,6 +30,11 @@ MEASURES = (
 """Those that reports know; rows may hold further ones, all of them numbers."""
 
 _DIGEST = b"prefrl_sha256"
+
+# A file with more numbers than this is not read.
+MAX_VALUES = 100_000_000
+# What damaged bytes make pyarrow raise, beside its own errors.
+_DAMAGE = (OSError, ValueError, ArithmeticError, TypeError, LookupError, MemoryError, RuntimeError)
 
 
 def write_results(rows: Sequence[Row], folder: str | os.PathLike[str]) -> Path:
@@ -93,12 +99,13 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from error
     try:
+        _check_size(parquet.read_metadata(pa.BufferReader(content)), len(content))
         table = parquet.read_table(pa.BufferReader(content))
         names, digest = table.column_names, (table.schema.metadata or {}).get(_DIGEST)
         is_changed = digest is not None and digest != _digest(table)
         rows: list[dict[str, Any]] = table.to_pylist()
-    except (pa.ArrowException, OSError, ValueError, ArithmeticError) as error:
-        why = str(error).split("\n")[0]
+    except (pa.ArrowException, *_DAMAGE) as error:
+        why = one_line(str(error).split("\n")[0]) or type(error).__name__
         raise StorageError(f"{path} is damaged, or no Parquet file: {why}") from error
     if is_changed:
         raise StorageError(
@@ -117,6 +124,16 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ]
     except DataError as error:
         raise StorageError(f"{path} holds no results of a benchmark: {error}") from error
+
+
+def _check_size(metadata: Any, size: int) -> None:
+    """Refuses a file that declares far more than it can hold, before memory is taken for it."""
+    if metadata.num_rows * metadata.num_columns > MAX_VALUES:
+        raise ValueError(f"it declares {metadata.num_rows} rows")
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    num_bytes = sum(group.total_byte_size for group in groups)
+    if num_bytes > max(MAX_UNPACKED, MAX_RATIO * size):
+        raise ValueError(f"it has {size} bytes, but would unpack to {num_bytes}")
 
 
 def _digest(table: Any) -> bytes:

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from prefrl.benchmark.grid.cell_folder import read_json, write_json
+from prefrl.benchmark.grid.cell_folder import write_json
 from prefrl.benchmark.grid.cells import TRUE_REWARD, Cell
 from prefrl.benchmark.grid.executors import Executor, LocalExecutor, run_grid
 from prefrl.benchmark.grid.ledger import Failure, Ledger
@@ -21,6 +21,7 @@ from prefrl.errors import ConfigError, PrefrlError, StorageError
 from prefrl.queries import make_strategy
 from prefrl.queries.pairs import num_pairs
 from prefrl.queries.strategies import canonical_name
+from prefrl.records.json_file import read_json_object
 from prefrl.records.versions import version_of
 
 
@@ -118,7 +119,7 @@ def _collect_pools(benchmark: QueryBenchmark, ledger: Ledger, envs: Iterable[str
     must not hold measurements of two pools.
     """
     path = ledger.out / "pools.json"
-    known = read_json(path) if path.exists() else {}
+    known = read_json_object(path) if path.exists() else {}
     for env in dict.fromkeys(envs):
         settings = benchmark.pool_settings(env)
         if not settings.path(ledger.inputs).exists():

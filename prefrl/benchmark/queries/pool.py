@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from prefrl.config import PoolSettings, RunConfig, from_yaml
-from prefrl.errors import StorageError
+from prefrl.errors import DataError, StorageError
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints, load_state, save_state
 from prefrl.records.files import claimed, reason, remove_leftovers
 from prefrl.runs.start import resume, run
 from prefrl.segments import EpisodeStore, SegmentBatch
+from prefrl.segments.stored import segments_of
 
 # One episode in so many is kept for testing; no test segment overlaps one that is asked about.
 TEST_EVERY = 4
@@ -124,7 +125,10 @@ def cached(settings: PoolSettings, folder: Path) -> Pool:
     if scratch.exists():  # a kill may have come just here
         shutil.rmtree(scratch, ignore_errors=True)
     state = load_state(path, fingerprint=settings.name)
-    return Pool(settings.env, **{part: SegmentBatch(**state[part]) for part in _PARTS})
+    try:
+        return Pool(settings.env, **{part: segments_of(state.get(part)) for part in _PARTS})
+    except DataError as error:
+        raise StorageError(f"{path} is damaged: {error}") from None
 
 
 _PARTS = ("candidates", "test")

@@ -16,7 +16,7 @@ from prefrl.errors import DataError, PrefrlError, StorageError, one_line
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
 from prefrl.rewards.model.network import RewardNetwork
 from prefrl.rewards.model.statistics import MIN_STD, input_statistics
-from prefrl.rewards.model.storage import CONFIG, WEIGHTS, read_model, write_model
+from prefrl.rewards.model.storage import CONFIG, WEIGHTS, check_sizes, read_model, write_model
 from prefrl.segments import FloatArray
 
 
@@ -198,9 +198,10 @@ class EnhancedRewardModel(RewardNetwork):
         settings, tensors = read_model(folder)
         if settings.get("pooling") == "none":  # Versions up to 0.1 wrote it, and all said so.
             del settings["pooling"]
+        check_sizes(folder, settings, tensors)
         try:
             model = EnhancedRewardModel(**settings)
-        except (PrefrlError, TypeError, RuntimeError) as error:
+        except (PrefrlError, TypeError, ValueError, RuntimeError, MemoryError) as error:
             said = one_line(str(error))
             raise StorageError(f"{folder / CONFIG} describes no reward model: {said}") from None
         own = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from prefrl.errors import ConfigError, StorageError, one_line
 from prefrl.records.files import reason, write_bytes_atomically, write_text_atomically
+from prefrl.records.json_file import read_json_object
 
 FORMAT_VERSION = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+# Settings that some tensor is as long as.
+_WIDTHS = ("input_dim", "hidden_dim", "num_reward_heads", "num_objectives", "bank_size")
 
 
 def write_model(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -61,6 +64,24 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return tree, tensors
 
 
+def check_sizes(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Refuses settings of a far larger model than the weights are of, before it is made.
+
+    Raises:
+        StorageError: a width is longer than any side of any tensor, or there are more layers than
+            tensors.
+    """
+    longest = max((max(t.shape, default=0) for t in tensors.values()), default=0)
+    most = dict.fromkeys(_WIDTHS, longest) | {"num_layers": len(tensors)}
+    for name, limit in most.items():
+        value = settings.get(name)
+        if isinstance(value, int) and value > limit:
+            raise StorageError(
+                f"{folder / CONFIG} describes no reward model: {name} is {value}, which is more "
+                f"than {folder / WEIGHTS} has"
+            )
+
+
 def without_pooling(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a model's settings without `pooling`, which there is no more.
 
@@ -84,19 +105,13 @@ def without_pooling(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"could not read {path}: {reason(error)}") from None
-    except ValueError as error:
-        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
-    version = tree.get("format_version") if isinstance(tree, dict) else None
+    tree = read_json_object(path)
+    version = tree.get("format_version")
     if version != FORMAT_VERSION:
         raise StorageError(
             f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
         )
-    settings: dict[str, Any] = tree
-    return settings
+    return tree
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,0 +1,133 @@
+"""The one reader of JSON: strict, and every damage is a line that names the file."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefrl.errors import StorageError, one_line
+from prefrl.records.files import reason
+
+# Whole numbers of more digits are none that anything here has written.
+MAX_DIGITS = 40
+# Beyond this it is not read at all.
+MAX_BYTES = 256 * 2**20
+
+_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Parses JSON as RFC 8259 has it, and stricter.
+
+    No NaN or Infinity, no key given twice, no whole number of more than 40 digits, no text that is
+    not Unicode.
+
+    Raises:
+        ValueError: the content is no such JSON; the message is one line.
+    """
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        tree = json.loads(
+            text,
+            parse_int=_whole_number,
+            parse_float=_number,
+            parse_constant=_no_number,
+            object_pairs_hook=_object,
+        )
+        if _LONE_SURROGATE.search(text):
+            json.dumps(tree, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeError:
+        raise ValueError("it holds text that is not Unicode") from None
+    except ValueError as error:
+        raise ValueError(one_line(str(error))) from None
+    return tree
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads a JSON file, of whatever content.
+
+    Raises:
+        StorageError: it is missing or cannot be read, or is not strict JSON; it is named.
+    """
+    path = Path(path)
+    try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise StorageError(f"{path} is damaged: it has {size} bytes")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        said = reason(error) if isinstance(error, OSError) else one_line(str(error))
+        raise StorageError(f"could not read {path}: {said}") from None
+    try:
+        return parse_json(content)
+    except (ValueError, MemoryError) as error:
+        raise StorageError(f"{path} is damaged: {one_line(str(error)) or 'too large'}") from None
+
+
+def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a JSON file that holds an object.
+
+    Raises:
+        StorageError: as `read_json`, or it holds something else.
+    """
+    tree = read_json(path)
+    if not isinstance(tree, dict):
+        raise StorageError(f"{path} is damaged: expected a JSON object")
+    return tree
+
+
+def entry(tree: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+    """Returns an entry of an object, of the kind it must be; a bool is no number.
+
+    Raises:
+        ValueError: it is missing or of another kind; the message names it.
+    """
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if name not in tree:
+        raise ValueError(f"it lacks {name!r}")
+    value = tree[name]
+    # By the very type: a bool is an int to Python.
+    if type(value) not in kinds:
+        expected = " or ".join(_NAMES[one] for one in kinds)
+        raise ValueError(f"{name!r} is {_NAMES.get(type(value), 'something else')}, not {expected}")
+    return value
+
+
+_NAMES: dict[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "null",
+}
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"it holds the number {text[:MAX_DIGITS]}, which is too large")
+    return number
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"it holds {text}, which is no JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:MAX_DIGITS]!r} is given twice")
+    return found
