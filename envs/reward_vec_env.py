@@ -4,6 +4,7 @@ Axes: N environments.
 """
 
 import inspect
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from prefrl.envs.reward_wrapper import (
     as_reward_function,
     check_fits,
 )
+from prefrl.envs.success import ANY_STEP, SuccessTally
 from prefrl.errors import DataError, SpaceError
 from prefrl.segments import FloatArray
 from prefrl.types import EpisodeReturns, RewardFunction
@@ -30,7 +32,7 @@ class RewardVecEnv(VecEnvWrapper):
     SB3's vector environments reset within the step that ends an episode; the reward of that last
     step is computed from `info["terminal_observation"]`, not from the next episode's first one.
     `info["true_reward"]` and, for an ensemble, `info["reward_uncertainty"]` stand beside the
-    reward; the last step of an episode adds `true_return` and `learned_return`.
+    reward; the last step of an episode adds `true_return` and, with a reward, `learned_return`.
 
     Args:
         venv: an SB3 vector environment; a Monitor belongs inside it, where it sees the true reward,
@@ -82,6 +84,7 @@ class RewardVecEnv(VecEnvWrapper):
         self._true_return = np.zeros(venv.num_envs)
         self._learned_return = np.zeros(venv.num_envs)
         self._length = np.zeros(venv.num_envs, dtype=np.int64)
+        self._successes = SuccessTally(venv.num_envs)
         self.finished: list[EpisodeReturns] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -122,6 +125,7 @@ class RewardVecEnv(VecEnvWrapper):
         self._obs = self.flat(observations)
         for total in (self._true_return, self._learned_return, self._length):
             total[:] = 0
+        self._successes.reset()
         return observations
 
     def step_async(self, actions: Any) -> None:
@@ -154,8 +158,12 @@ class RewardVecEnv(VecEnvWrapper):
                 f"the reward function returned rewards of shape {np.shape(rewards)}; "
                 f"expected {dones.shape}"
             )
+        reports_success = False
         for info, value in zip(infos, true_rewards.tolist(), strict=True):
             info["true_reward"] = value
+            reports_success |= ANY_STEP in info
+        if reports_success:
+            self._successes.note(infos)
         self._true_return += true_rewards
         self._learned_return += rewards
         self._length += 1
@@ -181,15 +189,18 @@ class RewardVecEnv(VecEnvWrapper):
         return reached, terminated
 
     def _finish(self, ended: Any, infos: list[dict[str, Any]]) -> None:
+        is_replaced = self.reward_function is not None
         for i in ended.tolist():
             episode = EpisodeReturns(
                 true_return=float(self._true_return[i]),
-                learned_return=float(self._learned_return[i]),
+                learned_return=float(self._learned_return[i]) if is_replaced else math.nan,
                 length=int(self._length[i]),
                 is_terminated=is_terminated(infos[i]),
+                has_succeeded=self._successes.pop(i, infos[i]),
             )
             infos[i]["true_return"] = episode.true_return
-            infos[i]["learned_return"] = episode.learned_return
+            if is_replaced:
+                infos[i]["learned_return"] = episode.learned_return
             self.finished.append(episode)
         self._true_return[ended] = self._learned_return[ended] = self._length[ended] = 0
 

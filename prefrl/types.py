@@ -25,15 +25,17 @@ class EpisodeReturns:
 
     Args:
         true_return: of the environment's own reward.
-        learned_return: of the reward the agent was given.
+        learned_return: of the reward in its place; NaN where the agent was given the true one.
         length: steps.
         is_terminated: it ended by itself, not at a time limit.
+        has_succeeded: what the environment says of it; None where it says nothing.
     """
 
     true_return: float
     learned_return: float
     length: int
     is_terminated: bool
+    has_succeeded: bool | None = None
 
 
 @runtime_checkable

@@ -97,6 +97,29 @@ class Fleeting(PointMass):
         return observation, reward, self._left == 0, truncated, info
 
 
+class Arriving(PointMass):
+    """A `PointMass` that reports success: in the half of its episodes that begin on the right.
+
+    Args:
+        key: under which name it does, at every step.
+    """
+
+    def __init__(self, key: str = "is_success") -> None:
+        super().__init__()
+        self._key = key
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        observation, info = super().reset(seed=seed)
+        self._arrives = bool(observation[0] > 0)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        *step, info = super().step(action)
+        return *step, {**info, self._key: np.float32(self._arrives)}
+
+
 class Kitchen(gym.Env[Any, Any]):
     """Nested observations and discrete actions: paid for standing at the stove with the pan."""
 
@@ -154,6 +177,7 @@ for name in (
     "Fleeting",
     "Single",
     "Drawing",
+    "Arriving",
     "Kitchen",
     "Seeing",
     "Reading",

@@ -23,8 +23,8 @@ WIDE_IN = (9.6, 4.0)
 SQUARE_IN = (6.0, 6.0)
 _DPI = 125
 INK, MUTED, FAINT = "#1f2430", "#5f6673", "#d9dce2"
-TRUE, LEARNED = "#0b66b0", "#c8551b"
-"""Colours of the true reward and of the learned one."""
+TRUE, LEARNED, SUCCESS = "#0b66b0", "#c8551b", "#2f7d4f"
+"""Colours of the true reward, of the learned one and of success."""
 
 
 def new_figure(title: str, size_in: tuple[float, float] = WIDE_IN) -> "Figure":

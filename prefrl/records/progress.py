@@ -9,8 +9,10 @@ from typing import Any, TextIO
 # As long as nothing is evaluated, the return of training episodes needs no further name.
 _RETURNS = {
     "true_return": "true return",
+    "success_rate": "success",
     "learned_return": "learned return",
     "eval_true_return": "evaluation",
+    "eval_success_rate": "evaluation's success",
 }
 
 
@@ -96,7 +98,9 @@ class ProgressBar:
             shown.append(f"{self._metrics['num_answers']:.0f}/{self._budget} answers")
         for name, title in _RETURNS.items():
             if name in self._metrics:
-                shown.append(f"{title} {short_number(self._metrics[name])}")
+                value = self._metrics[name]
+                is_share = name.endswith("success_rate")
+                shown.append(f"{title} {f'{value:.0%}' if is_share else short_number(value)}")
         return shown
 
     def _open_bar(self) -> Any:

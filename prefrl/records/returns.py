@@ -12,10 +12,15 @@ from prefrl.types import EpisodeReturns
 def return_metrics(
     episodes: Sequence[EpisodeReturns], *, is_exploration: bool = False
 ) -> dict[str, float]:
-    """Returns mean returns of the episodes that ended in a phase; NaN where none did."""
+    """Returns mean returns of the episodes that ended in a phase; NaN where none did.
+
+    Their rate of success is there only where the environment reports success.
+    """
     true = np.array([episode.true_return for episode in episodes])
     learned = np.array([episode.learned_return for episode in episodes])
     some = len(episodes) > 0
+    known = [e.has_succeeded for e in episodes if e.has_succeeded is not None]
+    success = {"success_rate": float(np.mean(known))} if known else {}
     return {
         "true_return": float(true.mean()) if some else math.nan,
         "true_return_std": float(true.std()) if some else math.nan,
@@ -23,6 +28,7 @@ def return_metrics(
         "learned_return": float(learned.mean()) if some and not is_exploration else math.nan,
         "num_episodes": float(len(episodes)),
         "terminated_share": float(np.mean([e.is_terminated for e in episodes])) if some else 0.0,
+        **success,
     }
 
 

@@ -26,6 +26,8 @@ class Evaluation:
         reward_true_correlation: Pearson correlation of learned and true reward over all transitions
             of these episodes, none of which the reward model was fitted to; NaN without a learned
             reward.
+        success_rate: share of the episodes that succeeded, by `info["is_success"]` at their end or
+            `info["success"]` at any step; NaN where the environment reports neither.
         num_episodes: how many.
     """
 
@@ -33,6 +35,7 @@ class Evaluation:
     true_return_std: float
     learned_return_mean: float
     reward_true_correlation: float
+    success_rate: float
     num_episodes: int
 
 
@@ -79,6 +82,7 @@ def evaluation_of(rollouts: Rollouts) -> Evaluation:
         reward_true_correlation=(
             math.nan if learned is None else correlation(learned, rollouts.true_rewards)
         ),
+        success_rate=rollouts.success_rate(),
         num_episodes=rollouts.num_episodes,
     )
 

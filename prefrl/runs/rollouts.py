@@ -28,12 +28,14 @@ class Rollouts:
         true_rewards: (N,) the environment's own.
         learned_rewards: (N,) what the reward function said at the time; None without one.
         transitions: what any other reward function takes.
+        successes: (E,) 1 or 0, NaN where the environment did not say; None: it never does.
     """
 
     episode: NDArray[np.int64]
     true_rewards: NDArray[np.float64]
     learned_rewards: FloatArray | None
     transitions: Transitions
+    successes: NDArray[np.float64] | None = None
 
     @property
     def num_episodes(self) -> int:
@@ -49,6 +51,12 @@ class Rollouts:
         if self.learned_rewards is None:
             return math.nan
         return float(self._sums(self.learned_rewards).mean())
+
+    def success_rate(self) -> float:
+        """Returns the share of episodes that succeeded; NaN where none said so or not."""
+        if self.successes is None:
+            return math.nan
+        return float(np.nanmean(self.successes))
 
     def scored_by(self, reward_function: RewardFunction) -> float:
         """Returns the mean over episodes of the sums of another reward."""
@@ -124,6 +132,8 @@ def play(
     venv.set_reward(reward_function)  # It is refused where it does not fit.
     tape = _Tape(reward_function)
     venv.set_reward(tape)
+    successes = np.full(num_episodes, np.nan)
+    venv.pop_finished()
     numbers: list[Any] = []
     rows: list[tuple[Any, ...]] = []
     for first in range(0, num_episodes, venv.num_envs):
@@ -136,6 +146,9 @@ def play(
             true = np.array([info["true_reward"] for info in infos])
             numbers.append(number[is_playing])
             rows.append(tuple(column[is_playing] for column in (true, rewards, *tape.last)))
+            for i, ended in zip(np.flatnonzero(dones).tolist(), venv.pop_finished(), strict=True):
+                if is_playing[i] and ended.has_succeeded is not None:
+                    successes[number[i]] = ended.has_succeeded
             is_playing &= ~dones
     true_rewards, learned, *transitions = (
         np.concatenate(column) for column in zip(*rows, strict=True)
@@ -145,4 +158,5 @@ def play(
         true_rewards=true_rewards,
         learned_rewards=None if reward_function is None else learned,
         transitions=tuple(transitions),  # type: ignore[arg-type]
+        successes=None if np.isnan(successes).all() else successes,
     )

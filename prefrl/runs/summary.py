@@ -56,6 +56,7 @@ def summarise(
         "final_true_return_mean": result.true_return_mean,
         "final_true_return_std": result.true_return_std,
         "final_learned_return_mean": known(result.learned_return_mean),
+        "final_success_rate": known(result.success_rate),
         "eval_episodes": result.num_episodes,
         "best_policy_step": best.step if best else None,
         "best_policy_score": best.score if best else None,

@@ -39,16 +39,24 @@ def sum_up(run: OneRun, loop: PreferenceLoop) -> dict[str, Any]:
         seed=run.streams.integer(EVALUATION),
         reward_function=reward_function,
     )
+    result = evaluation_of(rollouts)
     summary = {
-        **summarise(config, loop, evaluation_of(rollouts), best),
+        **summarise(config, loop, result, best),
         **_own_names(run),
     }
     agent = summary["agent"].upper()
     title = f"{config.env}, {agent}, {config.reward} reward, seed {config.seed}"
     if config.train_episode_steps is not None:
         title += f", episodes of {config.train_episode_steps} steps at first"
+    final = {
+        "step": loop.agent.num_steps,
+        "final_true_return": result.true_return_mean,
+        "final_true_return_std": result.true_return_std,
+        "final_learned_return": result.learned_return_mean,
+        "final_success_rate": result.success_rate,
+    }
     plot_learning_curve(
-        read_metrics(folder / run_folder.METRICS),
+        [*read_metrics(folder / run_folder.METRICS), final],
         folder / run_folder.LEARNING_CURVE,
         title=title,
     )

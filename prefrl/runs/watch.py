@@ -1,5 +1,6 @@
 """Evaluates the policy while it is trained."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -114,6 +115,8 @@ class Watch:
             "eval_learned_return": result.learned_return_mean,
             "eval_episodes": float(result.num_episodes),
         }
+        if not math.isnan(result.success_rate):
+            metrics["eval_success_rate"] = result.success_rate
         self._loop.records.metrics.write(step, metrics)
         return duration_s
 

@@ -1,4 +1,5 @@
 import copy
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -177,9 +178,11 @@ def test_without_a_reward_function_the_true_reward_passes_through():
     venv.reset()
     _, rewards, _, infos = venv.step(np.ones((1, 2)))
     assert rewards[0] == infos[0]["true_reward"] == 2.0
-    venv.step(np.ones((1, 2)))
+    _, _, _, infos = venv.step(np.ones((1, 2)))
     (episode,) = venv.pop_finished()
-    assert episode.true_return == episode.learned_return
+    assert episode.true_return == infos[0]["true_return"] == 5.0
+    assert math.isnan(episode.learned_return)
+    assert "learned_return" not in infos[0]
 
 
 def test_another_reward_holds_from_the_next_step_on():

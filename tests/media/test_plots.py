@@ -262,3 +262,34 @@ prefrl.media.plots.plot_learning_curve([{"step": 1, "true_return": 1.0}], sys.ar
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "x.png")], check=True, timeout=60)
+
+
+def drawn_axes(tmp_path, monkeypatch, rows):
+    """Axes of a learning curve, the true return's first."""
+    figures = []
+    monkeypatch.setattr(
+        "prefrl.media.learning_curve.save", lambda figure, path: figures.append(figure)
+    )
+    plot_learning_curve(rows, tmp_path / "x.png", title="a run")
+    return {axes.get_ylabel().split("\n")[0].split(" (")[0]: axes for axes in figures[0].axes}
+
+
+def test_the_final_policy_is_a_point_where_nothing_else_was_evaluated(tmp_path, monkeypatch):
+    final = {"step": 3_000, "final_true_return": -5.0, "final_true_return_std": 2.0}
+    axes = drawn_axes(tmp_path, monkeypatch, [{"step": 3_000, "num_answers": 4}, final])
+    drawn = [line.get_xydata().tolist() for line in axes["true return"].get_lines()]
+    assert [[3_000.0, -5.0]] in drawn
+    rows = [{"step": 3_000, "eval_true_return": -6.0}, final]
+    axes = drawn_axes(tmp_path, monkeypatch, rows)
+    assert [line.get_xydata().tolist() for line in axes["true return"].get_lines()] == [
+        [[3_000.0, -6.0]]
+    ]
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_success_has_a_panel_from_none_to_all_where_it_is_reported(tmp_path, monkeypatch, learned):
+    rows = run(learned=learned)
+    assert "share of episodes" not in drawn_axes(tmp_path, monkeypatch, rows)
+    axes = drawn_axes(tmp_path, monkeypatch, [{**row, "success_rate": 0.25} for row in rows])
+    assert axes["share of episodes"].get_ylim() == pytest.approx((-0.04, 1.04))
+    assert ("learned return" in axes) == learned

@@ -11,7 +11,7 @@ from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.start import resume, run
 
-_RETURNS = ("true_return", "learned_return")
+_RETURNS = ("true_return", "learned_return", "success_rate")
 
 
 def config_of(cell: Cell) -> RunConfig:
@@ -60,6 +60,8 @@ def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
             "select_s": summary["wall_breakdown"]["query_s"],
         }
     )
+    if summary.get("final_success_rate") is not None:
+        rows[-1]["success_rate"] = summary["final_success_rate"]
     return rows
 
 
@@ -76,7 +78,8 @@ def curve_rows(lines: Sequence[Mapping[str, float]]) -> list[Row]:
     is_evaluated = any("eval_true_return" in line for line in lines)
     names = {f"eval_{name}" if is_evaluated else name: name for name in _RETURNS}
     if is_evaluated:
-        names |= {"true_return": TRAINING_RETURN, "learned_return": "training_learned_return"}
+        names |= {"true_return": TRAINING_RETURN}
+        names |= {name: f"training_{name}" for name in ("learned_return", "success_rate")}
     names["reward_holdout_accuracy"] = "accuracy"
     rows: list[Row] = []
     answers = 0
