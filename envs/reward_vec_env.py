@@ -5,25 +5,25 @@ Axes: N environments.
 
 import inspect
 import math
+from dataclasses import replace
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import action_encoder, observation_encoder
 from prefrl.envs.ends import is_terminated, last_observation
-from prefrl.envs.reward_wrapper import (
-    EnsembleReward,
-    HasRewardFunction,
-    as_reward_function,
-    check_fits,
-)
+from prefrl.envs.fits import check_alike, check_faultless, check_fits
+from prefrl.envs.reward_source import EnsembleReward, RewardSource, as_reward_function
+from prefrl.envs.reward_wrapper import HINDSIGHT
 from prefrl.envs.success import ANY_STEP, SuccessTally
-from prefrl.errors import DataError, SpaceError
+from prefrl.errors import ArgumentError, ConfigError, DataError, not_a
 from prefrl.segments import FloatArray
-from prefrl.types import EpisodeReturns, RewardFunction
+from prefrl.types import EpisodeReturns
 
 
 class RewardVecEnv(VecEnvWrapper):
@@ -37,12 +37,17 @@ class RewardVecEnv(VecEnvWrapper):
     Args:
         venv: an SB3 vector environment; a Monitor belongs inside it, where it sees the true reward,
             and VecNormalize outside of this, as reward functions are made for raw observations.
-        reward: a reward function or a reward model; None passes the true reward through.
+        reward: a reward function, a reward model, or the path of its folder or of the run's that
+            learned it; None passes the true reward through.
         env_id: the environments' Gymnasium id; read from the first one by default.
-        check_env_id: see `prefrl.envs.reward_wrapper.check_fits`.
+        check: as `RewardWrapper`'s.
+        check_env_id: as `RewardWrapper`'s.
 
     Raises:
-        SpaceError: the spaces do not flatten, or are not those the reward model was trained on.
+        ArgumentError: `venv` is no vector environment of SB3's, or `reward` no reward.
+        SpaceError: the spaces do not flatten, the environments are of several kinds, or not those
+            that the reward model was trained on (`prefrl.envs.fits.check_fits`).
+        StorageError: the path is of no reward model.
 
     Example:
         >>> import numpy as np
@@ -57,29 +62,29 @@ class RewardVecEnv(VecEnvWrapper):
         [-0.5, -1.0]
     """
 
+    replaces_reward = True
+
     def __init__(
         self,
         venv: VecEnv,
-        reward: RewardFunction | HasRewardFunction | None,
+        reward: RewardSource | None,
         *,
         env_id: str | None = None,
+        check: bool = True,
         check_env_id: bool = True,
     ) -> None:
+        _check_is_vector_environment(venv)
         super().__init__(venv)
-        if env_id is None:
-            spec = venv.get_attr("spec", [0])[0]
-            env_id = spec.id if spec else None
-        self.env_id = env_id
-        self._check_env_id = check_env_id
+        described = describe_all(venv)
+        self._checks = {"check": check, "check_env_id": check_env_id}
+        self.env_id = env_id = env_id or described[0].env_id
+        self.described = replace(described[0], env_id=env_id)
         name = env_id or "this environment"
         self._encode = observation_encoder(venv.observation_space, name)
         self._encode_action = action_encoder(venv.action_space, name)
-        scaled = unwrap_vec_normalize(venv)
-        if scaled is not None and scaled.norm_obs:
-            raise SpaceError(
-                f"{name}: VecNormalize inside RewardVecEnv would show normalised observations to "
-                "the reward function; put it outside: VecNormalize(RewardVecEnv(venv, reward))"
-            )
+        if check:
+            check_faultless(self.described, "RewardVecEnv")
+            check_alike(described)
         self.set_reward(reward)
         self._true_return = np.zeros(venv.num_envs)
         self._learned_return = np.zeros(venv.num_envs)
@@ -94,22 +99,28 @@ class RewardVecEnv(VecEnvWrapper):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, class_attributes=dict(inspect.getmembers(type(self))))
 
-    def set_reward(self, reward: RewardFunction | HasRewardFunction | None) -> None:
+    def set_reward(self, reward: RewardSource | None) -> None:
         """Uses another reward from the next step on; None passes the true one through.
 
         Raises:
             SpaceError: the reward model was trained on other spaces; the reward stays as it was.
         """
         reward_function = None if reward is None else as_reward_function(reward)
-        check_fits(
-            reward_function,
-            self.venv.observation_space,
-            self.venv.action_space,
-            self.env_id,
-            check_env_id=self._check_env_id,
-        )
+        check_fits(reward_function, self.described, "RewardVecEnv", **self._checks)
         self.reward_function = reward_function
         self._is_ensemble = isinstance(reward_function, EnsembleReward)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Calls a method of environments.
+
+        Raises:
+            ConfigError: hindsight replay asks for the environments' own reward beside the learned.
+        """
+        if method_name == "compute_reward" and self.reward_function is not None:
+            raise ConfigError(HINDSIGHT)
+        return self.venv.env_method(method_name, *method_args, indices=indices, **method_kwargs)
 
     def flat(self, observations: Any) -> FloatArray:
         """Returns (N, O) float32 rows of a batch of observations."""
@@ -208,3 +219,14 @@ class RewardVecEnv(VecEnvWrapper):
         """Returns the episodes that ended since the last call."""
         finished, self.finished = self.finished, []
         return finished
+
+
+def _check_is_vector_environment(venv: object) -> None:
+    if isinstance(venv, VecEnv):
+        return
+    expected = "one of Stable-Baselines3's vector environments"
+    if isinstance(venv, gym.vector.VectorEnv):
+        expected += "; of Gymnasium's, wrap each of the environments it is made of in RewardWrapper"
+    elif isinstance(venv, gym.Env):
+        expected += "; RewardWrapper is for a single one"
+    raise ArgumentError(not_a("venv", venv, expected))

@@ -1,129 +1,54 @@
 """`RewardWrapper`: a learned reward in place of a Gymnasium environment's own."""
 
+import os
 from collections.abc import Sequence
-from typing import Any, Protocol, SupportsFloat, runtime_checkable
+from typing import Any, NoReturn, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
-from prefrl.envs.encoding import (
-    action_dim,
-    action_encoder,
-    batch_of_one,
-    observation_dim,
-    observation_encoder,
+from prefrl.envs.described import describe
+from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
+from prefrl.envs.fits import check_faultless, check_fits
+from prefrl.envs.reward_source import (
+    EnsembleReward,
+    NoveltyAware,
+    RewardSource,
+    as_reward_function,
+    name_of,
 )
-from prefrl.errors import SpaceError
+from prefrl.errors import ArgumentError, ConfigError, not_a
 from prefrl.segments import FloatArray
-from prefrl.types import RewardFunction
+
+HINDSIGHT = (
+    "hindsight replay (HerReplayBuffer) asks for compute_reward, the environment's own reward, and "
+    "would mix it with the learned one; leave replay_buffer_class out"
+)
+"""What is said where a goal environment's own reward is asked for beside a learned one."""
 
 
-@runtime_checkable
-class HasRewardFunction(Protocol):
-    """A reward model that gives a frozen reward function of itself.
+class SpecOfReward(EnvSpec):
+    """An environment's spec with a reward function in it, which is no JSON."""
 
-    One of several objectives takes their weights there, too.
-    """
+    def to_json(self) -> str:
+        """Refuses, as only the path of a reward model is text.
 
-    def reward_function(self) -> RewardFunction:
-        """Returns the present reward."""
-        ...
-
-
-@runtime_checkable
-class EnsembleReward(Protocol):
-    """A reward function that also knows how unsure it is."""
-
-    def with_uncertainty(
-        self, obs: FloatArray, action: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Returns (N,) rewards and (N,) uncertainties."""
-        ...
-
-
-@runtime_checkable
-class NoveltyAware(Protocol):
-    """A reward function that also knows how new to it an input is."""
-
-    @property
-    def knows_novelty(self) -> bool:
-        """True where there is anything to compare with."""
-        ...
-
-    def novelty(self, obs: FloatArray, action: FloatArray) -> FloatArray:
-        """Returns (N,) 0 for what was seen in training, larger for what is unlike it."""
-        ...
-
-
-def as_reward_function(
-    reward: RewardFunction | HasRewardFunction, objective_weights: Sequence[float] | None = None
-) -> RewardFunction:
-    """Returns the reward function itself, or the frozen present one of a reward model.
-
-    Args:
-        reward: either of them.
-        objective_weights: how much each of the model's objectives counts; None takes equal shares.
-
-    Raises:
-        TypeError: it is neither, or a function is given weights.
-    """
-    if isinstance(reward, HasRewardFunction):
-        if objective_weights is None:
-            return reward.reward_function()
-        model: Any = reward  # the protocol asks for no weights, as few models have objectives
-        return model.reward_function(objective_weights)  # type: ignore[no-any-return]
-    if objective_weights is not None:
-        raise TypeError("objective_weights are for a reward model; a function has its own")
-    if not callable(reward):
-        raise TypeError(
-            f"expected a reward function or a reward model, got {type(reward).__name__}"
-        )
-    return reward
-
-
-def check_fits(
-    reward: object,
-    observation_space: spaces.Space[Any],
-    action_space: spaces.Space[Any],
-    env_id: str | None,
-    *,
-    check_env_id: bool = True,
-) -> None:
-    """Refuses an environment that is not the one a reward model was trained on.
-
-    Args:
-        reward: what carries a reward model's `config` is checked; a plain function knows no spaces.
-        observation_space: the environment's.
-        action_space: the environment's.
-        env_id: the environment's Gymnasium id, where it has one.
-        check_env_id: False accepts another environment whose spaces have the same sizes.
-
-    Raises:
-        SpaceError: sizes or names differ; both are named.
-    """
-    config: Any = getattr(reward, "config", None)
-    if not (hasattr(config, "input_dim") and hasattr(config, "observation_dim")):
-        return
-    name = env_id or "this environment"
-    sizes = observation_dim(observation_space), action_dim(action_space)
-    if config.observation_dim is None:
-        if sum(sizes) != config.input_dim:
-            raise SpaceError(
-                f"{name} has {sizes[0]} observation and {sizes[1]} action dims; "
-                f"the reward model takes rows of {config.input_dim}"
-            )
-        return
-    known = config.observation_dim, config.input_dim - config.observation_dim
-    trained_on = f"the reward model was trained on {config.env_id or 'an environment'}"
-    if sizes != known:
-        raise SpaceError(
-            f"{name} has {sizes[0]} observation and {sizes[1]} action dims; "
-            f"{trained_on} with {known[0]} and {known[1]}"
-        )
-    if check_env_id and config.env_id and env_id and config.env_id != env_id:
-        raise SpaceError(
-            f"{trained_on}, this is {env_id}; pass check_env_id=False if its rows mean the same"
+        Raises:
+            ArgumentError: always.
+        """
+        given = [
+            wrapper.kwargs["reward"]
+            for wrapper in self.additional_wrappers
+            if wrapper.name == RewardWrapper.__name__ and wrapper.kwargs
+        ]
+        reward = next(reward for reward in given if not isinstance(reward, str))
+        what = f"the reward function {name_of(reward)}, which is"
+        if hasattr(reward, "config"):
+            what = "a reward model, which is"
+        raise ArgumentError(
+            f"the spec of {self.id} holds {what} no JSON; save a reward model, and give "
+            "RewardWrapper the path of its folder"
         )
 
 
@@ -137,14 +62,24 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
     normalisation you wrap around this.
 
     Args:
-        env: any Gymnasium environment whose spaces flatten to numbers.
-        reward: a reward function, or a reward model (a frozen copy of its present reward is used).
-        check_env_id: see `check_fits`.
+        env: any Gymnasium environment whose spaces flatten to numbers. What normalises, rescales or
+            stacks observations or actions belongs around this wrapper, unless the reward model was
+            trained with it inside.
+        reward: a reward function, a reward model (a frozen copy of its present reward is used), or
+            the path of a reward model's folder or of the run's that learned it. `env.spec` keeps a
+            path as it is given, and can be written as JSON with one; a relative path is looked up
+            where the environment is made again.
+        check: False checks no more than that the model takes rows of this size: neither names nor
+            bounds nor wrappers.
+        check_env_id: False accepts another environment whose rows mean the same.
         objective_weights: how much each objective of a reward model counts; None takes equal
             shares.
 
     Raises:
-        SpaceError: the spaces do not flatten, or are not those the reward model was trained on.
+        ArgumentError: `env` is no environment, or `reward` no reward.
+        SpaceError: the spaces do not flatten, or the environment is not the one that the reward
+            model was trained on; `prefrl.envs.fits.check_fits` says what is compared.
+        StorageError: the path is of no reward model.
 
     Example:
         >>> import gymnasium as gym
@@ -161,32 +96,57 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         ['true_reward']
     """
 
+    replaces_reward = True
+
     def __init__(
         self,
         env: gym.Env[Any, Any],
-        reward: RewardFunction | HasRewardFunction,
+        reward: RewardSource,
         *,
+        check: bool = True,
         check_env_id: bool = True,
         objective_weights: Sequence[float] | None = None,
     ) -> None:
+        _check_is_one_environment(env)
         self.reward_function = as_reward_function(reward, objective_weights)
+        settings: dict[str, Any] = {"check": check, "check_env_id": check_env_id}
+        if isinstance(reward, (str, os.PathLike)):
+            reward = os.fspath(reward)
+            if objective_weights is not None:
+                settings["objective_weights"] = [float(weight) for weight in objective_weights]
+        else:
+            reward = self.reward_function  # with its weights
         # Lets Gymnasium make the same stack again from `env.spec`.
         gym.utils.RecordConstructorArgs.__init__(
-            self, _disable_deepcopy=True, reward=self.reward_function, check_env_id=check_env_id
+            self, _disable_deepcopy=True, reward=reward, **settings
         )
         gym.Wrapper.__init__(self, env)
-        env_id = env.spec.id if env.spec else None
-        name = env_id or "this environment"
+        name = env.spec.id if env.spec else "this environment"
         self._encode = observation_encoder(env.observation_space, name)
         self._encode_action = action_encoder(env.action_space, name)
+        found = describe(env)
+        if check:
+            check_faultless(found, "RewardWrapper")
         check_fits(
-            self.reward_function,
-            env.observation_space,
-            env.action_space,
-            env_id,
-            check_env_id=check_env_id,
+            self.reward_function, found, "RewardWrapper", check=check, check_env_id=check_env_id
         )
         self._obs: FloatArray | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]  # as in `gymnasium.Wrapper`
+        """Returns what Gymnasium makes the same stack from again."""
+        spec = super().spec
+        if spec is not None and not isinstance(self._saved_kwargs["reward"], str):
+            spec.__class__ = SpecOfReward
+        return spec
+
+    def compute_reward(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuses to give the environment's own reward of a goal in the learned one's place.
+
+        Raises:
+            ConfigError: always; hindsight replay asks for it.
+        """
+        raise ConfigError(HINDSIGHT)
 
     def _flat(self, observation: Any) -> FloatArray:
         # A copy: environments may hand out the very array they overwrite in the next step.
@@ -218,3 +178,19 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         info["true_reward"] = float(true_reward)
         self._obs = next_obs
         return observation, float(rewards[0]), terminated, truncated, info
+
+
+def _check_is_one_environment(env: object) -> None:
+    # Gymnasium's vector environments once were environments.
+    if isinstance(env, gym.Env) and not isinstance(env, gym.vector.VectorEnv):
+        return
+    expected = "a gymnasium.Env"
+    if isinstance(env, gym.vector.VectorEnv):
+        expected += "; wrap each of the environments that it is made of"
+    elif hasattr(env, "num_envs"):
+        expected += "; RewardVecEnv is for Stable-Baselines3's vector environments"
+    elif isinstance(env, type) or callable(env):
+        expected += ", made already"
+    elif isinstance(env, str):
+        expected += ", as gymnasium.make returns it"
+    raise ArgumentError(not_a("env", env, expected))

@@ -4,6 +4,7 @@ Settings are checked when they are made; nothing here imports torch, NumPy or th
 """
 
 from prefrl.config.benchmark import BenchmarkConfig, PoolSettings, Schedule
+from prefrl.config.environment import EnvironmentRecord, WrapperRecord
 from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
 from prefrl.config.resolved import ResolvedRun
@@ -18,6 +19,7 @@ __all__ = [
     "TEACHER_PRESETS",
     "BenchmarkConfig",
     "EnsembleConfig",
+    "EnvironmentRecord",
     "PaceConfig",
     "PaceName",
     "PoolSettings",
@@ -34,6 +36,7 @@ __all__ = [
     "SessionSettings",
     "TeacherConfig",
     "TeacherSettings",
+    "WrapperRecord",
     "from_yaml",
     "to_yaml",
 ]

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from prefrl.config.checking import settings
+from prefrl.config.environment import EnvironmentRecord
 from prefrl.config.ranges import CountInt, PositiveInt, Share
 from prefrl.errors import ConfigError
 
@@ -58,6 +59,8 @@ class RewardModelConfig(EnsembleConfig):
             first answer does not depend on their length.
         observation_dim: how many of the D inputs are observations; None where rows are features.
         env_id: the environment it was trained in; None where there is none.
+        environment: what that environment's rows are and which wrappers transform them; None where
+            nobody wrote it down, as in models of a file of answers.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -68,6 +71,7 @@ class RewardModelConfig(EnsembleConfig):
     segment_length: PositiveInt = 1
     observation_dim: PositiveInt | None = None
     env_id: str | None = None
+    environment: EnvironmentRecord | None = None
 
     def __post_init__(self) -> None:
         if self.observation_dim is not None and self.observation_dim > self.input_dim:

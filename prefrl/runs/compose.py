@@ -32,6 +32,7 @@ from prefrl.records.metrics import JsonLinesSink, LoggerSink, Metrics, Sink, Wan
 from prefrl.records.progress import ProgressBar
 from prefrl.records.run_records import say_on_stderr
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
+from prefrl.rewards.fitting.building import trained_in
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidate_policies import CandidatePolicies
 from prefrl.runs.finished import Found, keep, remove_checkpoints, running_checkpoints
@@ -122,6 +123,7 @@ class OneRun:
             env_id=self.venv.env_id,
             num_objectives=max(1, len(config.objectives)),
         )
+        trained_in(model, self.venv.described.record)
         return Feedback(
             teacher=parts.teacher or _make_teacher(config),
             num_objectives=max(1, len(config.objectives)),

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from prefrl.config import RewardConfig, from_yaml
+from prefrl.config import RewardConfig, RewardModelConfig, from_yaml
 from prefrl.errors import ConfigError, StorageError, option
 from prefrl.feedback.interchange import load_comparisons
 from prefrl.media.plots import plot_reliability
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, reason, write_text_atomically
+from prefrl.rewards.fitting.building import trained_in
 from prefrl.rewards.learn import LearningReport, fit_reward_model
 from prefrl.rewards.model import EnhancedRewardModel
 
@@ -65,13 +66,16 @@ def learn_again(folder: Path | str) -> LearningReport:
         if config.reward != "learned":
             raise ConfigError(f"the run in {folder} is on the true reward; it learned no other")
         comparisons = load_comparisons(folder / run_folder.COMPARISONS)
-        comparisons.env_id = _env_id(folder) or comparisons.env_id or config.env
+        before = _model_before(folder)
+        comparisons.env_id = (before and before.env_id) or comparisons.env_id or config.env
         model, report = fit_reward_model(
             comparisons,
             config=config.reward_model,
             seed=config.seed,
             num_objectives=max(1, len(config.objectives)),
         )
+        if before is not None:  # Answers alone do not know what they were given in.
+            trained_in(model, before.environment)
         _write(folder, model, report, of=config.env)
         return report
 
@@ -89,11 +93,11 @@ def summary_line(report: LearningReport) -> str:
     )
 
 
-def _env_id(folder: Path) -> str | None:
-    """Returns the environment that the run's model is of, if there is a model yet."""
+def _model_before(folder: Path) -> RewardModelConfig | None:
+    """Returns what the run's model is like, if there is a model yet."""
     if not (folder / run_folder.REWARD_MODEL).exists():
         return None
-    return EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL).config.env_id
+    return EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL).config
 
 
 def _write(folder: Path, model: EnhancedRewardModel, report: LearningReport, *, of: str) -> None:

@@ -211,10 +211,12 @@ def test_normalising_outside_does_not_reach_the_reward_function():
     assert abs(normalized).max() < 10
 
 
-def test_normalising_observations_inside_is_refused():
+def test_normalising_inside_is_refused():
     with pytest.raises(SpaceError, match=r"put it outside"):
         RewardVecEnv(VecNormalize(counting_envs()), looking_ahead)
-    RewardVecEnv(VecNormalize(counting_envs(), norm_obs=False), looking_ahead)
+    with pytest.raises(SpaceError, match=r"normalised rewards off as the true .*put it outside"):
+        RewardVecEnv(VecNormalize(counting_envs(), norm_obs=False), looking_ahead)
+    RewardVecEnv(VecNormalize(counting_envs(), norm_obs=False, norm_reward=False), looking_ahead)
 
 
 def test_a_model_of_another_environment_is_refused_and_the_reward_stays():

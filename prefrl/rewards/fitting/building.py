@@ -1,10 +1,10 @@
 """Builds the reward model that settings describe, before its first answer."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 
-from prefrl.config import EnsembleConfig, RewardConfig
+from prefrl.config import EnsembleConfig, EnvironmentRecord, RewardConfig
 from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
 
@@ -42,3 +42,11 @@ def build_model(
         observation_dim=observation_dim,
         env_id=env_id,
     )
+
+
+def trained_in(
+    model: EnhancedRewardModel, environment: EnvironmentRecord | None
+) -> EnhancedRewardModel:
+    """Writes into a model's config what is known of its environment, and returns the model."""
+    model.config = replace(model.config, environment=environment)
+    return model
