@@ -248,7 +248,7 @@ class PreferenceLoop:
 
     def state(self) -> State:
         """Returns what is needed to go on at the next phase; answers have a file of their own."""
-        feedback, log = self.feedback, self.records.log
+        feedback, log, events = self.feedback, self.records.log, self.records.events
         return {
             "next_phase": self.next_phase,
             "agent": self.agent.state(),
@@ -262,7 +262,8 @@ class PreferenceLoop:
             "wall_s": self.records.metrics.wall_s,
             "fitted": self._fitted,
             "last_metrics": dict(self.last_metrics),
-            "log_position": log.position() if log else 0,
+            "log": log.mark() if log else None,
+            "event_files": events.mark() if events else None,
         }
 
     def restore(self, state: State) -> None:
@@ -291,7 +292,18 @@ class PreferenceLoop:
         self.seconds = dict(state["seconds"])
         self.last_metrics = dict(state["last_metrics"])
         if self.records.log is not None:
-            self.records.log.truncate(int(state["log_position"]))
+            self.records.log.cut_back(log_mark(state))
+        if self.records.events is not None and state.get("event_files") is not None:
+            self.records.events.cut_back(state["event_files"])
+
+
+def log_mark(state: State) -> object:
+    """Returns how far the log went when a state was saved, for `JsonLinesSink.cut_back`.
+
+    Args:
+        state: of a loop; those of before lines had digests know the length alone.
+    """
+    return state["log"] if "log" in state else {"position": state.get("log_position")}
 
 
 def _digest(dataset: PreferenceDataset) -> str:

@@ -5,6 +5,7 @@ TensorBoard), Weights & Biases, a progress bar.
 """
 
 import contextlib
+import hashlib
 import importlib
 import json
 import math
@@ -14,9 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from prefrl.errors import ConfigError, StorageError, one_line
+import numpy as np
+
+from prefrl.errors import ConfigError, DataError, StorageError, one_line
 from prefrl.records.files import reason
 from prefrl.records.json_file import parse_json
+from prefrl.segments.stored import check_arrays
+from prefrl.types import State
 
 
 class Sink(Protocol):
@@ -80,6 +85,7 @@ class JsonLinesSink:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
+        self._digests: list[int] = []
         try:
             self._file = self._path.open("ab", buffering=0)
         except OSError as error:
@@ -88,35 +94,40 @@ class JsonLinesSink:
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends a line; a kill of the process right after loses nothing."""
         line = {"step": step, **{name: _json_value(value) for name, value in metrics.items()}}
-        rest = memoryview(json.dumps(line, allow_nan=False).encode() + b"\n")
+        content = json.dumps(line, allow_nan=False).encode()
+        rest = memoryview(content + b"\n")
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise self._error(error) from error
+        self._digests.append(_digest(content))
 
-    def position(self) -> int:
-        """Returns the bytes written so far, which are safe from a power failure from now on."""
+    def mark(self) -> State:
+        """Returns what `cut_back` takes: how far the file goes, and a digest of every line.
+
+        What was written so far is safe from a power failure from now on.
+        """
         try:
             os.fsync(self._file.fileno())
-            return os.fstat(self._file.fileno()).st_size
+            position = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             raise self._error(error) from error
+        return {"position": position, "digests": np.array(self._digests, dtype=np.uint64)}
 
-    def truncate(self, position: int) -> None:
+    def cut_back(self, mark: object) -> None:
         """Cuts off what was written after a checkpoint that is being resumed from.
 
         Args:
-            position: what `position` returned when the checkpoint was made.
+            mark: what `mark` returned when the checkpoint was made; None cuts off all.
 
         Raises:
-            StorageError: the file is shorter than that, so that lines are missing.
+            StorageError: the file does not begin with the lines that it had then.
+            DataError: it is no such mark.
         """
-        if (size := self.position()) < position:
-            raise StorageError(
-                f"{self._path} has {size} bytes, but had {position} when the checkpoint was made; "
-                "put the lost lines back, or start a new run"
-            )
+        position = 0
+        if mark is not None:
+            position, self._digests = check_lines(self._path, mark)
         try:
             self._file.truncate(position)
         except OSError as error:
@@ -134,6 +145,55 @@ def _json_value(value: float) -> float | None:
     if isinstance(value, int):
         return value
     return float(value) if math.isfinite(value) else None
+
+
+def _digest(line: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest(), "little")
+
+
+def check_lines(path: Path, mark: object) -> tuple[int, list[int]]:
+    """Checks that a file still begins with the lines that it had when a checkpoint was made.
+
+    Args:
+        path: the file.
+        mark: what `JsonLinesSink.mark` returned then; without digests, as in checkpoints of before
+            there were any, no more is known than the length.
+
+    Returns:
+        where those lines end, and their digests.
+
+    Raises:
+        StorageError: they are others; the first one is named.
+        DataError: it is no such mark.
+    """
+    known = mark if isinstance(mark, dict) else {}
+    position, digests = known.get("position"), known.get("digests")
+    if type(position) is not int or position < 0:
+        raise DataError(f"the length of the log is {position!r}; expected a whole number from 0")
+    if digests is not None:
+        check_arrays(known, {"digests": ("u", (None,))})
+    try:
+        with path.open("rb") as file:
+            content = file.read(position)
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from error
+    lines = content.split(b"\n")[:-1]
+    found = [_digest(line) for line in lines]
+    for number, wanted in enumerate([] if digests is None else digests.tolist(), start=1):
+        if number > len(found) or found[number - 1] != wanted:
+            what = "is missing" if number > len(found) else "is not the one that the run wrote"
+            raise StorageError(
+                f"{path} was changed after the checkpoint was made: line {number} {what}; put the "
+                "lines back as they were, or start a new run"
+            )
+    if len(content) < position:
+        raise StorageError(
+            f"{path} has {len(content)} bytes, but had {position} when the checkpoint was made; "
+            "put the lost lines back, or start a new run"
+        )
+    return position, found
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:

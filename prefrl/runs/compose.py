@@ -27,6 +27,7 @@ from prefrl.loop import Feedback, PreferenceLoop, Records
 from prefrl.plan import growing_episode
 from prefrl.queries import make_strategy
 from prefrl.records import run_folder
+from prefrl.records.event_files import EventFiles
 from prefrl.records.files import reason, remove_leftovers, write_text_atomically
 from prefrl.records.metrics import JsonLinesSink, LoggerSink, Metrics, Sink, WandbSink
 from prefrl.records.progress import ProgressBar
@@ -209,6 +210,7 @@ class OneRun:
             records = Records(
                 checkpoints=running_checkpoints(folder, self.config.fingerprint()),
                 log=log,
+                events=EventFiles(folder / run_folder.TENSORBOARD),
                 on_checkpoint=reporting.on_checkpoint,
                 say=self._say,
             )
@@ -224,7 +226,7 @@ class OneRun:
                 loop.restore(state)
                 state.clear()  # Whoever still holds it: a replay buffer need not be kept twice.
             else:
-                log.truncate(0)
+                log.cut_back(None)
             # Now that it is known to go on, others may write into the folder.
             with resumable(folder):
                 remove_leftovers(folder)

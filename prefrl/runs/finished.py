@@ -6,10 +6,11 @@ from pathlib import Path
 
 from prefrl.config import ResolvedRun
 from prefrl.errors import ConfigError, StorageError
-from prefrl.loop import PreferenceLoop
+from prefrl.loop import PreferenceLoop, log_mark
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.episodes import load_episodes, save_episodes
+from prefrl.records.metrics import check_lines
 from prefrl.segments import EpisodeStore
 from prefrl.types import State
 
@@ -41,7 +42,8 @@ def find(folder: Path, fingerprint: str) -> Found | None:
     it is finished again, its own checkpoints count.
 
     Raises:
-        StorageError: it is damaged, another run's, or gone from a run that took steps.
+        StorageError: it is damaged, another run's, or gone from a run that took steps; or the
+            run's metrics are others than it wrote.
     """
     running = running_checkpoints(folder, fingerprint)
     try:
@@ -50,13 +52,12 @@ def find(folder: Path, fingerprint: str) -> Found | None:
         if running.is_empty:
             raise
         final = None
-    if final is not None:
-        return Found(*final, is_finished=True)
-    newest = running.latest()
-    if newest is not None:
-        return Found(*newest)
-    _check_untouched(folder)
-    return None
+    newest = final or running.latest()
+    if newest is None:
+        _check_untouched(folder)
+        return None
+    check_lines(folder / run_folder.METRICS, log_mark(newest[1]))
+    return Found(*newest, is_finished=final is not None)
 
 
 def keep(folder: Path, config: ResolvedRun, loop: PreferenceLoop) -> None:

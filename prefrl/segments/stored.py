@@ -16,7 +16,13 @@ from prefrl.segments.episode import FLAGS, ROWS
 Expected = tuple[str, tuple[int | None, ...]]
 """NumPy's letters of the dtypes that are taken, and the shape; None stands for any length."""
 
-_WORDS = {"b": "true or false", "iu": "whole numbers", "f": "numbers", "fiu": "numbers"}
+_WORDS = {
+    "b": "true or false",
+    "u": "whole numbers",
+    "iu": "whole numbers",
+    "f": "numbers",
+    "fiu": "numbers",
+}
 
 _SEGMENT_PARTS: dict[str, Expected] = {
     "observations": ("f", (None, None, None)),

@@ -6,10 +6,19 @@ import sys
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stable_baselines3.common import logger as sb3_logger
 
-from prefrl.errors import ConfigError, StorageError
-from prefrl.records.metrics import JsonLinesSink, LoggerSink, Metrics, WandbSink, read_metrics
+from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.records.metrics import (
+    JsonLinesSink,
+    LoggerSink,
+    Metrics,
+    WandbSink,
+    check_lines,
+    read_metrics,
+)
 from prefrl.records.progress import ProgressBar, short_number
 
 
@@ -88,14 +97,14 @@ def test_lines_after_the_checkpoint_are_cut_off_on_resume_and_not_doubled(tmp_pa
     path = tmp_path / "m"
     sink = JsonLinesSink(path)
     sink.write(1, {})
-    position = sink.position()
+    mark = sink.mark()
     sink.write(2, {})
     sink.close()
     with path.open("ab") as file:
         file.write(b'{"step": 3, "a')  # The kill came here.
 
     resumed = JsonLinesSink(path)
-    resumed.truncate(position)
+    resumed.cut_back(mark)
     resumed.write(2, {})
     resumed.write(3, {})
     resumed.close()
@@ -105,8 +114,85 @@ def test_lines_after_the_checkpoint_are_cut_off_on_resume_and_not_doubled(tmp_pa
 def test_a_file_shorter_than_at_the_checkpoint_is_refused(tmp_path):
     sink = JsonLinesSink(tmp_path / "m")
     with pytest.raises(StorageError, match=r"m has 0 bytes, but had 5"):
-        sink.truncate(5)
+        sink.cut_back({"position": 5})
     sink.close()
+
+
+def without(lines, at):
+    return lines[:at] + lines[at + 1 :]
+
+
+def changed(lines, at):
+    return [*lines[:at], lines[at][:-1] + b"0}", *lines[at + 1 :]]
+
+
+def added(lines, at):
+    return [*lines[:at], b'{"step": 7}', *lines[at:]]
+
+
+def doubled(lines, at):
+    return [*lines[: at + 1], *lines[at:]]
+
+
+def exchanged(lines, at):
+    return [*lines[:at], *reversed(lines[at : at + 2]), *lines[at + 2 :]]
+
+
+def cut(lines, at):
+    return lines[:at]
+
+
+@given(
+    values=st.lists(st.integers(0, 2), min_size=1, max_size=6),
+    alter=st.sampled_from([without, changed, added, doubled, exchanged, cut]),
+    at=st.integers(0, 5),
+    num_later=st.integers(0, 2),
+)
+@settings(deadline=None)
+def test_the_first_line_that_is_not_as_it_was_is_named_and_nothing_changes(
+    tmp_path_factory, values, alter, at, num_later
+):
+    path = tmp_path_factory.mktemp("log") / "m"
+    sink = JsonLinesSink(path)
+    for step, value in enumerate(values):
+        sink.write(step, {"a": value})
+    mark = sink.mark()
+    for step in range(num_later):
+        sink.write(9, {"a": step})
+    sink.close()
+    before = path.read_bytes()
+    whole = before.split(b"\n")[:-1]
+    lines = alter(whole, at % len(values))
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    known = whole[: len(values)]
+    pairs = enumerate(zip(known, [*lines, *[None] * 9], strict=False), start=1)
+    wrong = next((number for number, (one, other) in pairs if one != other), None)
+    if wrong is None:
+        assert check_lines(path, mark)[0] == mark["position"]
+        return
+    altered = path.read_bytes()
+    with pytest.raises(StorageError, match=f"m was changed after .* was made: line {wrong} is "):
+        check_lines(path, mark)
+    assert path.read_bytes() == altered
+
+
+def test_a_log_whose_lines_are_gone_is_not_made_anew(tmp_path):
+    sink = JsonLinesSink(tmp_path / "m")
+    sink.write(1, {})
+    mark = sink.mark()
+    sink.close()
+    (tmp_path / "m").unlink()
+    with pytest.raises(StorageError, match="line 1 is missing"):
+        check_lines(tmp_path / "m", mark)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    "mark", [None, [], {}, {"position": -1}, {"position": True}, {"position": 0, "digests": [1]}]
+)
+def test_a_mark_that_is_none_is_refused(tmp_path, mark):
+    with pytest.raises(DataError):
+        check_lines(tmp_path / "m", mark)
 
 
 def test_a_last_line_cut_short_is_left_out(tmp_path):
@@ -130,7 +216,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
 
 FULL_DISK = """
 import resource, sys
-from prefrl.errors import StorageError
+from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.records.metrics import JsonLinesSink
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (90, 90))
