@@ -129,7 +129,7 @@ def batch_of_one(space: spaces.Space[Any], observation: Any) -> Any:
     return np.asarray(observation)[None]
 
 
-class ActionsFromZero(gym.ActionWrapper[Any, Any, Any]):
+class ActionsFromZero(gym.ActionWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Discrete actions numbered from 0, as SB3 numbers them whatever the space says.
 
     Args:
@@ -137,7 +137,8 @@ class ActionsFromZero(gym.ActionWrapper[Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        super().__init__(env)
+        gym.utils.RecordConstructorArgs.__init__(self)  # for `env.spec`
+        gym.ActionWrapper.__init__(self, env)
         space = env.action_space
         if isinstance(space, spaces.Discrete):
             self.action_space = spaces.Discrete(int(space.n))
@@ -152,7 +153,7 @@ class ActionsFromZero(gym.ActionWrapper[Any, Any, Any]):
         return action + self._start
 
 
-class FlatObservation(gym.ObservationWrapper[Any, Any, Any]):
+class FlatObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Observations of any usable space as one float32 vector, in Gymnasium's order.
 
     Args:
@@ -163,7 +164,8 @@ class FlatObservation(gym.ObservationWrapper[Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        super().__init__(env)
+        gym.utils.RecordConstructorArgs.__init__(self)  # for `env.spec`
+        gym.ObservationWrapper.__init__(self, env)
         space = env.observation_space
         self._encode = observation_encoder(space, env.spec.id if env.spec else "this environment")
         self.observation_space = spaces.Box(-np.inf, np.inf, (observation_dim(space),), np.float32)

@@ -57,7 +57,7 @@ def was_told(env: gym.Env[Any, Any]) -> bool:
     return getattr(env.unwrapped, f"_{_SETTING}", None) is False
 
 
-class CutEpisodes(gym.Wrapper[Any, Any, Any, Any]):
+class CutEpisodes(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """A time limit that can be moved: from the next step on, `max_steps` is what it is set to.
 
     Args:
@@ -66,7 +66,8 @@ class CutEpisodes(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, env: gym.Env[Any, Any], max_steps: int) -> None:
-        super().__init__(env)
+        gym.utils.RecordConstructorArgs.__init__(self, max_steps=max_steps)  # for `env.spec`
+        gym.Wrapper.__init__(self, env)
         self.max_steps = max_steps
         self._length = 0
 
