@@ -8,8 +8,10 @@ import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from prefrl.envs.encoding import check_observation_space
+from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
+from prefrl.errors import ConfigError, option
 from prefrl.segments import EpisodeStore
 
 
@@ -41,6 +43,11 @@ class SameProcessVecEnv(DummyVecEnv):
             list(self.buf_infos),
         )
 
+    def close(self) -> None:
+        """Closes every environment, once, whatever one of them raises."""
+        envs, self.envs = self.envs, []
+        close_envs(envs)
+
 
 def make_vec_env(
     make_env: Callable[[], gym.Env[Any, Any]],
@@ -58,19 +65,39 @@ def make_vec_env(
         objectives: entries of `info` that are recorded as true rewards of their own.
 
     Raises:
+        ConfigError: so many cannot be made; none is left open.
         SpaceError: observations or actions do not flatten to numbers.
     """
+    envs, reason = open_envs(make_env, num_envs)
+    if reason:
+        close_envs(envs)
+        raise ConfigError(
+            f"num_envs is {num_envs}, but of {env_name(envs[0])} only {len(envs)} could be made "
+            f"({reason}); use {option('num_envs', len(envs))}"
+        )
+    return side_by_side(envs, store, objectives=objectives)
 
-    def checked() -> gym.Env[Any, Any]:
-        env = make_env()
-        # Before SB3 looks at the space, which names nothing when it cannot use it.
-        check_observation_space(env.observation_space, env_name(env))
-        return env
 
-    venv = SameProcessVecEnv([checked for _ in range(num_envs)])
-    spec = venv.envs[0].spec
-    recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]), objectives=objectives)
-    return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
+def side_by_side(
+    envs: Sequence[gym.Env[Any, Any]], store: EpisodeStore, *, objectives: Sequence[str] = ()
+) -> RewardVecEnv:
+    """Makes the same stack of environments that are there already; closing it closes them.
+
+    Raises:
+        SpaceError: observations or actions do not flatten to numbers; the environments are closed.
+    """
+    try:
+        for env in envs:
+            # Before SB3 looks at the space, which names nothing when it cannot use it.
+            check_observation_space(env.observation_space, env_name(env))
+        makers = [lambda env=env: env for env in envs]
+        venv = SameProcessVecEnv(makers)  # type: ignore[arg-type]
+        spec = venv.envs[0].spec
+        recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]), objectives=objectives)
+        return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
+    except BaseException:
+        close_envs(envs)
+        raise
 
 
 def env_name(env: gym.Env[Any, Any]) -> str:

@@ -95,10 +95,10 @@ class PreferenceLoop:
             self.save()  # From its first step on a run can be resumed, with these settings.
         while self.next_phase < len(self.plan):
             self._run_phase(self.next_phase)
-            if self.records.on_phase_end is not None:
-                self.records.on_phase_end()
             self.next_phase += 1
             self.save()
+            if self.records.on_phase_end is not None:
+                self.records.on_phase_end()
         self._end_asking()
 
     def _run_phase(self, index: int) -> None:

@@ -48,6 +48,9 @@ HELD_OUT = "held-out"
 CHANCE = "chance"
 
 
+_EPISODES_A_SEED = 1_000_003  # A prime, so that seeds whose product is past 2**31 differ, too.
+
+
 def redrawn(name: str, draw: int) -> str:
     """Names the stream of a further draw for the same purpose; draw 0 is the stream itself."""
     return f"{name} {draw}" if draw else name
@@ -88,6 +91,21 @@ class Streams:
         import torch  # here, so that what asks and labels does without it
 
         return torch.Generator().manual_seed(self.integer(name, index))
+
+
+def first_episode_seed(seed: int) -> int:
+    """Returns the environment's seed in the first of the episodes that a finished policy plays.
+
+    Further episodes have the next ones. Seeds lie so far apart that no two of them share an
+    episode; and those of seed 0 are 0, 1, 2, ..., as they have been in every version.
+
+    Args:
+        seed: what somebody has chosen, 0 or more.
+
+    Returns:
+        a seed in [0, 2**31), which libraries of any age take.
+    """
+    return Streams(seed).seed * _EPISODES_A_SEED % 2**31
 
 
 def seed_global_generators(seed: int) -> None:

@@ -10,7 +10,9 @@ from typing import Literal
 import tyro
 
 from prefrl.cli.parsing import parse
-from prefrl.errors import ConfigError, at_least
+from prefrl.errors import ConfigError, at_least, option
+
+_USUAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,12 @@ class EvalCommand:
     Args:
         run: the run folder.
         policy: the final one, or the best of those evaluated while the run trained (--eval-every).
-        episodes: how many to play.
-        seed: of the episodes.
-        video: write a clip of one episode to this MP4 file.
-        video_seconds: longest clip, in seconds of simulated time.
-        video_size: width and height of the clip, in pixels.
+        episodes: how many to play; 0 only films.
+        seed: of the episodes; no other seed plays one of them.
+        video: write a clip of the first episode to this MP4 file.
+        video_seconds: longest clip, in seconds of simulated time; 10 by default.
+        video_size: pixels of the clip's longer side; by default 480 where the environment lets it
+            be chosen, and its own size elsewhere.
     """
 
     run: tyro.conf.Positional[Path]
@@ -34,15 +37,22 @@ class EvalCommand:
     episodes: int = 10
     seed: int = 0
     video: Path | None = None
-    video_seconds: float = 10.0
-    video_size: int = 480
+    video_seconds: float | None = None
+    video_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("episodes", 1), ("seed", 0), ("video_size", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(at_least(name, getattr(self, name), least))
-        if not 0 < self.video_seconds < math.inf:
-            raise ConfigError(f"video_seconds is {self.video_seconds}; expected more than 0")
+        clip = {"video_seconds": self.video_seconds, "video_size": self.video_size}
+        for name, value in clip.items():
+            if value is not None and self.video is None:
+                raise ConfigError(f"{option(name)} is of a clip; say where with {option('video')}")
+        for name, least in (("episodes", 0 if self.video else 1), ("seed", 0), ("video_size", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(at_least(name, value, least))
+        if self.video_seconds is not None and not 0 < self.video_seconds < math.inf:
+            raise ConfigError(
+                f"{option('video_seconds')} is {self.video_seconds}; expected more than 0"
+            )
 
 
 def eval_command(words: list[str]) -> None:
@@ -54,20 +64,21 @@ def eval_command(words: list[str]) -> None:
 
     if command.video is not None:
         check_clip_path(command.video)
-    result = evaluate_run(
-        command.run, num_episodes=command.episodes, seed=command.seed, policy=command.policy
-    )
-    known = {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(result).items()
-    }
-    print(json.dumps({"run": str(command.run), "policy": command.policy, **known}, indent=2))
+    if command.episodes:
+        result = evaluate_run(
+            command.run, num_episodes=command.episodes, seed=command.seed, policy=command.policy
+        )
+        known = {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in asdict(result).items()
+        }
+        print(json.dumps({"run": str(command.run), "policy": command.policy, **known}, indent=2))
     if command.video is not None:
         num_frames = film_run(
             command.run,
             command.video,
             seed=command.seed,
-            max_seconds=command.video_seconds,
+            max_seconds=command.video_seconds or _USUAL_SECONDS,
             size=command.video_size,
             policy=command.policy,
         )

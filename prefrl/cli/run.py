@@ -43,10 +43,14 @@ def run_command(words: list[str]) -> None:
     else:
         result = run(command.settings, out=command.out, wandb_project=command.wandb)
     summary = result.summary
+    reached = "not evaluated"
+    if summary["eval_episodes"]:
+        reached = (
+            f"true return {summary['final_true_return_mean']:.0f} "
+            f"(std {summary['final_true_return_std']:.0f}) over {summary['eval_episodes']} episodes"
+        )
     print(
-        f"true return {summary['final_true_return_mean']:.0f} "
-        f"(std {summary['final_true_return_std']:.0f}) over {summary['eval_episodes']} episodes, "
-        f"{summary['num_answers']} answers, {summary['wall_s']:.0f} s; "
+        f"{reached}, {summary['num_answers']} answers, {summary['wall_s']:.0f} s; "
         f"policy, curve and summary are in {result.folder}"
     )
 

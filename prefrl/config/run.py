@@ -74,14 +74,15 @@ class RunConfig:
             elsewhere. Evaluation always plays whole ones.
         max_episode_steps: the episode's time limit; None keeps the environment's own.
         eval_episodes: episodes of the final evaluation on the true reward, and of each one while
-            the run trains.
+            the run trains; 0 leaves the final policy unevaluated.
         eval_every: every so many steps the deterministic policy plays `eval_episodes` whole
             episodes: its returns go into metrics and learning curve, and the best policy by learned
             return (by the true one with `reward: true`) into best_policy.zip. None only evaluates
             the final policy.
         eval_in: own plays evaluations in environments of their own, which leave training untouched
             to the digit; training, in the training environment, at the end of the phase in which
-            one is due; auto, in own ones, or the training one where no further can be made.
+            one is due; auto, in own ones, or the training one where no further can be made. Without
+            `eval_every` auto makes none: the final evaluation is played in the training one.
         checkpoint_every: most steps between checkpoints; None lets the preset decide.
         keep_checkpoints: the two newest stay when the run has ended, with all experience; otherwise
             only final/ does, without any.
@@ -125,7 +126,7 @@ class RunConfig:
     threads: PositiveInt = 1
     fixed_horizon: bool = True
     max_episode_steps: PositiveInt | None = None
-    eval_episodes: PositiveInt = 10
+    eval_episodes: CountInt = 10
     eval_every: PositiveInt | None = None
     eval_in: Literal["auto", "own", "training"] = "auto"
     checkpoint_every: PositiveInt | None = None

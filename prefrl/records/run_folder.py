@@ -1,6 +1,7 @@
 """The names of what a run leaves in its folder."""
 
 CONFIG = "config.yaml"
+PARTS = "parts.json"
 METRICS = "metrics.jsonl"
 COMPARISONS = "comparisons.npz"
 QUESTIONS = "questions"

@@ -24,7 +24,7 @@ class Records:
         log: cut back to the last checkpoint on resume.
         events: likewise.
         on_checkpoint: called after each.
-        on_phase_end: called when a phase has taken its steps, before its checkpoint.
+        on_phase_end: called when a phase has taken its steps and its checkpoint is written.
         say: called with what a session waits for.
     """
 

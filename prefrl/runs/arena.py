@@ -1,6 +1,5 @@
 """Places that evaluations are played in: environments of their own, or the training ones."""
 
-import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -8,9 +7,10 @@ from typing import Any, Literal
 import gymnasium as gym
 
 from prefrl.envs.fixed_horizon import CutEpisodes
+from prefrl.envs.opening import open_envs
 from prefrl.envs.reward_vec_env import RewardVecEnv
-from prefrl.envs.vec_env import make_vec_env
-from prefrl.errors import ConfigError, one_line, option
+from prefrl.envs.vec_env import side_by_side
+from prefrl.errors import ConfigError, option, with_type
 from prefrl.runs.rollouts import Rollouts, play
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
@@ -19,11 +19,13 @@ Place = Literal["auto", "own", "training"]
 
 
 class Arena:
-    """Environments in which a policy is evaluated, one for each episode where that can be had.
+    """Environments in which a policy is evaluated: the training ones, until own ones are opened.
 
-    Some environments exist once: a robot on a serial port, a simulator with a licence for one. Then
-    episodes are played one after the other in the training environment, whole ones, and what
-    becomes of its own episode is the caller's business.
+    Some environments exist once: a robot on a serial port, a simulator with a licence for one. So
+    none is made beside those that a run trains in, unless evaluations are to be played in the
+    middle of training. Where there are fewer than episodes, these are played one after the other;
+    they are whole ones, and the same ones, wherever they are played. What becomes of an episode
+    that a training environment is in is the caller's business.
 
     Args:
         make_env: makes one environment.
@@ -47,33 +49,34 @@ class Arena:
         self._own: RewardVecEnv | None = None
 
     def open(self) -> None:
-        """Makes what is needed, if it is not there yet.
+        """Makes environments of its own, one for each episode or as many as can be had.
 
         Raises:
-            ConfigError: no own environment could be made, but one was asked for.
+            ConfigError: not even one could be made, but own ones were asked for.
         """
         if self._place == "training" or self._own is not None:
             return
         try:
-            self._own = self._made()
+            envs, _ = open_envs(self._make_env, self._num_episodes)
         except Exception as error:  # every environment fails in its own way
-            reason = one_line(str(error)) or type(error).__name__
+            reason = with_type(error.__cause__ or error)
             said = f"no further environment could be made ({reason})"
             if self._place == "own":
                 raise ConfigError(
                     f"{said}; evaluate in the training environment with "
                     f"{option('eval_in', 'training')}"
                 ) from error
-            self._place = "training"
             warnings.warn(
                 f"{said}; evaluations are played in the training one, at the end of a phase",
                 stacklevel=2,
             )
+        else:
+            self._own = side_by_side(envs, EpisodeStore(1))  # Nothing played here is kept.
 
     @property
     def is_training(self) -> bool:
         """True where the training environments are the ones played in."""
-        return self._place == "training"
+        return self._own is None
 
     def play(
         self,
@@ -83,7 +86,6 @@ class Arena:
         reward_function: RewardFunction | None,
     ) -> Rollouts:
         """Plays the episodes of one evaluation; see `prefrl.runs.rollouts.play`."""
-        self.open()
         return play(
             predict,
             self._own or self._training(),
@@ -98,21 +100,6 @@ class Arena:
             self._own.close()
             self._own = None
 
-    def _made(self) -> RewardVecEnv:
-        with contextlib.ExitStack() as made:
-            envs = []
-            for _ in range(self._num_episodes):
-                envs.append(self._make_env())
-                made.callback(envs[-1].close)
-            venv = _side_by_side(envs)
-            made.pop_all()
-            return venv
-
     def _training(self) -> RewardVecEnv:
         envs = [env.env if isinstance(env, CutEpisodes) else env for env in self._training_envs]
-        return _side_by_side(envs[: self._num_episodes])
-
-
-def _side_by_side(envs: Sequence[gym.Env[Any, Any]]) -> RewardVecEnv:
-    makers = iter(envs)
-    return make_vec_env(lambda: next(makers), len(envs), EpisodeStore(1))  # Nothing is kept.
+        return side_by_side(envs[: self._num_episodes], EpisodeStore(1))

@@ -8,9 +8,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from prefrl.envs.vec_env import make_vec_env
+from prefrl.envs.opening import open_envs
+from prefrl.envs.vec_env import side_by_side
 from prefrl.errors import ConfigError, at_least
 from prefrl.runs.rollouts import Rollouts, play
+from prefrl.seeding import first_episode_seed
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
 
@@ -46,26 +48,34 @@ def evaluate(
     num_episodes: int,
     seed: int,
     reward_function: RewardFunction | None = None,
+    num_envs: int | None = None,
 ) -> Evaluation:
-    """Plays episodes side by side, one an environment.
+    """Plays episodes, side by side where there can be several environments.
 
     Args:
         predict: (N, O) observations -> actions.
         make_env: makes one environment.
         num_episodes: how many.
-        seed: of the environments.
+        seed: draws the environments' seeds; no other seed has one of them.
         reward_function: the learned reward, where there is one.
+        num_envs: most environments side by side; None makes one for each episode. Where there can
+            be fewer, the same episodes are played one after the other.
 
     Raises:
-        ConfigError: `num_episodes` is below 1.
+        ConfigError: `num_episodes` is below 1, or no environment could be made.
         EnvironmentFault: an environment went wrong.
     """
     if num_episodes < 1:
         raise ConfigError(at_least("num_episodes", num_episodes, 1))
-    venv = make_vec_env(make_env, num_episodes, EpisodeStore(1))  # Nothing played here is kept.
+    envs, _ = open_envs(make_env, min(num_episodes, num_envs or num_episodes))
+    venv = side_by_side(envs, EpisodeStore(1))  # Nothing played here is kept.
     try:
         rollouts = play(
-            predict, venv, num_episodes=num_episodes, seed=seed, reward_function=reward_function
+            predict,
+            venv,
+            num_episodes=num_episodes,
+            seed=first_episode_seed(seed),
+            reward_function=reward_function,
         )
     finally:
         venv.close()

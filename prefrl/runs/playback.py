@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,40 +11,54 @@ from prefrl.agents.factory import load_policy
 from prefrl.agents.table import DEFAULT_AGENT
 from prefrl.config import RunConfig
 from prefrl.envs.cameras import render_settings
+from prefrl.envs.opening import close_envs
 from prefrl.errors import StorageError, option
 from prefrl.records import run_folder
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
-from prefrl.runs.resolve import make_configured_env, settings_of
+from prefrl.runs.own_parts import check_same_env
+from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env, settings_of
 from prefrl.runs.video import film
+from prefrl.seeding import first_episode_seed
 
 PolicyName = Literal["final", "best"]
+_USUAL_SIZE = 480  # pixels
 
 
 def evaluate_run(
-    folder: Path | str, *, num_episodes: int, seed: int, policy: PolicyName = "final"
+    folder: Path | str,
+    *,
+    num_episodes: int,
+    seed: int,
+    policy: PolicyName = "final",
+    make_env: MakeEnv | None = None,
 ) -> Evaluation:
     """Plays a finished run's policy on the true reward, beside what its reward model says of it.
+
+    No more environments are open at once than the run trained in: there may be only one.
 
     Args:
         folder: the run folder; its policies are unpickled, so it must be one you trust.
         num_episodes: how many to play.
-        seed: of the episodes.
+        seed: of the episodes; no other seed plays one of them.
         policy: the final one, or the best of those evaluated while the run trained.
+        make_env: makes one environment, for a run that was made with such a part of its own.
 
     Raises:
         PrefrlError: a file of the run is missing or damaged; it is named.
     """
     folder = Path(folder)
     config, predict = _finished(folder, policy)
+    check_same_env(folder, make_env)
     is_learned = config.reward == "learned"
     model = EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL) if is_learned else None
     return evaluate(
         predict,
-        lambda: make_configured_env(config),
+        env_maker(config, make_env),
         num_episodes=num_episodes,
         seed=seed,
         reward_function=model.reward_function(config.objective_weights) if model else None,
+        num_envs=config.num_envs,
     )
 
 
@@ -53,33 +68,44 @@ def film_run(
     *,
     seed: int,
     max_seconds: float,
-    size: int,
+    size: int | None = None,
     policy: PolicyName = "final",
+    make_env: MakeEnv | None = None,
 ) -> int:
     """Films a finished run's policy into an MP4 file; returns the number of frames.
 
     Args:
         folder: the run folder; its policies are unpickled, so it must be one you trust.
         path: the clip.
-        seed: of the episode.
+        seed: of the episode, the first of those that `evaluate_run` plays.
         max_seconds: longest clip, in seconds of simulated time.
-        size: width and height, in pixels, where the environment lets them be chosen.
+        size: pixels of the clip's longer side; None leaves it to the environment, or 480 where that
+            lets it be chosen.
         policy: as in `evaluate_run`.
+        make_env: as in `evaluate_run`, of an environment with `render_mode="rgb_array"`.
 
     Raises:
         PrefrlError: a file is missing or damaged, or nothing can be rendered here.
     """
-    config, predict = _finished(Path(folder), policy)
-    plain = make_configured_env(config)
-    settings = {**render_settings(plain, size), **config.env_kwargs}
-    plain.close()
-    config = dataclasses.replace(config, env_kwargs=settings)
+    folder = Path(folder)
+    config, predict = _finished(folder, policy)
+    check_same_env(folder, make_env)
+    make: MakeEnv
+    if make_env is None:
+        plain = make_configured_env(config)
+        settings = {**render_settings(plain, size or _USUAL_SIZE), **config.env_kwargs}
+        close_envs([plain])  # Before another is made: there may be only one.
+        config = dataclasses.replace(config, env_kwargs=settings)
+        make = partial(make_configured_env, config, render_mode="rgb_array")
+    else:
+        make = env_maker(config, make_env)
     return film(
         predict,
-        lambda: make_configured_env(config, render_mode="rgb_array"),
+        make,
         path,
         max_seconds=max_seconds,
-        seed=seed,
+        seed=first_episode_seed(seed),
+        size=size,
     )
 
 

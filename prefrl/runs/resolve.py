@@ -14,8 +14,8 @@ from prefrl.agents.presets import Preset
 from prefrl.agents.table import DEFAULT_AGENT, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
-from prefrl.envs.registry import episode_steps, find_spec, make_env, making
-from prefrl.errors import ConfigError, one_line
+from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
+from prefrl.errors import ConfigError, one_line, option
 from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
@@ -33,13 +33,13 @@ _NOT_FOR_GYMNASIUM = {
 }
 
 
-def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> ResolvedRun:
+def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> ResolvedRun:
     """Decides everything that settings left to the presets.
 
     Args:
         config: the settings.
-        own_env: makes the environment, in place of Gymnasium's registry; `config.env` is then only
-            its name.
+        own_env: one of the environments, where they are not made by Gymnasium's registry;
+            `config.env` is then only their name.
 
     Raises:
         ConfigError: the agent or the strategy is unknown, or settings do not fit each other.
@@ -49,6 +49,11 @@ def resolve(config: RunConfig, *, own_env: MakeEnv | None = None) -> ResolvedRun
             raise ConfigError(f"env_kwargs has {name}, but {instead}")
     make_strategy(config.strategy)
     _check_objectives(config)
+    if config.eval_every is not None and not config.eval_episodes:
+        raise ConfigError(
+            f"eval_every is {config.eval_every}, but eval_episodes is 0: there is nothing to play; "
+            "leave one of the two out"
+        )
     agent = config.agent or DEFAULT_AGENT
     preset = preset_for(config.env, agent)
     limit = _time_limit(config, own_env)
@@ -104,7 +109,7 @@ def _check_objectives(config: RunConfig) -> None:
 
 
 def _episode_lengths(
-    config: RunConfig, preset: Preset, window: int, limit: int, own_env: MakeEnv | None
+    config: RunConfig, preset: Preset, window: int, limit: int, own_env: Any
 ) -> dict[str, int | None]:
     """Decides how long episodes are while exploring and at first; None leaves them whole."""
     lengths = {
@@ -148,23 +153,28 @@ def _check_exploration(config: ResolvedRun) -> None:
         )
 
 
-def _time_limit(config: RunConfig, own_env: MakeEnv | None) -> int:
+def _time_limit(config: RunConfig, own_env: gym.Env[Any, Any] | None) -> int:
     if own_env is None:
         return episode_steps(find_spec(config.env), config.max_episode_steps)
-    made = env = own_env()
-    limit = config.max_episode_steps
+    asked, env = config.max_episode_steps, own_env
     while isinstance(env, gym.Wrapper):
         if isinstance(env, TimeLimit):
             limit = env._max_episode_steps
-            break
+            if asked not in (None, limit):
+                raise ConfigError(
+                    f"max_episode_steps is {asked}, but {config.env} ends its episodes after "
+                    f"{limit} steps by itself; leave one of the two out"
+                )
+            return limit
         env = env.env
-    made.close()
-    if limit is None:
-        raise ConfigError(f"{config.env} has no time limit; choose one with max_episode_steps")
-    return limit
+    if asked is None:
+        raise ConfigError(
+            f"{config.env} has no time limit; choose one with {option('max_episode_steps')}"
+        )
+    return asked
 
 
-def _never_ends_early(config: RunConfig, own_env: MakeEnv | None) -> bool:
+def _never_ends_early(config: RunConfig, own_env: Any) -> bool:
     """Says whether the environment would end early by itself, and its settings forbid it."""
     if own_env is not None or not config.fixed_horizon:
         return False
@@ -252,3 +262,23 @@ def make_configured_env(config: RunConfig, render_mode: str | None = None) -> gy
         render_mode=render_mode,
         **config.env_kwargs,
     )
+
+
+def env_maker(config: RunConfig, own: MakeEnv | None) -> MakeEnv:
+    """Returns what makes a run's environments: as the settings describe them, or by `own`.
+
+    Args:
+        config: the settings, with `max_episode_steps` decided.
+        own: makes one as its user has it.
+    """
+    if own is None:
+        return lambda: make_configured_env(config)
+
+    def make() -> gym.Env[Any, Any]:
+        with making(config.env):
+            env = own()
+        limit = config.max_episode_steps
+        assert limit is not None
+        return prepared(env, env_id=config.env, max_episode_steps=limit)
+
+    return make

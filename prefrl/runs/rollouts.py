@@ -5,7 +5,7 @@ Axes: N transitions of all episodes, E episodes.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,20 @@ from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.segments import FloatArray
 from prefrl.types import RewardFunction, State
 
+_MAX_BATCH = 32  # episodes that a policy is asked about at once
+
 Transitions = tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]
 """Arguments of a reward function: (N, O), (N, A), (N, O), (N,)."""
 
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Whole episodes, transition by transition; those of an episode are in order.
+    """Whole episodes, transition by transition, one episode after the other.
 
     Args:
-        episode: (N,) int64, the episode each transition belongs to, 0 to E - 1.
+        episode: (N,) int64, the episode each transition belongs to, 0 to E - 1, ascending.
         true_rewards: (N,) the environment's own.
-        learned_rewards: (N,) what the reward function said at the time; None without one.
+        learned_rewards: (N,) what a reward function says of them; None without one.
         transitions: what any other reward function takes.
         successes: (E,) 1 or 0, NaN where the environment did not say; None: it never does.
     """
@@ -58,9 +60,16 @@ class Rollouts:
             return math.nan
         return float(np.nanmean(self.successes))
 
+    def rewarded_by(self, reward_function: RewardFunction) -> "Rollouts":
+        """Returns the same episodes with what a reward says of them, each scored by itself."""
+        starts = np.flatnonzero(np.diff(self.episode)) + 1
+        episodes = zip(*(np.split(column, starts) for column in self.transitions), strict=True)
+        learned = np.concatenate([reward_function(*episode) for episode in episodes])
+        return replace(self, learned_rewards=learned)
+
     def scored_by(self, reward_function: RewardFunction) -> float:
         """Returns the mean over episodes of the sums of another reward."""
-        return float(self._sums(reward_function(*self.transitions)).mean())
+        return self.rewarded_by(reward_function).learned_return_mean()
 
     def _sums(self, rewards: NDArray[Any]) -> NDArray[np.float64]:
         """Returns (E,) sums over the transitions of each episode."""
@@ -69,12 +78,11 @@ class Rollouts:
 
     def state(self) -> State:
         """Returns arrays for a checkpoint, each observation once: it is the one before's next."""
-        order = np.argsort(self.episode, kind="stable")
-        obs, action, next_obs, done = (column[order] for column in self.transitions)
-        is_last = np.append(np.diff(self.episode[order]) > 0, True)
+        obs, action, next_obs, done = self.transitions
+        is_last = np.append(np.diff(self.episode) > 0, True)
         return {
-            "episode": self.episode[order],
-            "true_rewards": self.true_rewards[order],
+            "episode": self.episode,
+            "true_rewards": self.true_rewards,
             "observations": obs,
             "last_observations": next_obs[is_last],
             "actions": action,
@@ -92,10 +100,9 @@ class Rollouts:
 
 
 class _Tape:
-    """A reward function that keeps what it is given; 0 where there is no other to ask."""
+    """A reward function that keeps what it is given, and pays nothing."""
 
-    def __init__(self, reward_function: RewardFunction | None) -> None:
-        self._reward_function = reward_function
+    def __init__(self) -> None:
         self.last: tuple[Any, ...] = ()
 
     def __call__(
@@ -103,9 +110,33 @@ class _Tape:
     ) -> FloatArray:
         # The arrays may be written to again.
         self.last = tuple(column.copy() for column in (obs, action, next_obs, done))
-        if self._reward_function is None:
-            return np.zeros(len(obs), dtype=np.float32)
-        return self._reward_function(obs, action, next_obs, done)
+        return np.zeros(len(obs), dtype=np.float32)
+
+
+class _Batches:
+    """A policy that is always asked about equally many observations.
+
+    The last digits of a matrix product follow from how many rows it has. With a row of its own for
+    every episode the same ones are played however many environments stand side by side.
+    """
+
+    def __init__(self, predict: Callable[[Any], Any], num_episodes: int) -> None:
+        self._predict = predict
+        self._size = min(num_episodes, _MAX_BATCH)
+
+    def __call__(self, observations: Any, episode: NDArray[np.int64]) -> Any:
+        """Returns an action for each observation; those of an episode past the last are any."""
+        batch, row = np.divmod(episode, self._size)
+        actions: Any = None
+        for number in np.unique(batch).tolist():
+            asked = np.zeros((self._size, *observations.shape[1:]), dtype=observations.dtype)
+            is_in = batch == number
+            asked[row[is_in]] = observations[is_in]
+            answered = np.asarray(self._predict(asked))
+            if actions is None:
+                actions = np.empty((len(episode), *answered.shape[1:]), dtype=answered.dtype)
+            actions[is_in] = answered[row[is_in]]
+        return actions
 
 
 def play(
@@ -122,7 +153,8 @@ def play(
         predict: (N, O) observations -> actions.
         venv: the environments; left in the middle of an episode, with a reward of their own.
         num_episodes: how many.
-        seed: of the environments; with other environments side by side the same episodes begin.
+        seed: of the first episode; each further one has the next. With other environments
+            side by side the same episodes are played.
         reward_function: the learned reward, where there is one.
 
     Raises:
@@ -130,8 +162,9 @@ def play(
         EnvironmentFault: an environment went wrong.
     """
     venv.set_reward(reward_function)  # It is refused where it does not fit.
-    tape = _Tape(reward_function)
+    tape = _Tape()
     venv.set_reward(tape)
+    policy = _Batches(predict, num_episodes)
     successes = np.full(num_episodes, np.nan)
     venv.pop_finished()
     numbers: list[Any] = []
@@ -142,21 +175,23 @@ def play(
         number = first + np.arange(venv.num_envs)
         is_playing = number < num_episodes
         while is_playing.any():
-            observations, rewards, dones, infos = venv.step(predict(observations))
+            observations, _, dones, infos = venv.step(policy(observations, number))
             true = np.array([info["true_reward"] for info in infos])
             numbers.append(number[is_playing])
-            rows.append(tuple(column[is_playing] for column in (true, rewards, *tape.last)))
+            rows.append(tuple(column[is_playing] for column in (true, *tape.last)))
             for i, ended in zip(np.flatnonzero(dones).tolist(), venv.pop_finished(), strict=True):
                 if is_playing[i] and ended.has_succeeded is not None:
                     successes[number[i]] = ended.has_succeeded
             is_playing &= ~dones
-    true_rewards, learned, *transitions = (
-        np.concatenate(column) for column in zip(*rows, strict=True)
+    order = np.argsort(np.concatenate(numbers), kind="stable")
+    true_rewards, *transitions = (
+        np.concatenate(column)[order] for column in zip(*rows, strict=True)
     )
-    return Rollouts(
-        episode=np.concatenate(numbers),
+    rollouts = Rollouts(
+        episode=np.concatenate(numbers)[order],
         true_rewards=true_rewards,
-        learned_rewards=None if reward_function is None else learned,
+        learned_rewards=None,
         transitions=tuple(transitions),  # type: ignore[arg-type]
         successes=None if np.isnan(successes).all() else successes,
     )
+    return rollouts if reward_function is None else rollouts.rewarded_by(reward_function)

@@ -1,5 +1,6 @@
 """Starts runs, goes on with them, and gives finished ones more to do."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -8,12 +9,23 @@ from pathlib import Path
 from prefrl.config import ResolvedRun, RunConfig, to_yaml
 from prefrl.errors import ConfigError, StorageError, option, resuming
 from prefrl.records import run_folder
-from prefrl.records.files import claimed, reason, write_text_atomically
+from prefrl.records.files import claimed, write_text_atomically
 from prefrl.records.metrics import import_wandb
+from prefrl.records.new_folder import new_folder
+from prefrl.runs.budget import check_budget
 from prefrl.runs.compose import OneRun
+from prefrl.runs.ending import result_of
 from prefrl.runs.finished import Found, find, given_more, with_episodes
+from prefrl.runs.own_parts import (
+    check_same_parts,
+    check_settings,
+    names_of,
+    own_environments,
+    record_parts,
+)
 from prefrl.runs.parts import Parts, Reporting, RunResult
 from prefrl.runs.resolve import resolve, settings_of
+from prefrl.runs.work import Work
 
 __all__ = ["Parts", "RunResult", "resume", "run"]
 
@@ -41,30 +53,25 @@ def run(
         PrefrlError: one line that says what was wrong and what is valid; nothing half-written.
     """
     parts = parts or Parts()
-    resolved = resolve(config, own_env=parts.make_env)
+    check_settings(config, parts)
     if wandb_project is not None:
         import_wandb()
-    folder = Path(out) if out is not None else _new_folder(resolved)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        has_run = (folder / run_folder.CONFIG).exists()
-        go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
-        raise StorageError(
-            f"the output folder {folder} is in use; {go_on}choose another {option('out')}"
-        )
-    one = OneRun(resolved, folder, parts)
-    is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"could not make {folder}: {reason(error)}") from None
-    with claimed(folder):
-        try:
-            write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
-        except StorageError:
-            if is_new:
-                folder.rmdir()
-            raise
-        return one.finish(None, Reporting(show_progress, wandb_project, on_checkpoint))
+    if out is not None:
+        _check_unused(Path(out))
+    names = names_of(parts)
+    with own_environments(parts, config.env) as (parts, own):
+        resolved = resolve(config, own_env=own.look() if own else None)
+        folder = Path(out) if out is not None else _new_folder(resolved)
+        one = OneRun(resolved, folder, parts)
+    with contextlib.ExitStack() as stack:
+        stack.callback(one.close)
+        check_budget(resolved, one.plan)
+        stack.enter_context(new_folder(folder, is_worth_keeping=lambda: one.agent.num_steps > 0))
+        stack.enter_context(claimed(folder))
+        write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
+        record_parts(folder, names)
+        reporting = Reporting(show_progress, wandb_project, on_checkpoint)
+        return Work(one, reporting).finish(None)
 
 
 def resume(
@@ -106,28 +113,30 @@ def resume(
     if wandb_project is not None:
         import_wandb()
     with claimed(folder):
+        check_same_parts(folder, names_of(parts))
         config = settings_of(folder)
-        found = find(folder, config.fingerprint())
-        if found is None:  # It was killed before its first step.
-            resolved = resolve(config, own_env=parts.make_env)
-            write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
-        else:
-            resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
-        is_more = (steps or resolved.steps, budget or resolved.budget) != (
-            resolved.steps,
-            resolved.budget,
-        )
-        if found is not None and found.is_finished:
-            if is_more:
-                more = given_more(resolved, steps=steps, budget=budget)
-                return _give_more(folder, more, found, parts, reporting)
-            return _finished(folder, resolved, found, parts, reporting)
-        if is_more:
-            raise ConfigError(
-                f"the run in {folder} has not ended yet, at {resolved.steps} steps and "
-                f"{resolved.budget} answers; resume it as it is, and give it more then"
+        with own_environments(parts, config.env) as (parts, own):
+            found = find(folder, config.fingerprint())
+            if found is None:  # It was killed before its first step.
+                resolved = resolve(config, own_env=own.look() if own else None)
+                write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
+            else:
+                resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
+            is_more = (steps or resolved.steps, budget or resolved.budget) != (
+                resolved.steps,
+                resolved.budget,
             )
-        return OneRun(resolved, folder, parts).finish(found, reporting)
+            if found is not None and found.is_finished:
+                if is_more:
+                    more = given_more(resolved, steps=steps, budget=budget)
+                    return _give_more(folder, more, found, parts, reporting)
+                return _finished(folder, resolved, found, parts, reporting)
+            if is_more:
+                raise ConfigError(
+                    f"the run in {folder} has not ended yet, at {resolved.steps} steps and "
+                    f"{resolved.budget} answers; resume it as it is, and give it more then"
+                )
+            return Work(OneRun(resolved, folder, parts), reporting).finish(found)
 
 
 def _give_more(
@@ -135,6 +144,11 @@ def _give_more(
 ) -> RunResult:
     found = with_episodes(found, folder)
     one = OneRun(config, folder, parts)
+    try:
+        check_budget(config, one.plan)
+    except ConfigError:
+        one.close()
+        raise
     if reporting.show_progress:
         num_steps = int(found.state["store"]["lengths"].sum())
         print(
@@ -142,7 +156,7 @@ def _give_more(
             f"newest {num_steps:,} steps; it will not be bit-equal to a longer run",
             file=sys.stderr,
         )
-    return one.finish(found, reporting, is_extension=True)
+    return Work(one, reporting).finish(found, is_extension=True)
 
 
 def _finished(
@@ -150,7 +164,7 @@ def _finished(
 ) -> RunResult:
     one = OneRun(config, folder, parts)
     if not (folder / run_folder.SUMMARY).exists():
-        return one.finish(with_episodes(found, folder), reporting)
+        return Work(one, reporting).finish(with_episodes(found, folder))
     if reporting.show_progress:
         answers = f" and {config.budget:,} answers" if config.reward == "learned" else ""
         print(
@@ -158,7 +172,21 @@ def _finished(
             f"{option('steps')} or {option('budget')}",
             file=sys.stderr,
         )
-    return one.result(found)
+    return result_of(one, found)
+
+
+def _check_unused(folder: Path) -> None:
+    """Refuses an output folder that holds something.
+
+    Raises:
+        StorageError: it does, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        has_run = (folder / run_folder.CONFIG).exists()
+        go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
+        raise StorageError(
+            f"the output folder {folder} is in use; {go_on}choose another {option('out')}"
+        )
 
 
 def _new_folder(config: ResolvedRun) -> Path:

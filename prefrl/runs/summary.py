@@ -27,14 +27,14 @@ PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "nump
 
 
 def summarise(
-    config: ResolvedRun, loop: PreferenceLoop, result: Evaluation, best: Best | None
+    config: ResolvedRun, loop: PreferenceLoop, result: Evaluation | None, best: Best | None
 ) -> dict[str, Any]:
     """Returns the content of summary.json; what does not apply is null.
 
     Args:
         config: the run's settings.
         loop: at its end.
-        result: of the final policy.
+        result: of the final policy; None where it was not evaluated.
         best: the best policy of those evaluated on the way; None where none was.
     """
 
@@ -53,18 +53,18 @@ def summarise(
         "budget": config.budget if dataset else 0,
         "num_answers": dataset.num_answers if dataset else 0,
         "num_skips": dataset.num_skips if dataset else 0,
-        "final_true_return_mean": result.true_return_mean,
-        "final_true_return_std": result.true_return_std,
-        "final_learned_return_mean": known(result.learned_return_mean),
-        "final_success_rate": known(result.success_rate),
-        "eval_episodes": result.num_episodes,
+        "final_true_return_mean": result.true_return_mean if result else None,
+        "final_true_return_std": result.true_return_std if result else None,
+        "final_learned_return_mean": known(result.learned_return_mean) if result else None,
+        "final_success_rate": known(result.success_rate) if result else None,
+        "eval_episodes": result.num_episodes if result else 0,
         "best_policy_step": best.step if best else None,
         "best_policy_score": best.score if best else None,
         "best_policy_true_return": best.true_return if best else None,
         "train_episode_steps": config.train_episode_steps,
         "last_training_true_return": known(loop.last_metrics.get("true_return")),
         "reward_holdout_accuracy": known(loop.last_metrics.get("reward_holdout_accuracy")),
-        "reward_true_correlation": known(result.reward_true_correlation),
+        "reward_true_correlation": known(result.reward_true_correlation) if result else None,
         "wall_s": round(loop.records.metrics.wall_s, 3),
         "wall_breakdown": {name: round(value, 3) for name, value in loop.seconds.items()},
         "threads": config.threads,

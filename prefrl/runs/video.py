@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from prefrl.envs.opening import close_envs
 from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, StorageError, with_type
 
 
@@ -20,6 +21,7 @@ def film(
     *,
     max_seconds: float,
     seed: int,
+    size: int | None = None,
 ) -> int:
     """Renders one episode, or its beginning, into an MP4 file at the speed of real time.
 
@@ -29,6 +31,7 @@ def film(
         path: the file to write, ending in .mp4; its folder must exist.
         max_seconds: longest clip, in seconds of simulated time.
         seed: of the episode.
+        size: pixels of the frames' longer side; None leaves them as they are rendered.
 
     Returns:
         the number of frames.
@@ -45,9 +48,11 @@ def film(
     try:
         frames_per_s = float(env.metadata.get("render_fps") or 30)
         frames = _play(predict, env, seed=seed, max_frames=math.ceil(max_seconds * frames_per_s))
+        if size is not None:
+            frames = (_resized(frame, size) for frame in frames)
         return _write(path, frames, frames_per_s)
     finally:
-        env.close()
+        close_envs([env])
 
 
 def check_clip_path(path: Path) -> None:
@@ -91,6 +96,18 @@ def _render(env: gym.Env[Any, Any]) -> Any:
     if frame is None:
         raise ConfigError("this environment renders no images")
     return frame
+
+
+def _resized(frame: Any, size: int) -> Any:
+    """Returns a frame whose longer side has so many pixels; its shape stays."""
+    from PIL import Image
+
+    height, width = frame.shape[:2]
+    scale = size / max(height, width)
+    if scale == 1.0:
+        return frame
+    shape = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(Image.fromarray(np.asarray(frame, dtype=np.uint8)).resize(shape))
 
 
 def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prefrl.agents.base import SB3Agent
@@ -62,14 +63,19 @@ class Watch:
         self._settings = settings
         self._next_step = 0
 
-    def begin(self) -> None:
+    def begin(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Begins, or goes on, at the step where the agent is.
 
-        The best policy of a run that had ended and was given more is a candidate again: it plays
-        once more, to be scored by the reward that is then the final one.
+        A phase's checkpoint is written before what waited for its end is evaluated, which a run
+        that was stopped in between does first of all. The best policy of a run that had ended and
+        was given more is a candidate again: it plays once more, to be scored by the reward that is
+        then the final one.
+
+        Args:
+            rows: of the run's metrics, up to the checkpoint that it goes on from.
         """
-        step = self._agent.num_steps
-        self._plan_next(step)
+        evaluated = [int(row["step"]) for row in rows if "eval_true_return" in row]
+        self._plan_next(max(evaluated, default=0))
         earlier = self._candidates.earlier_best()
         if earlier is not None:
             best, policy = earlier
@@ -79,6 +85,8 @@ class Watch:
             self._candidates.add(
                 best.step, rollouts, lambda path: write_bytes_atomically(path, content)
             )
+        if self._agent.num_steps > max(evaluated, default=0):
+            self.on_phase_end()
 
     def end(self) -> None:
         """Evaluates the last policy where no phase has ended: a run was given answers alone."""

@@ -214,8 +214,11 @@ CASES: dict[str, Case] = {
     "eval: nothing": Case(("eval",)),
     "eval: over no episodes": Case(("eval", "run", "--episodes", "0")),
     "eval: a seed below 0": Case(("eval", "run", "--seed", "-1")),
-    "eval: a clip without length": Case(("eval", "run", "--video-seconds", "0")),
-    "eval: a clip without size": Case(("eval", "run", "--video-size", "0")),
+    "eval: a clip without length": Case(
+        ("eval", "run", "--video", "clip.mp4", "--video-seconds", "0")
+    ),
+    "eval: a clip without size": Case(("eval", "run", "--video", "clip.mp4", "--video-size", "0")),
+    "eval: the size of a clip that is not asked for": Case(("eval", "run", "--video-size", "64")),
     "eval: a clip that is no MP4 file": Case(
         ("eval", "run", "--video", "clip.gif"), finished_run(without="policy.zip")
     ),

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,9 @@ from prefrl import EnhancedRewardModel
 from prefrl.envs import make_env
 from prefrl.errors import ConfigError, EnvironmentFault
 from prefrl.runs.evaluation import correlation, evaluate
+from prefrl.seeding import first_episode_seed
 from tests.envs.tasks import Counting, Failing, looking_ahead
+from tests.own_envs import PointMass
 
 
 def still(observations: Any) -> np.ndarray:
@@ -87,7 +90,7 @@ def test_a_run_of_the_mill_environment_is_evaluated_the_same_every_time():
     env = make()
     returns = []
     for i in range(4):
-        obs, _ = env.reset(seed=1 + i)
+        obs, _ = env.reset(seed=first_episode_seed(1) + i)
         total = 0.0
         for _ in range(30):
             obs, reward, *_ = env.step(policy(obs[None])[0])
@@ -143,3 +146,57 @@ def test_correlation_by_hand():
 @pytest.mark.parametrize(("x", "y"), [([], []), ([1.0], [2.0]), ([1.0, 1.0], [0.0, 5.0])])
 def test_what_does_not_vary_has_no_correlation(x, y):
     assert math.isnan(correlation(np.array(x), np.array(y)))
+
+
+class Noting(Counting):
+    """Notes the seed and the first observation of each of its episodes that has a seed."""
+
+    def __init__(self, seeds: list[int]) -> None:
+        super().__init__(lengths=(1,))
+        self.seeds = seeds
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is not None:
+            self.seeds.append(seed)
+        return super().reset(seed=seed)
+
+
+def seeds_of(seed: int, num_episodes: int, num_envs: int) -> list[int]:
+    seeds: list[int] = []
+    make = partial(Noting, seeds)
+    evaluate(still, make, num_episodes=num_episodes, seed=seed, num_envs=num_envs)
+    return seeds[:num_episodes]
+
+
+@given(
+    seed=st.integers(0, 2**40),
+    apart=st.integers(1, 5) | st.integers(1, 2**40),
+    num_episodes=st.integers(1, 12),
+    num_envs=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+)
+def test_no_two_seeds_share_an_episode_and_each_has_the_same_ones_in_any_number_of_environments(
+    seed, apart, num_episodes, num_envs
+):
+    seeds = seeds_of(seed, num_episodes, num_envs[0])
+    assert seeds == seeds_of(seed, num_episodes, num_envs[1])
+    assert len(set(seeds)) == num_episodes
+    assert set(seeds).isdisjoint(seeds_of(seed + apart, num_episodes, num_envs[1]))
+
+
+@given(num_envs=st.integers(1, 7), num_episodes=st.integers(1, 7))
+def test_the_same_digits_are_reached_however_many_environments_there_can_be(num_envs, num_episodes):
+    weights = np.random.default_rng(0).normal(size=(2, 64)).astype("f")
+
+    def policy(observations: Any) -> np.ndarray:
+        return np.tanh(observations @ weights)[:, :2]
+
+    def make() -> gym.Env[Any, Any]:
+        if next(made) == num_envs:
+            raise RuntimeError("no more")
+        return TimeLimit(PointMass(), 20)
+
+    results = []
+    for most in (num_envs, 99):
+        made, num_envs = iter(range(most + 1)), most
+        results.append(evaluate(policy, make, num_episodes=num_episodes, seed=3))
+    assert str(results[0]) == str(results[1])

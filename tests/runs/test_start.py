@@ -14,14 +14,19 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prefrl import EnhancedRewardModel, Parts, QueryConfig, RewardWrapper, RunConfig, resume, run
+from prefrl.agents.factory import load_policy
 from prefrl.config import ResolvedRun, from_yaml
+from prefrl.envs import make_vec_env
 from prefrl.errors import ConfigError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.queries import Uniform
 from prefrl.records.metrics import read_metrics
+from prefrl.runs.evaluation import evaluation_of
 from prefrl.runs.playback import evaluate_run
-from prefrl.runs.resolve import resolve
+from prefrl.runs.resolve import make_configured_env, resolve
+from prefrl.runs.rollouts import play
 from prefrl.seeding import EVALUATION, Streams, seed_global_generators
+from prefrl.segments import EpisodeStore
 from tests import tiny_runs
 from tests.own_envs import Kitchen, PointMass
 
@@ -33,7 +38,7 @@ SUMMARY_KEYS = {
 WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s"}
 FILES = {
     *("config.yaml", "metrics.jsonl", "comparisons.npz", "policy.zip", "summary.json"),
-    *("reward_model", "tensorboard", "learning_curve.png", "episodes.npz", "final"),
+    *("reward_model", "tensorboard", "learning_curve.png", "episodes.npz", "final", "parts.json"),
 }
 CONFIGS = {"ppo": tiny_runs.ppo(), "sac": tiny_runs.sac()}
 
@@ -109,8 +114,17 @@ def test_the_wall_time_is_broken_down(finished):
 
 
 def test_the_files_it_leaves_reach_the_figures_of_its_summary(finished):
-    seed = Streams(0).integer(EVALUATION)
-    again = evaluate_run(finished.folder, num_episodes=2, seed=seed)
+    assert finished.reward_model is not None
+    config = from_yaml(finished.folder / "config.yaml")
+    model = EnhancedRewardModel.load(finished.folder / "reward_model")
+    rollouts = play(
+        load_policy(finished.summary["agent"], finished.folder / "policy.zip"),
+        make_vec_env(lambda: make_configured_env(config), 1, EpisodeStore(1)),
+        num_episodes=2,
+        seed=Streams(0).integer(EVALUATION),
+        reward_function=model.reward_function(),
+    )
+    again = evaluation_of(rollouts)
     assert again.true_return_mean == finished.summary["final_true_return_mean"]
     assert again.true_return_std == finished.summary["final_true_return_std"]
     assert again.learned_return_mean == finished.summary["final_learned_return_mean"]
@@ -327,7 +341,7 @@ def test_every_part_can_be_ones_own(tmp_path):
         strategy=strategy,
         make_model=lambda venv: A2C("MlpPolicy", venv, n_steps=20),
     )
-    config = tiny_runs.ppo(env="MyRobot", steps=400, budget=15)
+    config = tiny_runs.ppo(env="MyRobot", agent=None, agent_settings={}, steps=400, budget=15)
     result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
     assert isinstance(result.agent.model, A2C)
     assert result.summary["env"] == "MyRobot"

@@ -8,6 +8,8 @@ import gymnasium as gym
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prefrl.envs import make_env
 from prefrl.errors import ConfigError, EnvironmentFault, StorageError
@@ -90,6 +92,20 @@ def test_an_odd_number_of_pixels_can_be_filmed(tmp_path):
     path = tmp_path / "clip.mp4"
     film(still, partial(Painting, size=(33, 47)), path, max_seconds=0.5, seed=0)
     assert frames_of(path)[0][0].shape == (34, 48, 3)
+
+
+@given(
+    shape=st.tuples(st.integers(16, 90), st.integers(16, 90)),
+    size=st.integers(16, 120),
+)
+@settings(max_examples=8)
+def test_frames_of_any_size_are_filmed_in_the_size_that_is_asked_for(tmp_path_factory, shape, size):
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    film(still, partial(Painting, 2, size=shape), path, max_seconds=0.2, seed=0, size=size)
+    height, width = frames_of(path)[0][0].shape[:2]
+    assert max(height, width) in (size, size + 1), "the codec needs even numbers"
+    smaller = min(shape) * size / max(shape)
+    assert abs(min(height, width) - smaller) <= 1.5
 
 
 def test_a_new_clip_takes_the_place_of_the_old_one(tmp_path):

@@ -1,0 +1,54 @@
+"""Opens several environments, as many as there can be, and closes them all."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gymnasium as gym
+
+from prefrl.errors import ConfigError, PrefrlError, with_type
+
+
+def open_envs(
+    make_env: Callable[[], gym.Env[Any, Any]], most: int
+) -> tuple[list[gym.Env[Any, Any]], str]:
+    """Makes environments until there are enough, or no further one can be had.
+
+    Some environments exist once, or a few times: a robot on a serial port, a simulator with a
+    licence for one.
+
+    Args:
+        make_env: makes one environment.
+        most: how many are wanted, 1 or more.
+
+    Returns:
+        those that could be made, at least one, and why there is no further one; "" where there are
+        enough.
+
+    Raises:
+        ConfigError: not even one could be made.
+    """
+    envs: list[gym.Env[Any, Any]] = []
+    try:
+        while len(envs) < most:
+            envs.append(make_env())
+    except Exception as error:  # every environment fails in its own way
+        if envs:
+            return envs, with_type(error.__cause__ or error)
+        if isinstance(error, PrefrlError):
+            raise
+        raise ConfigError(f"the environment could not be made: {with_type(error)}") from error
+    except BaseException:
+        close_envs(envs)
+        raise
+    return envs, ""
+
+
+def close_envs(envs: Iterable[gym.Env[Any, Any]]) -> None:
+    """Closes environments, each of them; one that fails to close is warned of, and nothing else."""
+    for env in envs:
+        try:
+            env.close()
+        except Exception as error:  # noqa: BLE001 - every environment fails in its own way
+            name = env.spec.id if env.spec else type(env.unwrapped).__name__
+            warnings.warn(f"{name} failed to close: {with_type(error)}", stacklevel=2)

@@ -1,0 +1,206 @@
+"""The parts of their own that people give a run: checked, named in its folder, asked for again."""
+
+import functools
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from prefrl.agents.table import DEFAULT_AGENT, preset_for
+from prefrl.config import RunConfig, TeacherConfig
+from prefrl.envs.opening import close_envs
+from prefrl.envs.registry import making
+from prefrl.errors import ConfigError, StorageError, option
+from prefrl.records import run_folder
+from prefrl.records.files import reason, write_text_atomically
+from prefrl.runs.parts import Parts
+from prefrl.runs.resolve import MakeEnv
+
+Names = Mapping[str, str]
+"""Part -> what it is called, as module:name."""
+
+_IN_PLACE_OF = {
+    "teacher": "teacher",
+    "strategy": "strategy",
+    "env_kwargs": "make_env",
+    "fixed_horizon": "make_env",
+    "agent": "make_model",
+    "agent_settings": "make_model",
+}
+"""Setting -> the part that takes its place."""
+
+
+def check_settings(config: RunConfig, parts: Parts) -> None:
+    """Refuses settings that a part of one's own leaves without effect.
+
+    Raises:
+        ConfigError: there are such; they are named.
+    """
+    given = {
+        "teacher": config.teacher.decided() != TeacherConfig().decided(),
+        "strategy": config.strategy != RunConfig().strategy,
+        "env_kwargs": bool(config.env_kwargs),
+        "fixed_horizon": not config.fixed_horizon,
+        "agent": config.agent not in (None, DEFAULT_AGENT),
+        "agent_settings": _has_agent_settings(config),
+    }
+    for name, part in _IN_PLACE_OF.items():
+        if given[name] and getattr(parts, part) is not None:
+            raise ConfigError(
+                f"{name} was given, but so was a {part} of one's own, which takes its place; leave "
+                "one of the two out"
+            )
+    for name in ("teacher", "strategy"):
+        if getattr(parts, name) is not None and config.reward != "learned":
+            raise ConfigError(
+                f"a {name} was given, but a run on the true reward asks nothing; leave it out"
+            )
+
+
+def _has_agent_settings(config: RunConfig) -> bool:
+    """Says whether there are any but those of the preset, which are in every config.yaml."""
+    preset = preset_for(config.env, config.agent or DEFAULT_AGENT).agent_settings
+    return any(preset.get(name) != value for name, value in config.agent_settings.items())
+
+
+class OwnEnvironments:
+    """Makes a user's environments, each of which may be the only one that there can be.
+
+    Args:
+        make: makes one.
+        name: of the environment, for errors.
+    """
+
+    def __init__(self, make: MakeEnv, name: str) -> None:
+        self._make = make
+        self._name = name
+        self._kept: list[gym.Env[Any, Any]] = []
+
+    def look(self) -> gym.Env[Any, Any]:
+        """Returns an environment to look at; it is the next one that is given out."""
+        with making(self._name):
+            self._kept = self._kept or [self._make()]
+        return self._kept[0]
+
+    def __call__(self) -> gym.Env[Any, Any]:
+        """Returns an environment, which is the caller's to close."""
+        return self._kept.pop() if self._kept else self._make()
+
+    def close(self) -> None:
+        """Closes what was looked at and never given out."""
+        kept, self._kept = self._kept, []
+        close_envs(kept)
+
+
+@contextmanager
+def own_environments(parts: Parts, name: str) -> Iterator[tuple[Parts, OwnEnvironments | None]]:
+    """Lends the parts with a `make_env` that gives out again what was made to look at."""
+    if parts.make_env is None:
+        yield parts, None
+        return
+    own = OwnEnvironments(parts.make_env, name)
+    try:
+        yield replace(parts, make_env=own), own
+    finally:
+        own.close()
+
+
+def names_of(parts: Parts) -> Names:
+    """Returns what the given parts are called."""
+    given = {field.name: getattr(parts, field.name) for field in fields(parts)}
+    return {name: _name_of(part) for name, part in given.items() if part not in (None, (), [])}
+
+
+def _name_of(part: Any) -> str:
+    if isinstance(part, (list, tuple)):
+        return ", ".join(map(_name_of, part))
+    if isinstance(part, functools.partial):
+        return _name_of(part.func)
+    named = part if hasattr(part, "__qualname__") else type(part)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def record_parts(folder: Path, names: Names) -> None:
+    """Writes the names of a run's parts into its folder, for whoever goes on with it."""
+    write_text_atomically(folder / run_folder.PARTS, json.dumps(names, indent=2) + "\n")
+
+
+def recorded_parts(folder: Path) -> Names | None:
+    """Returns the names of the parts that a run was made with; None for a run of before 0.2.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    path = folder / run_folder.PARTS
+    if not path.exists():
+        return None
+    try:
+        names = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from None
+    except (ValueError, RecursionError):
+        names = None
+    known = {field.name for field in fields(Parts)}
+    if not isinstance(names, dict) or not all(
+        name in known and isinstance(value, str) for name, value in names.items()
+    ):
+        raise StorageError(f"{path} is damaged: expected names of parts, each with its own name")
+    return names
+
+
+def check_same_parts(folder: Path, given: Names) -> None:
+    """Refuses to go on with a run with other parts than it was made with.
+
+    Only which parts there are is compared: what they are called may have changed. Callbacks are
+    free to come, and their absence is warned of, as they watch and change nothing.
+
+    Raises:
+        ConfigError: a part is missing, or one was given that the run did without.
+    """
+    recorded = recorded_parts(folder)
+    if recorded is None:
+        return
+    for name, own in recorded.items():
+        if name in given:
+            continue
+        said = f"the run in {folder} was made with {name} {own}"
+        if name != "callbacks":
+            raise ConfigError(
+                f"{said}, which was not given; go on with it in Python: "
+                f"prefrl.resume({str(folder)!r}, parts=prefrl.Parts({name}=...))"
+            )
+        warnings.warn(f"{said}; it goes on without", stacklevel=3)
+    for name, own in given.items():
+        if name not in recorded and name != "callbacks":
+            raise ConfigError(
+                f"{name} {own} was given, but the run in {folder} was made without; leave it out, "
+                f"or start another run with another {option('out')}"
+            )
+
+
+def check_same_env(folder: Path, make_env: MakeEnv | None) -> None:
+    """Refuses to play a run's policy in another environment than it was trained in.
+
+    Raises:
+        ConfigError: the run was made with a `make_env`, and there is none here, or the other way
+            round.
+    """
+    recorded = recorded_parts(folder)
+    if recorded is None:
+        return
+    own = recorded.get("make_env")
+    if own is not None and make_env is None:
+        raise ConfigError(
+            f"the run in {folder} was made with make_env {own}; play it in Python: "
+            f"prefrl.runs.playback.evaluate_run({str(folder)!r}, num_episodes=10, seed=0, "
+            "make_env=...), and film_run likewise"
+        )
+    if own is None and make_env is not None:
+        raise ConfigError(
+            f"make_env was given, but the run in {folder} was made without; leave it out"
+        )
