@@ -1,7 +1,8 @@
 """Tells wrappers that transform what a reward model sees from wrappers that only look on.
 
 Wrappers are judged by kind: one transforms if it changes a space, or is Gymnasium's kind for
-observations, actions or rewards, or is known to change values on their way through `step`.
+observations, actions or rewards, or changes values on their way through `step`, which is known of
+it or reads in its source.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from gymnasium import spaces
 
 from prefrl.config import WrapperRecord
 from prefrl.envs.encoding import ActionsFromZero, FlatObservation
+from prefrl.envs.step_source import changes_in_step
 
 # By name, as Gymnasium and Stable-Baselines3 move and rename their modules.
 _CHANGE_STEPS = frozenset(
@@ -75,6 +77,7 @@ def transforms(wrapper: Any, inner: Any) -> bool:
         or fault_of(wrapper) is not None
         or wrapper.observation_space != inner.observation_space
         or wrapper.action_space != inner.action_space
+        or (isinstance(wrapper, gym.Wrapper) and changes_in_step(wrapper))
     )
 
 

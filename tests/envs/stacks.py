@@ -137,10 +137,11 @@ def stacked(names: Sequence[str], env: gym.Env[Any, Any] | None = None) -> gym.E
 def walk(env: gym.Env[Any, Any], num_steps: int = 8) -> list[Any]:
     """Steps an environment with actions of its own, and returns what it said."""
     env.action_space.seed(0)
-    said: list[Any] = [env.reset(seed=0)]
+    said: list[Any] = [np.asarray(env.reset(seed=0)[0])]
     for _ in range(num_steps):
         outcome = env.step(env.action_space.sample())
-        said.append(outcome[:4])
+        # The oldest Gymnasium stacks frames lazily.
+        said.append((np.asarray(outcome[0]), *outcome[1:4]))
         if outcome[2] or outcome[3]:
             said.append(env.reset())
     return said

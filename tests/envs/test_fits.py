@@ -181,9 +181,9 @@ def test_arguments_of_a_users_own_wrapper_are_compared_as_well():
 
 
 def test_wrappers_in_another_order_are_refused():
-    model = model_for(stacked(["RescaleAction", "ClipReward"]))
-    with pytest.raises(SpaceError, match=r"in RescaleAction, ClipReward; .* ClipReward, Resca"):
-        RewardWrapper(stacked(["ClipReward", "RescaleAction"]), model)
+    model = model_for(stacked(["RescaleAction", "TransformReward"]))
+    with pytest.raises(SpaceError, match=r"in RescaleAction, TransformReward; .*Reward, Resc"):
+        RewardWrapper(stacked(["TransformReward", "RescaleAction"]), model)
 
 
 @settings(deadline=None)

@@ -1,0 +1,148 @@
+"""What a wrapper's source says of its `step`, beside what it does."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from prefrl import RewardWrapper
+from prefrl.envs.step_source import changes_in_step
+from prefrl.errors import SpaceError
+from tests.envs.stacks import Logged, walk
+from tests.envs.test_fits import model_for
+
+Any4 = gym.Wrapper[Any, Any, Any, Any]
+
+
+class Logs(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        info["speed"] = float(obs[0])
+        self.last = (action, obs)
+        return obs, reward, terminated, truncated, info
+
+
+class HandsOn(Any4):
+    def step(self, action: Any):
+        self.num_steps = getattr(self, "num_steps", 0) + 1
+        return super().step(action)
+
+
+class EndsEarly(Any4):
+    def step(self, act: Any):
+        shown, pay, terminated, truncated, info = super().step(act)
+        terminated = terminated or bool(abs(shown[0]) > 100)
+        if terminated:
+            return shown, pay, True, truncated, info
+        return shown, pay, terminated, truncated, info
+
+
+class KeepsWhole(Any4):
+    def step(self, action: Any):
+        outcome = self.env.step(action)
+        self.outcome = outcome
+        return outcome
+
+
+class AddsNoise(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        obs = obs + 0.1
+        return obs, reward, terminated, truncated, info
+
+
+class ScalesOnReturn(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return obs * 2, reward, terminated, truncated, info
+
+
+class WritesInto(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        obs[0] = 0.0
+        return obs, reward, terminated, truncated, info
+
+
+class ScalesActions(Any4):
+    def step(self, action: Any):
+        return self.env.step(action * 0.5)
+
+
+class ClipsActions(Any4):
+    def step(self, action: Any):
+        action = np.clip(action, -0.1, 0.1)
+        return self.env.step(action)
+
+
+class Repeats(Any4):
+    def step(self, action: Any):
+        for _ in range(3):
+            outcome = self.env.step(action)
+        return outcome
+
+
+class Pays(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        reward = float(reward) + 1.0
+        return obs, reward, terminated, truncated, info
+
+
+class PaysMore(ScalesActions):
+    """Inherits its step."""
+
+
+def does_change(wrapper: type[Any4]) -> bool:
+    """What it does, whatever its source says."""
+    inner = Logged()
+    said = walk(wrapper(inner))
+    same: list[Any] = walk(Logged())
+    taken = [action for _, action, _ in inner.log]
+    plain = Logged()
+    walk(plain)
+    as_given = [action for _, action, _ in plain.log]
+    try:
+        np.testing.assert_equal(said, same)
+        np.testing.assert_equal(taken, as_given)
+    except AssertionError:
+        return True
+    return False
+
+
+LOOKS_ON = [Logs, HandsOn, EndsEarly, KeepsWhole]
+CHANGES = [
+    AddsNoise,
+    ScalesOnReturn,
+    WritesInto,
+    ScalesActions,
+    ClipsActions,
+    Repeats,
+    Pays,
+    PaysMore,
+]
+
+
+@pytest.mark.parametrize("wrapper", LOOKS_ON + CHANGES)
+def test_a_source_says_what_its_wrapper_does(wrapper):
+    assert changes_in_step(wrapper(Logged())) is does_change(wrapper)
+    assert does_change(wrapper) is (wrapper in CHANGES)
+
+
+@pytest.mark.parametrize("wrapper", CHANGES)
+def test_a_users_own_that_changes_values_is_refused_and_accepted_where_it_was_trained(wrapper):
+    with pytest.raises(SpaceError, match=rf"{wrapper.__name__} is inside RewardWrapper"):
+        RewardWrapper(wrapper(Logged()), model_for(Logged()))
+    RewardWrapper(wrapper(Logged()), model_for(wrapper(Logged())))
+
+
+@pytest.mark.parametrize("wrapper", LOOKS_ON)
+def test_a_users_own_that_only_looks_on_passes(wrapper):
+    RewardWrapper(wrapper(Logged()), model_for(Logged()))
+
+
+def test_nothing_is_said_against_what_has_no_source():
+    namespace: dict[str, Any] = {"gym": gym}
+    exec("class Own(gym.Wrapper):\n  def step(self, a):\n    return self.env.step(a)", namespace)
+    assert not changes_in_step(namespace["Own"](Logged()))
