@@ -16,7 +16,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
-from prefrl.errors import ConfigError, StorageError, one_line
+from prefrl.agents.supported import changed_observations, check_spaces
+from prefrl.errors import ConfigError, ContractError, StorageError, one_line
 from prefrl.records.files import write_atomically
 from prefrl.seeding import seed_global_generators
 from prefrl.segments import EpisodeStore
@@ -32,6 +33,7 @@ class RewardStage(Protocol):
     """The vector environment of a stack that replaces rewards: `prefrl.envs.RewardVecEnv`."""
 
     num_envs: int
+    observation_space: Any
     action_space: Any
     env_id: str | None
 
@@ -45,6 +47,11 @@ class RewardStage(Protocol):
 
     def encode_actions(self, actions: Any) -> Any:
         """Returns (N, A) float32 rows of a batch of actions."""
+        ...
+
+    @property
+    def observed(self) -> Any:
+        """(N, O) rows of what the environments showed last."""
         ...
 
     def pop_finished(self) -> list[EpisodeReturns]:
@@ -77,13 +84,15 @@ class SB3Agent(ABC):
     """An SB3 model as the loop's `Agent`.
 
     Args:
-        model: built on a stack that contains a `RewardVecEnv`.
+        model: built on a stack that contains a `RewardVecEnv`. One that has learned before goes on
+            with what it knows, but steps are counted from here on.
         on_step: called with the number of steps taken, every step of all environments.
         total_steps: of the whole run; a learning rate or clip range that changes over the run, as
             SB3's schedules do, needs it.
 
     Raises:
-        ConfigError: no reward could be replaced; or a schedule goes without `total_steps`.
+        ConfigError: no reward could be replaced; the model sees other spaces than its environments
+            have; or a schedule goes without `total_steps`.
     """
 
     def __init__(
@@ -95,6 +104,10 @@ class SB3Agent(ABC):
     ) -> None:
         self.model = model
         self.venv = find_reward_stage(model.get_env())
+        check_spaces(model, self.venv)
+        # Steps of a model that was trained before are no steps of the run.
+        self.steps_before = model.num_timesteps
+        model.num_timesteps = 0
         self.on_step = on_step
         self.total_steps = total_steps
         # While exploring, environments are reset after so many steps each; None leaves them alone.
@@ -155,6 +168,11 @@ class SB3Agent(ABC):
         env = self.model.get_env()
         assert env is not None
         observations: Any = env.reset()
+        # Images that were only turned round have a space of another form.
+        if self.model.observation_space == self.venv.observation_space:
+            seen = self.venv.flat(observations)
+            if not np.array_equal(seen, self.venv.observed, equal_nan=True):
+                raise changed_observations(self.model, self.venv)
         self.model._last_obs = observations
         self.model._last_episode_starts = np.ones(self.num_envs, dtype=bool)
 
@@ -194,6 +212,14 @@ class SB3Agent(ABC):
             raise ConfigError(
                 f"{num_steps} steps cannot be taken exactly; expected a multiple of {self.stride} "
                 f"({self.num_envs} environments side by side)"
+            )
+
+    def _check_taken(self, end: int) -> None:
+        """Refuses a model that took other steps than it was asked for."""
+        if self.num_steps != end:
+            raise ContractError(
+                f"the {type(self.model).__name__} is at step {self.num_steps}, but was to stop at "
+                f"{end}; its `learn` must take the steps that it is asked for"
             )
 
     @abstractmethod
@@ -236,7 +262,12 @@ class SB3Agent(ABC):
         """
 
         def write(file: Any) -> None:
-            self.model.save(file)
+            model = self.model
+            model.num_timesteps += self.steps_before
+            try:
+                model.save(file)
+            finally:
+                model.num_timesteps -= self.steps_before
 
         write_atomically(path, write)
 
@@ -272,6 +303,7 @@ class SB3Agent(ABC):
         model = self.model
         names = model._get_torch_save_params()[1]
         return {
+            "steps_before": self.steps_before,
             "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
             "parameters": model.get_parameters(),
             "variables": {
@@ -282,6 +314,7 @@ class SB3Agent(ABC):
     @torch.no_grad()
     def restore(self, state: State) -> None:
         """Puts back what `state` returned; goes on with `begin_phase`."""
+        self.steps_before = int(state.get("steps_before", 0))
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
         self.model.set_parameters(state["parameters"], exact_match=True)

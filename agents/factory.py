@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger, configure
@@ -17,11 +17,10 @@ from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
+from prefrl.agents.settings import checked_settings
+from prefrl.agents.supported import check_model
 from prefrl.agents.table import AGENTS, agent_kind
-from prefrl.errors import ConfigError, StorageError, one_line, option, with_type
-
-MakeModel = Callable[[Any], BaseAlgorithm]
-"""Makes an SB3 model for a stack of vector environments."""
+from prefrl.errors import ConfigError, StorageError, option, with_type
 
 
 def make_model(
@@ -50,15 +49,8 @@ def make_model(
             f"{name} takes observations that are one vector, {venv.env_id or 'this environment'} "
             f"has {observations}; wrap it in prefrl.envs.encoding.FlatObservation"
         )
-    settings = dict(settings)
-    policy = dict(settings.pop("policy_kwargs", {}))
-    activation = policy.get("activation_fn")
-    if isinstance(activation, str):
-        if not hasattr(torch.nn, activation):
-            raise ConfigError(
-                f"activation_fn is {activation!r}; expected a name in torch.nn, such as ReLU"
-            )
-        policy["activation_fn"] = getattr(torch.nn, activation)
+    settings = checked_settings(name, kind, settings)
+    policy = settings.pop("policy_kwargs")
     if not (kind.takes_discrete_actions or isinstance(venv.action_space, spaces.Box)):
         able = [other for other, its in AGENTS.items() if its.takes_discrete_actions]
         raise ConfigError(
@@ -74,13 +66,20 @@ def make_model(
         policy["features_extractor_class"] = NormalizedObservations
     env: VecEnv = venv
     if settings.pop("normalize_reward", False):
+        if issubclass(kind.algorithm, OffPolicyAlgorithm):
+            raise ConfigError(
+                f"normalize_reward is for on-policy agents; {name} keeps rewards, and relabels them"
+            )
         env = VecNormalize(
             venv, norm_obs=False, norm_reward=True, gamma=settings.get("gamma", 0.99)
         )
     try:
-        return kind.make(env, seed=seed, device=device, policy_kwargs=policy, **settings)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise ConfigError(f"agent_settings do not fit {name}: {one_line(str(error))}") from error
+        model = kind.make(env, seed=seed, device=device, policy_kwargs=policy, **settings)
+        # A network that cannot act shows it here, not after the first step.
+        model.predict(np.zeros(observations.shape, observations.dtype), deterministic=True)
+    except Exception as error:  # SB3, torch and NumPy refuse in many ways
+        raise ConfigError(f"agent_settings do not fit {name}: {with_type(error)}") from error
+    return model
 
 
 def make_agent(
@@ -91,6 +90,7 @@ def make_agent(
     explore_episode_steps: int | None = None,
     episode_steps: Callable[[int], int] | None = None,
     callbacks: RunCallbacks | None = None,
+    random_steps: int | None = None,
 ) -> SB3Agent:
     """Makes the agent that fits the kind of model.
 
@@ -101,24 +101,21 @@ def make_agent(
         explore_episode_steps: while exploring, environments are reset after so many steps each.
         episode_steps: how long episodes are, by the steps taken before; for `CutEpisodes` only.
         callbacks: the user's own, called on training steps.
+        random_steps: how many steps of exploring are random, where the agent goes on to seek
+            novelty; None: 1,000.
 
     Raises:
         ConfigError: the model is neither on-policy nor off-policy, or cannot be used.
     """
-    kinds: tuple[tuple[Any, Any], ...] = (
-        (OnPolicyAlgorithm, OnPolicyAgent),
-        (OffPolicyAlgorithm, OffPolicyAgent),
-    )
-    for kind, make in kinds:
-        if isinstance(model, kind):
-            agent: SB3Agent = make(model, on_step=on_step, total_steps=total_steps)
-            agent.explore_episode_steps = explore_episode_steps
-            agent.episode_steps = episode_steps
-            agent.callbacks = callbacks
-            return agent
-    raise ConfigError(
-        f"cannot train a {type(model).__name__}; expected an SB3 on- or off-policy model"
-    )
+    check_model(model)
+    make: Any = OnPolicyAgent if isinstance(model, OnPolicyAlgorithm) else OffPolicyAgent
+    agent: SB3Agent = make(model, on_step=on_step, total_steps=total_steps)
+    agent.explore_episode_steps = explore_episode_steps
+    agent.episode_steps = episode_steps
+    agent.callbacks = callbacks
+    if random_steps is not None and isinstance(agent, OffPolicyAgent):
+        agent.random_steps = random_steps
+    return agent
 
 
 def tensorboard_logger(folder: Path) -> Logger:

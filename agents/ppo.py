@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.kinds import AgentKind
 from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.presets import Preset, segment_length_for
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, with_type
 from prefrl.types import RewardFunction, State
 
 _SETTINGS: dict[str, Any] = {
@@ -89,6 +90,13 @@ class OnPolicyAgent(SB3Agent):
                 "not take raw ones; use features_extractor_class=NormalizedObservations"
             )
         self._rollout_steps = model.n_steps
+        try:
+            self._made_buffer(1)
+        except Exception as error:  # a class of the user's own may ask for anything
+            raise ConfigError(
+                f"the rollout buffer {type(model.rollout_buffer).__name__} cannot be made for "
+                f"shorter rollouts ({with_type(error)}); leave rollout_buffer_class out"
+            ) from error
         self._normalizers = [
             module
             for module in model.policy.modules()
@@ -124,6 +132,7 @@ class OnPolicyAgent(SB3Agent):
         per_env = num_steps // self.num_envs
         num_rollouts = -(-per_env // self._rollout_steps)
         cuts = np.linspace(0, per_env, num_rollouts + 1).astype(int)
+        end = self.num_steps + num_steps
         for size in np.diff(cuts).tolist():
             self._set_rollout_steps(size)
             self._learn(size * self.num_envs)
@@ -131,24 +140,29 @@ class OnPolicyAgent(SB3Agent):
                 rows = self.model.rollout_buffer.observations
                 self._update_normalizers(rows.reshape(size * self.num_envs, -1))
         self._set_rollout_steps(self._rollout_steps)
+        self._check_taken(end)
 
     def _update_normalizers(self, rows: NDArray[Any]) -> None:
         for normalizer in self._normalizers:
             normalizer.update(torch.from_numpy(rows))
 
     def _set_rollout_steps(self, size: int) -> None:
-        model, buffer = self.model, self.model.rollout_buffer
-        model.n_steps = size
-        if buffer.buffer_size != size:
-            model.rollout_buffer = type(buffer)(
-                size,
-                model.observation_space,
-                model.action_space,
-                device=model.device,
-                gae_lambda=model.gae_lambda,
-                gamma=model.gamma,
-                n_envs=self.num_envs,
-            )
+        self.model.n_steps = size
+        if self.model.rollout_buffer.buffer_size != size:
+            self.model.rollout_buffer = self._made_buffer(size)
+
+    def _made_buffer(self, size: int) -> RolloutBuffer:
+        model = self.model
+        return type(model.rollout_buffer)(
+            size,
+            model.observation_space,
+            model.action_space,
+            device=model.device,
+            gae_lambda=model.gae_lambda,
+            gamma=model.gamma,
+            n_envs=self.num_envs,
+            **getattr(model, "rollout_buffer_kwargs", {}),  # since SB3 2.3
+        )
 
     def relabel(self, reward_function: RewardFunction) -> None:
         """Does nothing: no reward is stored between rollouts."""

@@ -33,9 +33,6 @@ def refill(buffer: ReplayBuffer, store: EpisodeStore) -> int:
     dones, timeouts = np.zeros(num_steps), np.zeros(num_steps)
     timeouts[ends] = [not e.terminated for e in episodes]
     dones[ends] = 1
-    if not buffer.handle_timeout_termination:
-        dones -= timeouts  # Without a place to tell them apart, a truncation is no end at all.
-        timeouts[:] = 0
     columns: dict[str, NDArray[Any]] = {
         "observations": _observed(buffer, [e.observations[:-1] for e in episodes]),
         "next_observations": _observed(buffer, [e.observations[1:] for e in episodes]),

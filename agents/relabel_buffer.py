@@ -34,10 +34,8 @@ def relabel(buffer: ReplayBuffer, reward_function: RewardFunction, venv: RewardS
     if isinstance(space, spaces.Box):
         low, high = space.low.reshape(-1), space.high.reshape(-1)  # as they are stored: flat
         actions = low + 0.5 * (actions + 1.0) * (high - low)
-    # Where SB3 keeps time limits apart, `dones` counts them as ends all the same.
-    terminated = stored_rows(buffer, buffer.dones)
-    if buffer.handle_timeout_termination:
-        terminated = terminated * (1 - stored_rows(buffer, buffer.timeouts))
+    # SB3 keeps time limits apart, and `dones` counts them as ends all the same.
+    terminated = stored_rows(buffer, buffer.dones) * (1 - stored_rows(buffer, buffer.timeouts))
     rewards = reward_function(
         venv.flat(stored_rows(buffer, buffer.observations)),
         venv.encode_actions(actions),
@@ -51,10 +49,9 @@ def mark_cut(buffer: ReplayBuffer) -> None:
     """Notes that the newest step of every environment is followed by a reset, not by the next one.
 
     The learner resets environments itself, of which their infos say nothing: a truncation like one
-    at a time limit, for returns over several steps as well. A buffer that does not keep truncations
-    apart is left alone: the step would count as a termination.
+    at a time limit, for returns over several steps as well.
     """
-    if buffer.size() == 0 or not buffer.handle_timeout_termination:
+    if buffer.size() == 0:
         return
     newest = (buffer.pos - 1) % buffer.buffer_size
     is_open = buffer.dones[newest] == 0

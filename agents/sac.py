@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3 import SAC
-from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
-from torch import nn
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.exploration import StateEntropyReward, no_reward
@@ -21,6 +18,7 @@ from prefrl.agents.kinds import AgentKind
 from prefrl.agents.presets import Preset, segment_length_for
 from prefrl.agents.refill_buffer import refill
 from prefrl.agents.relabel_buffer import mark_cut, relabel, stored_rows
+from prefrl.agents.supported import check_replay, trained_every
 from prefrl.errors import ConfigError
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction, State
@@ -31,6 +29,10 @@ RANDOM_STEPS = 1_000
 REFERENCE_EVERY = 1_000
 # Gradient steps that let a new critic catch up with the first learned reward (B-Pref).
 CATCH_UP_UPDATES = 100
+
+# What a policy's networks are called; the others are critics, and each may have a slow copy.
+_ACTORS = {"actor", "actor_target", "features_extractor"}
+_TARGET = "_target"
 
 _BUFFER_COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -84,23 +86,10 @@ class OffPolicyAgent(SB3Agent):
                 "an off-policy model must not stand on VecNormalize: "
                 "its replay buffer is relabelled"
             )
-        if isinstance(model.replay_buffer, DictReplayBuffer):
-            raise ConfigError(
-                "a replay buffer of dictionaries cannot be relabelled; "
-                "flatten observations with prefrl.envs.encoding.FlatObservation"
-            )
-        if model.optimize_memory_usage:
-            raise ConfigError(
-                "optimize_memory_usage stores no next observations, and a phase ends where an "
-                "episode does not; leave it off"
-            )
-        train_freq: Any = model.train_freq
-        if not isinstance(train_freq, TrainFreq) or train_freq.unit != TrainFrequencyUnit.STEP:
-            raise ConfigError(
-                f"train_freq is {train_freq!r}; expected a number of steps, as phases are "
-                "counted in steps, not episodes"
-            )
-        self._train_every = int(train_freq.frequency)
+        check_replay(model)
+        self._train_every = trained_every(model)
+        # How many steps are random before exploring seeks novelty.
+        self.random_steps = RANDOM_STEPS
         self._has_explored_only = False
 
     @property
@@ -109,10 +98,10 @@ class OffPolicyAgent(SB3Agent):
         return self.num_envs * self._train_every
 
     def explore(self, num_steps: int) -> None:
-        """Seeks states far from those visited, after 1,000 random steps."""
+        """Seeks states far from those visited, after `random_steps` random ones."""
         self._check_steps(num_steps)
         self._has_explored_only = True
-        self.model.learning_starts = RANDOM_STEPS
+        self.model.learning_starts = self.random_steps
         begin, end = self.num_steps, self.num_steps + num_steps
         self._refresh_exploration()
         while self.num_steps < end:
@@ -126,6 +115,7 @@ class OffPolicyAgent(SB3Agent):
                 self._refresh_exploration()
             if (self.num_steps - begin) // episode > (at - begin) // episode:
                 self._reset_environments()
+        self._check_taken(end)
 
     def _refresh_exploration(self) -> None:
         buffer = self.model.replay_buffer
@@ -142,12 +132,16 @@ class OffPolicyAgent(SB3Agent):
     def _reset_environments(self) -> None:
         if self.model.replay_buffer is not None:
             mark_cut(self.model.replay_buffer)
+        if self.model.action_noise is not None:
+            self.model.action_noise.reset()  # Noise with a memory, too, begins anew.
         super()._reset_environments()
 
     def train(self, num_steps: int) -> None:
         """Takes exactly `num_steps` steps, with their updates."""
         self._check_steps(num_steps)
+        end = self.num_steps + num_steps
         self._learn(num_steps)
+        self._check_taken(end)
 
     def relabel(self, reward_function: RewardFunction) -> None:
         """Rewrites the whole replay buffer; after exploration, with a fresh critic."""
@@ -168,17 +162,26 @@ class OffPolicyAgent(SB3Agent):
         return refill(buffer, store)
 
     def _reset_critic(self) -> None:
-        """Makes critic, target and optimiser moments anew; the actor stays as exploring left it."""
-        model: Any = self.model
-        if hasattr(model, "critic"):
-            critic, target, optimizer = model.critic, model.critic_target, model.critic.optimizer
-        else:  # DQN's only network is its critic.
-            critic, target, optimizer = model.q_net, model.q_net_target, model.policy.optimizer
-        for module in critic.modules():
-            if isinstance(module, nn.Linear):
-                module.reset_parameters()
-        target.load_state_dict(critic.state_dict())
-        optimizer.state.clear()
+        """Makes critics, targets and optimiser moments anew; the actor stays as exploring left it.
+
+        Layers that do not learn, or that the actor shares, stay as well.
+        """
+        policy: Any = self.model.policy
+        networks = dict(policy.named_children())
+        kept = {
+            id(module) for name in _ACTORS & set(networks) for module in networks[name].modules()
+        }
+        for name, critic in networks.items():
+            if name in _ACTORS or name.endswith(_TARGET):
+                continue
+            for module in critic.modules():
+                is_learned = any(p.requires_grad for p in module.parameters(recurse=False))
+                if is_learned and id(module) not in kept and hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+            if name + _TARGET in networks:
+                networks[name + _TARGET].load_state_dict(critic.state_dict())
+            # DQN's only network is its critic, and has the policy's optimiser.
+            (getattr(critic, "optimizer", None) or policy.optimizer).state.clear()
 
     def state(self) -> State:
         """Returns weights, optimisers, step counts, and the filled part of the replay buffer."""

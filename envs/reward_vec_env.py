@@ -215,6 +215,11 @@ class RewardVecEnv(VecEnvWrapper):
             self.finished.append(episode)
         self._true_return[ended] = self._learned_return[ended] = self._length[ended] = 0
 
+    @property
+    def observed(self) -> FloatArray:
+        """(N, O) rows of what the environments showed last, as they showed it."""
+        return self._obs
+
     def pop_finished(self) -> list[EpisodeReturns]:
         """Returns the episodes that ended since the last call."""
         finished, self.finished = self.finished, []

@@ -12,6 +12,7 @@ import torch
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.factory import make_agent, make_model
+from prefrl.agents.own_models import made_by
 from prefrl.config import ResolvedRun, SessionSettings
 from prefrl.envs.encoding import action_dim, observation_dim
 from prefrl.envs.fixed_horizon import CutEpisodes
@@ -95,23 +96,26 @@ class OneRun:
 
     def _make_agent(self, callbacks: RunCallbacks) -> SB3Agent:
         config = self.config
-        make = self.parts.make_model or (
-            lambda venv: make_model(
-                config.agent,
-                venv,
-                config.agent_settings,
-                seed=self.streams.integer(POLICY_WEIGHTS),
-                device=config.device,
-            )
-        )
         # A model of one's own may come without a seed.
         seed_global_generators(self.streams.integer(POLICY_WEIGHTS))
         return make_agent(
-            make(self.venv),
+            self._make_model(),
             total_steps=config.steps,
             explore_episode_steps=config.explore_episode_steps,
             episode_steps=self._episode_steps(),
             callbacks=callbacks,
+            random_steps=config.agent_settings.get("learning_starts"),
+        )
+
+    def _make_model(self) -> Any:
+        if self.parts.make_model is not None:
+            return made_by(self.parts.make_model, self.venv)
+        return make_model(
+            self.config.agent,
+            self.venv,
+            self.config.agent_settings,
+            seed=self.streams.integer(POLICY_WEIGHTS),
+            device=self.config.device,
         )
 
     def _episode_steps(self) -> Callable[[int], int] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import Callbacks
-from prefrl.agents.factory import MakeModel
+from prefrl.agents.own_models import MakeModel
 from prefrl.feedback.objectives import ObjectiveTeacher
 from prefrl.feedback.protocols import AsyncTeacher, Teacher
 from prefrl.queries.predictor import QueryStrategy

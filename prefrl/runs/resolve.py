@@ -11,7 +11,13 @@ import torch
 from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.presets import Preset
-from prefrl.agents.table import DEFAULT_AGENT, preset_for
+from prefrl.agents.settings import (
+    check_rollouts,
+    checked_settings,
+    fit_minibatches,
+    steps_at_once,
+)
+from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
@@ -75,7 +81,7 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
         "checkpoint_every": config.checkpoint_every or preset.checkpoint_every,
         "max_episode_steps": limit,
         "device": usable_device(config.device),
-        "agent_settings": _merged(preset.agent_settings, config.agent_settings),
+        "agent_settings": _agent_settings(agent, preset, config.agent_settings, num_envs),
         "teacher": config.teacher.decided(),
         "reward_model": config.reward_model.decided(),
         "queries": _decided_queries(config.queries, preset),
@@ -205,11 +211,23 @@ def usable_device(name: str) -> str:
     return name
 
 
-def _merged(preset: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _agent_settings(
+    agent: str, preset: Preset, own: dict[str, Any], num_envs: int
+) -> dict[str, Any]:
+    """Returns an agent's settings, its preset's where the user has none; all are checked."""
     policy = own.get("policy_kwargs", {})
     if not isinstance(policy, dict):
-        raise ConfigError(f"agent_settings.policy_kwargs is {policy!r}; expected a mapping")
-    return {**preset, **own, "policy_kwargs": {**preset.get("policy_kwargs", {}), **policy}}
+        raise ConfigError(
+            f"agent_settings.policy_kwargs is {policy!r}; expected a mapping such as "
+            "{net_arch: [64, 64], activation_fn: ReLU}"
+        )
+    policy = {**preset.agent_settings.get("policy_kwargs", {}), **policy}
+    settings = {**preset.agent_settings, **own, "policy_kwargs": policy}
+    checked_settings(agent, agent_kind(agent), settings)
+    if "batch_size" not in own:
+        fit_minibatches(settings, num_envs)
+    check_rollouts(settings, num_envs)
+    return settings
 
 
 def plan(config: ResolvedRun, *, stride: int | None = None) -> tuple[Phase, ...]:
@@ -221,8 +239,7 @@ def plan(config: ResolvedRun, *, stride: int | None = None) -> tuple[Phase, ...]
     """
     if stride is None:
         # An off-policy model takes its steps in strides; phases must not cut them.
-        train_freq = config.agent_settings.get("train_freq", 1)
-        stride = config.num_envs * (train_freq if isinstance(train_freq, int) else 1)
+        stride = config.num_envs * steps_at_once(config.agent_settings)
     common: dict[str, Any] = {
         "queries": config.queries,
         "checkpoint_every": config.checkpoint_every,

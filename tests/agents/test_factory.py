@@ -66,9 +66,14 @@ def test_initial_weights_follow_from_the_seed_alone():
     ("name", "settings", "said"),
     [
         ("td7", {}, "unknown agent 'td7'; choose from ppo, sac"),
-        ("ppo", {"learning_rat": 1e-3}, "agent_settings do not fit ppo: .*learning_rat"),
+        (
+            "ppo",
+            {"learning_rat": 1e-3},
+            r"unknown setting 'agent_settings.learning_rat' of ppo; .*did you mean learning_rate\?",
+        ),
         ("ppo", {"n_steps": 1}, "agent_settings do not fit ppo: .*n_steps"),
-        ("sac", {"ent_coef": "auto_high"}, "agent_settings do not fit sac: "),
+        ("sac", {"ent_coef": "auto_high"}, "agent_settings.ent_coef is 'auto_high'; .*auto_0.1"),
+        ("sac", {"normalize_reward": True}, "normalize_reward is for on-policy agents"),
         ("ppo", {"policy_kwargs": {"activation_fn": "Relu"}}, "activation_fn is 'Relu'.*ReLU"),
         ("sac", {"normalize_observations": True}, "normalize_observations is for ppo"),
     ],

@@ -30,14 +30,13 @@ def recorded(ends: list[tuple[int, bool]], num_steps: int, num_envs: int = 1) ->
     return venv, store
 
 
-def empty(venv: Any, buffer_size: int = 1_000, **options: Any) -> ReplayBuffer:
+def empty(venv: Any, buffer_size: int = 1_000) -> ReplayBuffer:
     return ReplayBuffer(
         buffer_size,
         venv.observation_space,
         venv.action_space,
         device="cpu",
         n_envs=venv.num_envs,
-        **options,
     )
 
 
@@ -84,14 +83,6 @@ def test_the_newest_steps_are_kept_where_not_all_fit():
     assert buffer.full
     counted = 4 * buffer.observations[:, 0, 1] + buffer.observations[:, 0, 2]
     assert counted.tolist() == list(range(12, 22))
-
-
-def test_a_buffer_that_does_not_tell_truncations_apart_takes_them_for_steps_like_others():
-    venv, store = recorded([(4, True), (3, False)], 14)
-    buffer = empty(venv, handle_timeout_termination=False)
-    refill(buffer, store)
-    assert np.flatnonzero(buffer.dones).tolist() == [6, 13]
-    assert not buffer.timeouts.any()
 
 
 def test_a_store_with_nothing_in_it_leaves_the_buffer_empty():

@@ -4,14 +4,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import DQN, SAC
+from stable_baselines3 import SAC
+from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecNormalize
 
 from prefrl.agents import OffPolicyAgent, make_agent, make_model, sac
 from prefrl.agents.exploration import StateEntropyReward
 from prefrl.errors import ConfigError
-from tests.agents.stacks import SMALL, SMALL_SAC, constant, stack, stack_of
-from tests.envs.tasks import Pieces
+from tests.agents.stacks import SMALL, SMALL_SAC, constant, stack
 
 
 @pytest.fixture
@@ -149,33 +150,52 @@ def sac_in(venv: Any, **settings: Any) -> Callable[[], Any]:
     )
 
 
+def test_a_model_on_normalised_rewards_is_refused():
+    with pytest.raises(ConfigError, match="must not stand on VecNormalize"):
+        make_agent(sac_in(VecNormalize(stack(1), norm_obs=False))())
+
+
+class Seeing(BaseFeaturesExtractor):
+    """One layer before the others."""
+
+    def __init__(self, observation_space: Any, is_frozen: bool = False) -> None:
+        super().__init__(observation_space, features_dim=4)
+        self.layer = torch.nn.Linear(3, 4).requires_grad_(not is_frozen)
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        return self.layer(observations)
+
+
 @pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (sac_in(VecNormalize(stack(1))), "must not stand on VecNormalize"),
-        (sac_in(stack(1), train_freq=(1, "episode")), "train_freq is .*expected a number of steps"),
-        (
-            sac_in(
-                stack(1),
-                optimize_memory_usage=True,
-                replay_buffer_kwargs={"handle_timeout_termination": False},
-            ),
-            "optimize_memory_usage",
-        ),
-    ],
+    ("is_frozen", "is_shared"), [(False, False), (True, False), (False, True), (True, True)]
 )
-def test_a_model_whose_buffer_cannot_be_relabelled_is_refused(make, said):
-    with pytest.raises(ConfigError, match=said):
-        make_agent(make())
+def test_a_fresh_critic_keeps_layers_that_do_not_learn_and_those_of_the_actor(
+    is_frozen, is_shared, monkeypatch
+):
+    policy = {
+        **SMALL,
+        "features_extractor_class": Seeing,
+        "features_extractor_kwargs": {"is_frozen": is_frozen},
+        "share_features_extractor": is_shared,
+    }
+    agent: Any = make_agent(sac_in(stack(1), policy_kwargs=policy, batch_size=8)())
+    agent.begin_phase(0)
+    agent.explore(20)
+    monkeypatch.setattr(agent.model, "train", lambda **_: None)  # It would catch up at once.
+    actor, critic = copied(agent.model.actor), copied(agent.model.critic)
+    agent.relabel(constant(1.0))
+    assert all(torch.equal(value, actor[name]) for name, value in copied(agent.model.actor).items())
+    is_same = {name: torch.equal(critic[name], v) for name, v in copied(agent.model.critic).items()}
+    assert is_same["features_extractor.layer.weight"] == (is_frozen or is_shared)
+    assert not is_same["qf0.0.weight"]
 
 
-def test_a_buffer_of_dictionaries_is_refused():
-    model = DQN(
-        "MultiInputPolicy",
-        stack_of(lambda: Pieces(first=0)),
-        buffer_size=50,
-        policy_kwargs={**SMALL},
-        device="cpu",
-    )
-    with pytest.raises(ConfigError, match=r"buffer of dictionaries .*FlatObservation"):
-        make_agent(model, total_steps=100)
+def test_noise_begins_anew_with_each_phase():
+    noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.ones(1))
+    agent = make_agent(sac_in(stack(1), action_noise=noise)())
+    agent.begin_phase(0)
+    agent.set_reward(constant(1.0))
+    agent.train(5)
+    assert noise.noise_prev.any()
+    agent.begin_phase(1)
+    assert not noise.noise_prev.any()
