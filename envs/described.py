@@ -122,7 +122,10 @@ def _asked(ask: Any, *arguments: Any) -> Sequence[Any]:
 
 class _DescribesWhatItIsAskedAbout(type):
     def __instancecheck__(cls, env: Any) -> bool:
-        setattr(env, _ATTRIBUTE, describe(env))
+        try:
+            setattr(env, _ATTRIBUTE, describe(env))
+        except Exception:  # noqa: BLE001 - in a process of its own it would end that process
+            return False
         return True
 
 

@@ -9,7 +9,7 @@ from prefrl.config import EnvironmentRecord, WrapperRecord
 from prefrl.envs.described import Described
 from prefrl.errors import SpaceError
 
-Door = Literal["RewardWrapper", "RewardVecEnv"]
+Door = Literal["RewardWrapper", "RewardVecEnv", "a run"]
 _UNCHECKED = "or pass check=False if its rows mean the same"
 _BOUND_TOLERANCE = 1e-4  # relative; the same angle in degrees and radians differs by more
 
@@ -25,9 +25,14 @@ def check_faultless(found: Described, door: Door) -> None:
         SpaceError: there is one; it is named, and where it belongs.
     """
     for name, fault in found.faults:
+        what_to_do = f"{_outside(name, door)}, or pass check=False"
+        if door == "a run":
+            what_to_do = (
+                "leave it out of the environments; around the reward, PPO normalises by itself "
+                "(agent_settings normalize_observations, normalize_reward)"
+            )
         raise SpaceError(
-            f"{found.env_id or 'this environment'}: {name} inside {door} {fault}; "
-            f"{_outside(name, door)}, or pass check=False"
+            f"{found.env_id or 'this environment'}: {name} inside {door} {fault}; {what_to_do}"
         )
 
 

@@ -13,51 +13,56 @@ from typing import Any
 
 import gymnasium as gym
 
+_KNOWN_OTHERWISE = ("builtins", "gymnasium", "prefrl", "stable_baselines3")
 
-def changes_in_step(wrapper: gym.Wrapper[Any, Any, Any, Any]) -> bool:
-    """Tells whether `step` writes to its action, observation or reward, or repeats a step.
+
+def changes_in_step(wrapper: Any) -> bool:
+    """Tells whether a step writes to its action, observation or reward, or is taken several times.
 
     Where there is no source, or it is of a form that is not known, nothing is said against it.
 
     Args:
-        wrapper: of a class of somebody's own.
+        wrapper: a Gymnasium wrapper, or one of Stable-Baselines3's vector environments.
     """
     cls: Any = type(wrapper)
-    return _changes(cls)
+    if isinstance(wrapper, gym.Wrapper):
+        return _changes(cls, "step")
+    return _changes(cls, "step_async") or _changes(cls, "step_wait")
 
 
 @functools.cache
-def _changes(cls: type) -> bool:
-    owner = next(base for base in cls.__mro__ if "step" in vars(base))
-    if owner.__module__.partition(".")[0] in ("gymnasium", "prefrl", "stable_baselines3"):
+def _changes(cls: type, method: str) -> bool:
+    owner = next((base for base in cls.__mro__ if method in vars(base)), object)
+    if owner.__module__.partition(".")[0] in _KNOWN_OTHERWISE:
         return False
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(vars(owner)["step"]))).body[0]
+        tree = ast.parse(textwrap.dedent(inspect.getsource(vars(owner)[method]))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return False
-    if not isinstance(tree, ast.FunctionDef) or len(tree.args.args) < 2:
+    if not isinstance(tree, ast.FunctionDef):
         return False
-    action = tree.args.args[1].arg
-    calls = [node for node in ast.walk(tree) if _steps(node)]
+    calls = [node for node in ast.walk(tree) if _steps(node, method)]
     if not calls:
         return False
-    if len(calls) > 1 or any(_steps(node) for loop in _loops(tree) for node in ast.walk(loop)):
+    repeated = (_steps(node, method) for loop in _loops(tree) for node in ast.walk(loop))
+    if len(calls) > 1 or any(repeated):
         return True
     (call,) = calls
     assert isinstance(call, ast.Call)
+    taken = [argument.arg for argument in tree.args.args[1:2]]
     written = list(_written(tree))
-    if action in written or not _hands_on(call, action):
+    if not {*taken}.isdisjoint(written) or not _hands_on(call, taken):
         return True
     return any(written.count(name) > 1 for name in _received(tree, call)) or _swaps(tree, call)
 
 
-def _steps(node: ast.AST) -> bool:
-    """Tells whether it is a call of `self.env.step` or `super().step`."""
+def _steps(node: ast.AST, method: str) -> bool:
+    """Tells whether it is a call of the same method of what is wrapped."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "step"
-        and ast.unparse(node.func.value) in ("self.env", "super()")
+        and node.func.attr == method
+        and ast.unparse(node.func.value) in ("self.env", "self.venv", "super()")
     )
 
 
@@ -65,9 +70,9 @@ def _loops(tree: ast.AST) -> Iterator[ast.AST]:
     return (node for node in ast.walk(tree) if isinstance(node, (ast.For, ast.While)))
 
 
-def _hands_on(call: ast.Call, action: str) -> bool:
+def _hands_on(call: ast.Call, taken: list[str]) -> bool:
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return len(given) == 1 and isinstance(given[0], ast.Name) and given[0].id == action
+    return [part.id if isinstance(part, ast.Name) else "" for part in given] == taken
 
 
 def _written(tree: ast.AST) -> Iterator[str]:

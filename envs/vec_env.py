@@ -7,7 +7,9 @@ from typing import Any
 import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import check_observation_space
+from prefrl.envs.fits import check_faultless
 from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
@@ -94,6 +96,7 @@ def side_by_side(
         venv = SameProcessVecEnv(makers)  # type: ignore[arg-type]
         spec = venv.envs[0].spec
         recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]), objectives=objectives)
+        check_faultless(describe_all(recorder)[0], "a run")
         return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
     except BaseException:
         close_envs(envs)

@@ -35,7 +35,8 @@ _CHANGE_STEPS = frozenset(
 # The rows that a reward model sees are flattened anyway, in the same order.
 _ONLY_RESHAPE = frozenset({"FlattenObservation", "ReshapeObservation"})
 _LIBRARIES = frozenset({"gymnasium", "stable_baselines3"})
-_WRAPPED = ("env", "venv")  # arguments of every wrapper
+# Arguments of every wrapper; spaces are compared by their bounds.
+_WRAPPED = ("env", "venv", "observation_space", "action_space")
 _MOST_NUMBERS = 1_000  # of an array that is written down whole
 
 
@@ -77,7 +78,7 @@ def transforms(wrapper: Any, inner: Any) -> bool:
         or fault_of(wrapper) is not None
         or wrapper.observation_space != inner.observation_space
         or wrapper.action_space != inner.action_space
-        or (isinstance(wrapper, gym.Wrapper) and changes_in_step(wrapper))
+        or changes_in_step(wrapper)
     )
 
 

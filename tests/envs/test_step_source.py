@@ -5,10 +5,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
-from prefrl import RewardWrapper
+from prefrl import RewardVecEnv, RewardWrapper
+from prefrl.envs import make_vec_env
 from prefrl.envs.step_source import changes_in_step
 from prefrl.errors import SpaceError
+from prefrl.segments import EpisodeStore
 from tests.envs.stacks import Logged, walk
 from tests.envs.test_fits import model_for
 
@@ -146,3 +149,43 @@ def test_nothing_is_said_against_what_has_no_source():
     namespace: dict[str, Any] = {"gym": gym}
     exec("class Own(gym.Wrapper):\n  def step(self, a):\n    return self.env.step(a)", namespace)
     assert not changes_in_step(namespace["Own"](Logged()))
+
+
+class VecLogs(VecEnvWrapper):
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        shown, paid, dones, infos = self.venv.step_wait()
+        for info in infos:
+            info["paid"] = paid.sum()
+        return shown, paid, dones, infos
+
+
+class VecScales(VecLogs):
+    def step_wait(self) -> Any:
+        shown, paid, dones, infos = super().step_wait()
+        return shown / 255, paid, dones, infos
+
+
+class VecLimits(VecLogs):
+    def step_async(self, actions: Any) -> None:
+        self.venv.step_async(np.clip(actions, -0.1, 0.1))
+
+
+def test_wrappers_of_vector_environments_are_read_as_well():
+    venv, model = DummyVecEnv([Logged]), model_for(Logged())
+    RewardVecEnv(VecLogs(venv), model)
+    for wrapper in (VecScales, VecLimits):
+        with pytest.raises(SpaceError, match=rf"{wrapper.__name__} is inside RewardVecEnv"):
+            RewardVecEnv(wrapper(venv), model)
+
+
+def test_running_statistics_in_a_runs_environments_are_refused_with_what_to_do():
+    with pytest.raises(SpaceError) as error:
+        make_vec_env(lambda: gym.wrappers.NormalizeReward(Logged()), 1, EpisodeStore(10))
+    assert str(error.value) == (
+        "this environment: NormalizeReward inside a run would pass normalised rewards off as the "
+        "true ones; leave it out of the environments; around the reward, PPO normalises by itself "
+        "(agent_settings normalize_observations, normalize_reward)"
+    )
