@@ -87,9 +87,7 @@ def record_of(wrapper: Any) -> WrapperRecord:
     arguments = getattr(wrapper, "_saved_kwargs", None)  # Gymnasium's `RecordConstructorArgs`
     if not isinstance(arguments, Mapping):
         arguments = dict(_kept_arguments(wrapper))
-    plain = {
-        name: _plain(value) for name, value in arguments.items() if name not in ("env", "venv")
-    }
+    plain = {name: _plain(given) for name, given in arguments.items() if name not in _WRAPPED}
     return WrapperRecord(name=type(wrapper).__name__, arguments=plain)
 
 
