@@ -8,7 +8,7 @@ import math
 import numbers
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -73,6 +73,10 @@ class Question:
                     f"{name} of question {self.id} has {len(getattr(self, name))} segments; "
                     "expected 1"
                 )
+
+    def copied(self) -> "Question":
+        """Returns the question with arrays of its own, for whoever may write to them."""
+        return replace(self, left=self.left[[0]], right=self.right[[0]])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prefrl.queries.coverage import standardised
 from prefrl.queries.predictor import Predictor
-from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
+from prefrl.segments import FloatArray, SegmentBatch
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Candidates:
         Each dim is divided by its standard deviation over both together.
         """
         pool, asked = (
-            observation_embeddings(self.segments.observations, self.segments.length),
+            self.segments.observation_embeddings(),
             self.predictor.asked_observation_embeddings(),
         )
         points = standardised(np.concatenate([pool, asked]) if len(asked) else pool)

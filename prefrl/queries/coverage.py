@@ -20,8 +20,8 @@ def standardised(embeddings: FloatArray) -> FloatArray:
         (S, D) each dim divided by its standard deviation over the segments; a constant one is 0.
     """
     std = embeddings.std(0)
-    centred = embeddings - embeddings.mean(0)
-    points: FloatArray = centred / np.where(std > 1e-6, std, np.inf)
+    points: FloatArray = embeddings - embeddings.mean(0)
+    points /= np.where(std > 1e-6, std, np.inf)
     return points
 
 
@@ -47,7 +47,7 @@ def farthest_points(
     row = int(rng.integers(len(points)))
     for rank in range(num_chosen):
         chosen[rank] = row
-        distances = squares + squares[row] - 2 * points @ points[row]
+        distances = squares + squares[row] - 2 * (points @ points[row])
         np.minimum(nearest, distances, out=nearest)
         nearest[row] = -np.inf  # Its distance to itself is 0 but for rounding.
         row = int(nearest.argmax())

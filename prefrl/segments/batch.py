@@ -4,7 +4,7 @@ Axes: S segments, T steps of a segment, O observation dims, A action dims, Q sim
 M objectives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from prefrl.errors import DataError
 from prefrl.segments.episode import FloatArray
+
+# Steps of a pool that are looked at at once, where a copy of the whole would take much memory.
+STEPS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,32 @@ class SegmentBatch:
         """Returns (S, T, O + A), what a reward model is fed; padding is zero."""
         return np.concatenate([self.observations, self.actions], axis=-1)
 
+    def observation_embeddings(self) -> FloatArray:
+        """Returns (S, 2 O), as the function of that name does."""
+        length = None if self.is_full else self.length
+        if not len(self):
+            return observation_embeddings(self.observations, length)
+        parts, ends = [], 0
+        for part in self.in_parts():
+            ends, first = ends + len(part), ends
+            some = None if length is None else length[first:ends]
+            parts.append(_embeddings(part.observations, some))
+        return np.concatenate(parts)
+
+    def in_parts(self, multiple: int = 1) -> Iterator["SegmentBatch"]:
+        """Yields the segments in turns of some thousand steps each, for work on copies.
+
+        Args:
+            multiple: each but the last has a multiple of so many segments.
+        """
+        size = max(1, STEPS_AT_ONCE // (max(1, self.segment_length) * multiple)) * multiple
+        for first in range(0, len(self), size):
+            yield self[first : first + size]
+
+    def cut_out(self) -> "SegmentBatch":
+        """Returns the batch with nothing left to be cut out of its episodes: itself."""
+        return self
+
     def __getitem__(self, index: Any) -> "SegmentBatch":
         """Returns the chosen segments as a batch; `index` is a slice, an index array or a mask."""
         if isinstance(index, (int, np.integer)):
@@ -176,7 +205,12 @@ def observation_embeddings(
     Returns:
         (S, 2 O).
     """
-    if length is None or (length == observations.shape[1]).all():
+    is_full = length is None or bool((length == observations.shape[1]).all())
+    return _embeddings(observations, None if is_full else length)
+
+
+def _embeddings(observations: FloatArray, length: NDArray[np.int64] | None) -> FloatArray:
+    if length is None:
         return np.concatenate([observations.mean(1), observations[:, -1]], axis=1)
     mean = observations.sum(1) / length[:, None].astype(np.float32)
     last = observations[np.arange(len(length)), length - 1]

@@ -4,17 +4,16 @@ Axes: S segments, T steps of a segment.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prefrl.errors import ConfigError, DataError, at_least
 from prefrl.segments.batch import SegmentBatch
 from prefrl.segments.episode import FLAGS, ROWS, Episode
 from prefrl.segments.stored import check_episodes
+from prefrl.segments.windows import Windows
 
 
 @dataclass
@@ -68,7 +67,8 @@ class EpisodeStore:
                 which there is no window.
 
         Returns:
-            S segments; a window appears twice only where there are fewer windows than S.
+            S segments, which are cut out where they are looked at; a window appears twice only
+            where there are fewer windows than S.
 
         Raises:
             DataError: there is no window, or a number is below 1.
@@ -92,8 +92,7 @@ class EpisodeStore:
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends[which] - windows[which])
         which += first
-        cuts = [(episodes[e], int(s)) for e, s in zip(which, start, strict=True)]
-        return _cut_out(cuts, segment_length, episode=which.astype(np.int64) + self.num_dropped)
+        return Windows.of(episodes, which, start, segment_length, first_number=self.num_dropped)
 
     def _why_no_window(self, segment_length: int) -> str:
         if not self.episodes:
@@ -166,32 +165,3 @@ def _num_windows(episode: Episode, segment_length: int) -> int:
     if len(episode) >= segment_length:
         return len(episode) - segment_length + 1
     return 1 if episode.is_complete else 0
-
-
-def _cut_out(
-    cuts: Sequence[tuple[Episode, int]], segment_length: int, *, episode: NDArray[np.int64]
-) -> SegmentBatch:
-    """Returns windows of episodes, each beginning at a step; what an episode lacks is padding."""
-    start = np.array([s for _, s in cuts], dtype=np.int64)
-    num_steps = np.array([len(e) for e, _ in cuts], dtype=np.int64)
-    length = np.minimum(num_steps - start, segment_length)
-    is_last = start[:, None] + np.arange(segment_length) == num_steps[:, None] - 1  # (S, T)
-
-    def padded(rows: NDArray[Any]) -> NDArray[Any]:
-        if len(rows) == segment_length:
-            return rows
-        widths = [(0, segment_length - len(rows))] + [(0, 0)] * (rows.ndim - 1)
-        return np.pad(rows, widths)
-
-    def column(name: str) -> NDArray[Any]:
-        steps = zip(cuts, (start + length).tolist(), strict=True)
-        return np.stack([padded(getattr(e, name)[s:end]) for (e, s), end in steps])
-
-    return SegmentBatch(
-        **{name: column(name) for name in ROWS},
-        terminated=is_last & np.array([e.terminated for e, _ in cuts])[:, None],
-        truncated=is_last & np.array([e.truncated for e, _ in cuts])[:, None],
-        episode=episode,
-        start=start,
-        length=length,
-    )

@@ -148,7 +148,9 @@ class Asker:
                 # Who answers about the only objective is not asked which it is.
                 about = {"objective": chosen.objective} if self.num_objectives > 1 else {}
                 answer: Callable[..., NDArray[np.float64]] = self.teacher.answer
-                answers = answer(chosen.left, chosen.right, rng=rng, **about)
+                # What a teacher writes into is its own, not what is kept.
+                shown = chosen[np.arange(len(chosen))]
+                answers = answer(shown.left, shown.right, rng=rng, **about)
                 self._keep(chosen, answers, session, len(known))
 
     def collect(self, session: int) -> int:
@@ -202,7 +204,7 @@ class Asker:
 
     def _hand_over(self, teacher: AsyncTeacher, questions: Sequence[Question]) -> None:
         if questions:
-            teacher.ask(questions)
+            teacher.ask([question.copied() for question in questions])
         self._asked_s |= dict.fromkeys((question.id for question in questions), self.clock())
 
     def _begin_again(self, teacher: AsyncTeacher, session: int) -> None:

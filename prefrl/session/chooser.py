@@ -5,7 +5,7 @@ Axes: B queries, S segments.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from prefrl.queries.predictor import Predictor, QueryStrategy
 from prefrl.queries.strategies import Uniform
 from prefrl.seeding import AUDIT, CANDIDATES, SPREAD, STRATEGY, Streams, redrawn
 from prefrl.segments import SegmentBatch, equally_long
-from prefrl.session.pool import Source, spread_out
+from prefrl.session.pool import Source, farthest_apart
 
 # Pools drawn in search of a query that was not put before.
 MAX_DRAWS = 5
@@ -46,6 +46,10 @@ class Chosen:
 
     def __getitem__(self, rows: NDArray[np.intp] | slice) -> "Chosen":
         return Chosen(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def cut_out(self) -> "Chosen":
+        """Returns them with segments that keep no pool alive."""
+        return replace(self, left=self.left.cut_out(), right=self.right.cut_out())
 
 
 @dataclass
@@ -113,7 +117,7 @@ class Chooser:
         for draw, count in enumerate([num_queries, large, *[num_queries] * (MAX_DRAWS - 2)]):
             drawn = self._drawn(size, draw, num_before)
             if show is not None:
-                show(drawn)
+                show(drawn[np.arange(len(drawn))])  # What it writes into is its own.
             try:
                 found = self._found(drawn, size, count, num_audits, draw, num_before, is_fitted)
             except Exception:  # whatever a strategy of one's own does when it runs out of segments
@@ -122,7 +126,7 @@ class Chooser:
                 continue
             new = np.flatnonzero(is_new(found.left, found.right))[:num_queries]
             if len(new):
-                return found[new]
+                return found[new].cut_out()
             # Where windows are few, a pool has some of them more than once.
             left, right = found.left, found.right
             is_pair = (left.episode != right.episode) | (left.start != right.start)
@@ -133,7 +137,7 @@ class Chooser:
                 f"of {size} segments no pair was chosen that was not asked about before, in "
                 f"{MAX_DRAWS} pools and after {num_before} queries; there must be more segments"
             )
-        return old or found[:num_queries]
+        return (old or found[:num_queries]).cut_out()
 
     def _drawn(self, size: int, draw: int, num_before: int) -> SegmentBatch:
         rng = self.streams.generator(redrawn(CANDIDATES, draw), num_before)
@@ -150,23 +154,23 @@ class Chooser:
         is_fitted: bool,
     ) -> Chosen:
         """Returns audit queries, then those of the strategy."""
-        sides: list[tuple[SegmentBatch, SegmentBatch]] = []
+        rows = np.zeros((0, 2), dtype=np.int64)  # of what was drawn
         if num_audits:
             rng = self.streams.generator(redrawn(AUDIT, draw), num_before)
-            pairs = Uniform().select(drawn, num_audits, self.predictor, rng=rng)
-            sides.append(equally_long(drawn[pairs[:, 0]], drawn[pairs[:, 1]]))
+            rows = Uniform().select(drawn, num_audits, self.predictor, rng=rng)
         if count > num_audits:
-            pool = drawn
+            kept = np.arange(len(drawn))
             if self.spread_factor > 1:
                 rng = self.streams.generator(redrawn(SPREAD, draw), num_before)
-                pool = spread_out(drawn, size, rng=rng)
+                kept = farthest_apart(drawn, size, rng=rng)
             strategy = self.strategy if is_fitted else Uniform()
             rng = self.streams.generator(redrawn(STRATEGY, draw), num_before)
             began_s = time.perf_counter()
+            pool = drawn[kept]
             pairs = strategy.select(pool, count - num_audits, self.predictor, rng=rng)
             self.select_s += time.perf_counter() - began_s
             pairs = checked_pairs(pairs, len(pool), count - num_audits)
-            sides.append(equally_long(pool[pairs[:, 0]], pool[pairs[:, 1]]))
-        left, right = (SegmentBatch.concatenate(batches) for batches in zip(*sides, strict=True))
+            rows = np.concatenate([rows, kept[pairs]])
+        left, right = equally_long(drawn[rows[:, 0]], drawn[rows[:, 1]])
         is_audit = np.arange(len(left)) < num_audits
         return Chosen(left, right, is_audit, np.zeros(len(left), dtype=np.int64))

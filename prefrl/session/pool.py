@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prefrl.config import SessionSettings
 from prefrl.queries.coverage import farthest_points, standardised
-from prefrl.segments import EpisodeStore, SegmentBatch, observation_embeddings
+from prefrl.segments import EpisodeStore, SegmentBatch
 
 
 class Source(Protocol):
@@ -73,8 +74,10 @@ class FixedSource:
         return self.segments[rng.choice(len(self.segments), size=size, replace=False)]
 
 
-def spread_out(drawn: SegmentBatch, size: int, *, rng: np.random.Generator) -> SegmentBatch:
-    """Returns the segments of a draw that lie farthest apart by their observations.
+def farthest_apart(
+    drawn: SegmentBatch, size: int, *, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Chooses the segments of a draw that lie farthest apart by their observations.
 
     Greedy k-center over standardised embeddings (see `farthest_points`); our choice, not in
     Christiano et al. 2017.
@@ -83,6 +86,9 @@ def spread_out(drawn: SegmentBatch, size: int, *, rng: np.random.Generator) -> S
         drawn: S segments.
         size: how many are kept; all of them, in another order, where it is S or more.
         rng: draws the first one.
+
+    Returns:
+        their indices.
     """
-    points = standardised(observation_embeddings(drawn.observations, drawn.length))
-    return drawn[farthest_points(points, min(size, len(drawn)), rng=rng)]
+    points = standardised(drawn.observation_embeddings())
+    return farthest_points(points, min(size, len(drawn)), rng=rng)

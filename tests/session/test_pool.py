@@ -6,7 +6,7 @@ import pytest
 from prefrl.config import SessionSettings
 from prefrl.queries import standardised
 from prefrl.segments import Episode, EpisodeStore, SegmentBatch, observation_embeddings
-from prefrl.session.pool import FixedSource, StoreSource, spread_out
+from prefrl.session.pool import FixedSource, StoreSource, farthest_apart
 
 
 def made_up(num_segments, *, seed=0):
@@ -65,15 +65,15 @@ def test_the_pool_has_ten_segments_a_query_within_bounds(num_queries, expected):
 
 def test_what_is_kept_lies_farther_apart_than_what_was_drawn():
     drawn = made_up(60)
-    kept = spread_out(drawn, 20, rng=rng())
-    assert len(np.unique(kept.episode)) == 20
+    kept = farthest_apart(drawn, 20, rng=rng())
+    assert len(np.unique(kept)) == 20
 
     points = standardised(observation_embeddings(drawn.observations))
     distances = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
     np.fill_diagonal(distances, np.inf)
-    assert distances[np.ix_(kept.episode, kept.episode)].min() > 2 * distances[:20, :20].min()
+    assert distances[np.ix_(kept, kept)].min() > 2 * distances[:20, :20].min()
 
 
 def test_where_no_more_were_drawn_than_are_kept_all_are():
-    kept = spread_out(made_up(12), 30, rng=rng())
-    assert sorted(kept.episode) == list(range(12))
+    kept = farthest_apart(made_up(12), 30, rng=rng())
+    assert sorted(kept) == list(range(12))

@@ -4,10 +4,11 @@ Axes: B comparisons, S segments, T steps, D input dims, K heads.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from prefrl.config import RewardConfig
@@ -22,7 +23,7 @@ from prefrl.rewards.fitting.descent import descend
 from prefrl.rewards.fitting.diagnosis import fit_metrics, warn_of_odd_answers
 from prefrl.rewards.fitting.prior import anchors_of, prior_strength
 from prefrl.rewards.fitting.reliability import without_noise
-from prefrl.rewards.model.ensemble import EnhancedRewardModel
+from prefrl.rewards.model.ensemble import EnhancedRewardModel, segments_at_once
 from prefrl.rewards.model.frozen import ModelReward
 from prefrl.seeding import (
     BANK,
@@ -34,7 +35,7 @@ from prefrl.seeding import (
     REWARD_WEIGHTS,
     Streams,
 )
-from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
+from prefrl.segments import FloatArray, SegmentBatch
 from prefrl.types import State
 
 
@@ -68,15 +69,22 @@ class RewardTrainer:
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """Returns (S, K) each head's reward summed over each segment, in nats."""
-        mask = None if segments.is_full else segments.mask()
-        return self.model.score(segments.inputs(), attention_mask=mask)
+        scores = [
+            self.model.score(part.inputs(), attention_mask=mask)
+            for part, mask in _parts(segments, multiple=segments_at_once(segments.segment_length))
+        ]
+        return np.concatenate(scores)
 
     @torch.inference_mode()
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
         """Returns (S, D) embeddings of segments, of unit length as those in the bank."""
-        mask = None if segments.is_full else torch.from_numpy(segments.mask())
-        embedded = self.model.embed(torch.from_numpy(segments.inputs()), mask)
-        return torch.nn.functional.normalize(embedded, dim=-1).cpu().numpy()
+        embedded = [
+            self.model.embed(
+                torch.from_numpy(part.inputs()), None if mask is None else torch.from_numpy(mask)
+            )
+            for part, mask in _parts(segments)
+        ]
+        return torch.nn.functional.normalize(torch.cat(embedded), dim=-1).cpu().numpy()
 
     def asked_embeddings(self) -> FloatArray:
         """Returns (M, D) embeddings of the segments in the bank; none without a bank."""
@@ -164,7 +172,7 @@ class RewardTrainer:
         set_interval(model, held, config.interval_coverage)
         asked = (*comparisons.left, *comparisons.right)
         self._asked_observation_embeddings = np.concatenate(
-            [observation_embeddings(batch.observations, batch.length) for batch in asked]
+            [batch.observation_embeddings() for batch in asked]
         )
         return {
             "reward_updates": float(num_updates),
@@ -274,3 +282,12 @@ class RewardTrainer:
         self.model.load_state_dict(state["model"])
         self._num_banked = int(state["num_banked"])
         self._asked_observation_embeddings = state["asked_observation_embeddings"]
+
+
+def _parts(
+    segments: SegmentBatch, *, multiple: int = 1
+) -> Iterator[tuple[SegmentBatch, NDArray[np.bool_] | None]]:
+    """Yields segments in turns, with their masks, or None for all where none is padded."""
+    is_full = segments.is_full
+    for part in segments.in_parts(multiple):
+        yield part, None if is_full else part.mask()

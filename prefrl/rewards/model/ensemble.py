@@ -20,6 +20,11 @@ from prefrl.rewards.model.storage import CONFIG, WEIGHTS, check_sizes, read_mode
 from prefrl.segments import FloatArray
 
 
+def segments_at_once(steps: int) -> int:
+    """Returns how many segments of so many steps are scored at once."""
+    return max(1, CHUNK_ROWS // max(1, steps))
+
+
 class EnhancedRewardModel(RewardNetwork):
     """A reward ensemble: features from a trunk, K rewards from K heads.
 
@@ -161,7 +166,7 @@ class EnhancedRewardModel(RewardNetwork):
         steps = sequences.shape[1]
         # torch shares memory with NumPy, and wants it writable even where it only reads.
         whole = torch.from_numpy(np.require(sequences, np.float32, ["C", "W"]))
-        chunks = whole.to(self.input_mean.device).split(max(1, CHUNK_ROWS // max(1, steps)))
+        chunks = whole.to(self.input_mean.device).split(segments_at_once(steps))
         if attention_mask is None:
             scores = torch.cat([self.segment_scores(chunk) for chunk in chunks])
         else:
