@@ -27,7 +27,7 @@ def made_by(make_model: MakeModel, venv: Any) -> BaseAlgorithm:
         ArgumentError: it is no such function, or returned no model.
         ConfigError: the model is built on something else, or cannot be trained (`check_model`).
     """
-    _check_function(make_model)
+    check_takes_venv(make_model)
     model: Any = make_model(venv)
     if not isinstance(model, BaseAlgorithm):
         raise ArgumentError(
@@ -43,7 +43,12 @@ def made_by(make_model: MakeModel, venv: Any) -> BaseAlgorithm:
     return model
 
 
-def _check_function(make_model: Any) -> None:
+def check_takes_venv(make_model: Any) -> None:
+    """Refuses what cannot be called with a vector environment alone.
+
+    Raises:
+        ArgumentError: it says what to write.
+    """
     if not callable(make_model):
         expected = f"a function of the vector environment: make_model={_EXAMPLE}"
         raise ArgumentError(not_a("make_model", make_model, expected))

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, registry
 from gymnasium.wrappers import TimeLimit
 
+from prefrl.arguments import flag, instance, optional, whole_number
 from prefrl.envs.encoding import (
     ActionsFromZero,
     FlatObservation,
@@ -35,6 +36,7 @@ def find_spec(env_id: str) -> EnvSpec:
     Raises:
         ConfigError: there is none; the nearest names are offered.
     """
+    instance("env_id", env_id, str, "the id of an environment: 'HalfCheetah-v4'")
     module, _, name = env_id.rpartition(":")
     try:
         if module:
@@ -122,6 +124,10 @@ def make_env(
         ((3,), dtype('float32'))
     """
     spec = find_spec(env_id)
+    fixed_horizon = flag("fixed_horizon", fixed_horizon)
+    optional("render_mode", render_mode, str, "a render mode: 'rgb_array'")
+    if max_episode_steps is not None:
+        max_episode_steps = whole_number("max_episode_steps", max_episode_steps, least=1)
     limit = episode_steps(spec, max_episode_steps)
     with making(env_id):
         extra = fixed_horizon_settings(spec) if fixed_horizon else {}

@@ -7,14 +7,18 @@ from typing import Any
 import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from prefrl.arguments import function, instance, whole_number
 from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import check_observation_space
 from prefrl.envs.fits import check_faultless
 from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
-from prefrl.errors import ConfigError, option
+from prefrl.errors import ArgumentError, ConfigError, not_a, option
 from prefrl.segments import EpisodeStore
+
+# In one process; whoever asks for more has mistaken what the number is.
+MOST_ENVS = 65_536
 
 
 class SameProcessVecEnv(DummyVecEnv):
@@ -67,9 +71,17 @@ def make_vec_env(
         objectives: entries of `info` that are recorded as true rewards of their own.
 
     Raises:
+        ArgumentError: an argument is of another type.
         ConfigError: so many cannot be made; none is left open.
         SpaceError: observations or actions do not flatten to numbers.
     """
+    function("make_env", make_env, "a function that makes one environment")
+    num_envs = whole_number("num_envs", num_envs, least=1)
+    instance("store", store, EpisodeStore)
+    if isinstance(objectives, str) or not isinstance(objectives, Sequence):
+        raise ArgumentError(not_a("objectives", objectives, "a list of names of entries of info"))
+    if num_envs > MOST_ENVS:
+        raise ConfigError(f"num_envs is {num_envs}; expected 1 to {MOST_ENVS:,}")
     envs, reason = open_envs(make_env, num_envs)
     if reason:
         close_envs(envs)

@@ -55,6 +55,24 @@ def with_type(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
+@contextlib.contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Words whatever a part of somebody's own raises in one line that names the part.
+
+    Args:
+        what: is called: "ask of MyTeacher".
+
+    Raises:
+        ContractError: something else than an error of prefrl's was raised within.
+    """
+    try:
+        yield
+    except PrefrlError:
+        raise
+    except Exception as error:
+        raise ContractError(one_line(f"{what} raised {with_type(error)}")) from error
+
+
 def not_a(name: str, value: object, expected: str) -> str:
     """Says that an argument is of another type than it may be.
 
@@ -64,7 +82,12 @@ def not_a(name: str, value: object, expected: str) -> str:
         expected: what may be: "a RunConfig", "(N, O) numbers".
     """
     shape = getattr(value, "shape", None)
-    got = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+    kind = type(value).__name__
+    got = f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    if isinstance(value, type):
+        got = f"the class {value.__name__}"
+    if value is None:
+        got = "None"
     if isinstance(value, str) and len(value) <= _LONGEST_SHOWN:
         got += f" ({value!r})"
     elif isinstance(shape, tuple):

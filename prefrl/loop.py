@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from prefrl.arguments import instance, optional
 from prefrl.config import SessionSettings
-from prefrl.errors import DataError
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.plan import Phase, check_plan
 from prefrl.records import run_folder
@@ -49,6 +50,7 @@ class PreferenceLoop:
         records: where the run is written down.
 
     Raises:
+        ArgumentError: an argument is of another type, or lacks a method; it is named.
         ConfigError: by the plan, the agent would train on a reward that nothing was learned of.
     """
 
@@ -62,7 +64,12 @@ class PreferenceLoop:
         feedback: Feedback | None,
         records: Records | None = None,
     ) -> None:
-        self.plan = tuple(plan)
+        self.plan = _checked_plan(plan)
+        _check_agent(agent)
+        instance("store", store, EpisodeStore)
+        instance("streams", streams, Streams, "a prefrl.seeding.Streams: Streams(0)")
+        optional("feedback", feedback, Feedback)
+        optional("records", records, Records)
         check_plan(self.plan, has_teacher=feedback is not None)
         self.agent = agent
         self.store = store
@@ -304,6 +311,22 @@ def log_mark(state: State) -> object:
         state: of a loop; those of before lines had digests know the length alone.
     """
     return state["log"] if "log" in state else {"position": state.get("log_position")}
+
+
+def _checked_plan(plan: object) -> tuple[Phase, ...]:
+    expected = "a list of prefrl.plan.Phase objects"
+    if not isinstance(plan, Sequence):
+        raise ArgumentError(not_a("plan", plan, expected))
+    return tuple(instance(f"plan[{i}]", phase, Phase) for i, phase in enumerate(plan))
+
+
+def _check_agent(agent: object) -> None:
+    """Refuses what lacks an agent's methods; `check_agent` of prefrl.testing knows the rest."""
+    names = ("explore", "train", "set_reward", "relabel", "pop_finished", "state", "restore")
+    missing = [name for name in names if not callable(getattr(agent, name, None))]
+    if isinstance(agent, type) or missing:
+        expected = f"an object with the methods {', '.join(names)}: see prefrl.types.Agent"
+        raise ArgumentError(not_a("agent", agent, expected))
 
 
 def _digest(dataset: PreferenceDataset) -> str:

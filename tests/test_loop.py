@@ -413,7 +413,7 @@ def assert_same_rows(rows, others):
         assert row == pytest.approx(other, rel=0, abs=0, nan_ok=True)
 
 
-class PowerCut(Exception):
+class PowerCut(BaseException):
     pass
 
 

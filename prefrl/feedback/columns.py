@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefrl.errors import DataError
+from prefrl.errors import ArgumentError, DataError, not_a
 
 
 class KnownColumns(TypedDict, total=False):
@@ -97,7 +97,11 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
     Raises:
         DataError: the values are of another kind, shape or range; the column is named.
     """
-    column, array = COLUMNS[name], np.asarray(values)
+    column = COLUMNS[name]
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # ragged, or whatever somebody's object does
+        raise ArgumentError(not_a(name, values, f"({num},) {column.expected}")) from error
     if array.ndim == 0:
         array = np.full(num, array)
     if array.shape != (num,):

@@ -3,6 +3,7 @@
 Axes: N answers, B those of a batch, T steps, O observation dims, A action dims.
 """
 
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prefrl.errors import DataError, at_least
+from prefrl import arguments
+from prefrl.arguments import flag, generator, instance, numbers, optional, share, whole_number
+from prefrl.errors import ArgumentError, DataError, at_least, not_a
 from prefrl.feedback.columns import (
     COLUMNS,
     AnswerColumns,
@@ -91,6 +94,9 @@ class PreferenceDataset:
         env_id: str | None = None,
         **columns: "Unpack[AnswerColumns]",
     ) -> None:
+        for name, batches in (("left", left), ("right", right)):
+            _check_batches(name, batches)
+        optional("env_id", env_id, str, "the environments' Gymnasium id")
         if sum(len(batch) for batch in left) != sum(len(batch) for batch in right):
             raise DataError(
                 "there are not as many right segments as left ones "
@@ -131,11 +137,7 @@ class PreferenceDataset:
     def _fill(
         self, validation_fraction: float, pairs: list[Pairs], columns: Mapping[str, Any]
     ) -> None:
-        if not 0 <= validation_fraction < 1:
-            raise DataError(
-                f"validation_fraction is {validation_fraction}; expected 0 or more, below 1"
-            )
-        self.validation_fraction = validation_fraction
+        self.validation_fraction = share("validation_fraction", validation_fraction)
         self.memory = FileMemory()
         self._pairs = pairs
         num = sum(len(part) for part in pairs)
@@ -223,7 +225,11 @@ class PreferenceDataset:
         Raises:
             DataError: answers and segments do not fit each other, or those that are here already.
         """
-        p_left = np.asarray(p_left, dtype=np.float64)
+        instance("left", left, SegmentBatch)
+        instance("right", right, SegmentBatch)
+        generator("rng", rng)
+        session = whole_number("session", session)
+        p_left = numbers("p_left", p_left, ("queries",), dtype=np.float64)
         if p_left.shape != (len(left),) or len(left) != len(right):
             raise DataError(
                 f"{len(left)} left and {len(right)} right segments with answers of shape "
@@ -299,12 +305,18 @@ class PreferenceDataset:
         Args:
             rows: a slice, (B,) indices, or an (N,) mask.
         """
+        everything = np.arange(len(self))
+        try:
+            if not isinstance(rows, slice):
+                rows = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
+            chosen = everything[rows]
+        except (IndexError, TypeError, ValueError):
+            expected = f"a slice, indices below {len(self)}, or ({len(self)},) True or False"
+            raise ArgumentError(not_a("rows", rows, expected)) from None
+        if chosen.ndim != 1:
+            raise ArgumentError(not_a("rows", rows, "(queries,) indices"))
         if not self._pairs:
             return PreferenceDataset(self.validation_fraction, env_id=self.env_id)
-        if not isinstance(rows, slice):
-            rows = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
-        everything = np.arange(len(self))
-        chosen = everything[rows]
         pairs, memory = self.pairs, self.memory
         if not np.array_equal(chosen, everything):
             pairs = pairs.select(chosen)
@@ -320,7 +332,7 @@ class PreferenceDataset:
 
     def first(self, count: int) -> "PreferenceDataset":
         """Returns the first `count` queries, skipped ones included, as a dataset of its own."""
-        if count < 0:
+        if whole_number("count", count, least=-sys.maxsize) < 0:
             raise DataError(at_least("count", count, 0))
         if count == 0:
             return PreferenceDataset(self.validation_fraction, env_id=self.env_id)
@@ -339,7 +351,7 @@ class PreferenceDataset:
         """
         from prefrl.feedback.interchange import write
 
-        write(Path(path), self, is_compact=is_compact)
+        write(arguments.path("path", path), self, is_compact=flag("is_compact", is_compact))
 
     @staticmethod
     def load(path: Path | str, *, validation_fraction: float = 0.15) -> "PreferenceDataset":
@@ -347,6 +359,14 @@ class PreferenceDataset:
         from prefrl.feedback.interchange import load_comparisons
 
         return load_comparisons(path, validation_fraction=validation_fraction)
+
+
+def _check_batches(name: str, batches: object) -> None:
+    expected = "a list of SegmentBatch objects"
+    if isinstance(batches, SegmentBatch) or not isinstance(batches, Sequence):
+        raise ArgumentError(not_a(name, batches, expected))
+    for number, batch in enumerate(batches):
+        instance(f"{name}[{number}]", batch, SegmentBatch)
 
 
 def _checked(

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl import arguments
 from prefrl.errors import DataError, StorageError, one_line
 from prefrl.feedback.columns import COLUMNS
 from prefrl.feedback.dataset import FileMemory, PreferenceDataset
@@ -53,10 +54,12 @@ def load_comparisons(path: Path | str, *, validation_fraction: float = 0.15) -> 
             the file are held out where its `split` says "test".
 
     Raises:
+        ArgumentError: the path is none, or the share no number.
         StorageError: the file is missing, holds something else, or is damaged; it is named, and so
             is the array that is wrong.
     """
-    path = Path(path)
+    path = arguments.path("path", path)
+    validation_fraction = arguments.share("validation_fraction", validation_fraction)
     arrays = read_arrays(path, "comparisons")
     _check_kind(path, arrays)
     try:

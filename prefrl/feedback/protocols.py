@@ -4,6 +4,7 @@ Axes: B queries.
 """
 
 import contextlib
+import inspect
 import math
 import numbers
 import operator
@@ -14,8 +15,15 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.segments import SegmentBatch
+
+_METHODS = {
+    "answer": "answer(left, right, *, rng), and objective with several objectives",
+    "ask": "ask(questions)",
+    "collect": "collect()",
+    "observe": "observe(pool)",
+}
 
 
 class Teacher(Protocol):
@@ -143,6 +151,65 @@ class AsyncTeacher(Protocol):
     def collect(self) -> Sequence[Answer]:
         """Returns the answers that have arrived, none of them being none; never waits."""
         ...
+
+
+def check_can_be_asked(teacher: Any, *, has_objectives: bool | None = None) -> None:
+    """Refuses what lacks a teacher's methods, or has some that cannot be called as one is.
+
+    What only an answer can show is checked when it is there.
+
+    Args:
+        teacher: what was given as one.
+        has_objectives: it learns each query's objective; None: that is not known yet.
+
+    Raises:
+        ArgumentError: it is no teacher; the line says what is missing.
+    """
+    expected = "an object with a method answer(left, right, *, rng), or with ask and collect"
+    if teacher is None or isinstance(teacher, (type, str)):
+        raise ArgumentError(not_a("teacher", teacher, expected))
+    name = type(teacher).__name__
+    has = {method: callable(getattr(teacher, method, None)) for method in _METHODS}
+    if not has["answer"] and has["ask"] != has["collect"]:
+        there, missing = ("ask", "collect") if has["ask"] else ("collect", "ask")
+        raise ArgumentError(
+            f"teacher {name} has a method {there} and no {missing}; a teacher that takes its time "
+            "has both, ask(questions) and collect()"
+        )
+    if not (has["answer"] or has["ask"]):
+        raise ArgumentError(not_a("teacher", teacher, expected))
+    if hasattr(teacher, "observe") and not callable(teacher.observe):
+        raise ArgumentError(f"observe of teacher {name} is no method; expected observe(pool)")
+    calls: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {
+        "observe": ((None,), {}),
+        "ask": (((),), {}),
+        "collect": ((), {}),
+    }
+    if not is_async(teacher) and has_objectives is not None:
+        about = {"objective": None} if has_objectives else {}
+        calls["answer"] = ((None, None), {"rng": None, **about})
+    for method, (arguments, named) in calls.items():
+        if callable(getattr(teacher, method, None)):
+            _check_can_be_called(f"{method} of teacher {name}", teacher, method, arguments, named)
+
+
+def _check_can_be_called(
+    what: str,
+    teacher: Any,
+    method: str,
+    arguments: tuple[object, ...],
+    named: dict[str, object],
+) -> None:
+    try:
+        signature = inspect.signature(getattr(teacher, method))
+    except (TypeError, ValueError):  # of something built in, which says nothing
+        return
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{what} takes {signature}: {error}; expected {_METHODS[method]}"
+        ) from None
 
 
 def is_async(teacher: Any) -> TypeGuard[AsyncTeacher]:

@@ -1,8 +1,10 @@
 """Pairs of a pool's segments: their number, their check and the side each segment stands on."""
 
+import reprlib
+
 import numpy as np
 
-from prefrl.errors import DataError
+from prefrl.errors import DataError, one_line
 from prefrl.queries.predictor import PairIndices
 from prefrl.segments import SegmentBatch
 
@@ -31,7 +33,13 @@ def checked_pairs(pairs: PairIndices, num_segments: int, num_queries: int) -> Pa
     Raises:
         DataError: it is not as many distinct pairs of different segments as were asked for.
     """
-    pairs = np.asarray(pairs)
+    try:
+        pairs = np.asarray(pairs)
+    except Exception as error:  # ragged, or whatever somebody's object does
+        raise DataError(
+            f"the query strategy chose {one_line(reprlib.repr(pairs))}; expected "
+            f"({num_queries}, 2) whole numbers"
+        ) from error
     if pairs.shape != (num_queries, 2) or not np.issubdtype(pairs.dtype, np.integer):
         raise DataError(
             f"the query strategy chose an array of shape {pairs.shape} and type {pairs.dtype}; "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import ConfigError, unknown, with_type
+from prefrl.errors import ArgumentError, ConfigError, not_a, unknown, with_type
 from prefrl.own_modules import import_own
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, sides_drawn
@@ -46,6 +46,8 @@ def make_strategy(name: str) -> QueryStrategy:
         Traceback (most recent call last):
         prefrl.errors.ConfigError: unknown strategy 'entrpy'; choose from ...
     """
+    if not isinstance(name, str):
+        raise ArgumentError(not_a("name", name, "a strategy's name"))
     if ":" in name:
         return _imported(name)
     if name in STRATEGIES:
@@ -125,6 +127,24 @@ def _public_names(module: ModuleType) -> list[str]:
     ][:5]
 
 
+def as_strategy(given: Any) -> QueryStrategy:
+    """Returns a strategy of somebody's own: an object that selects, or a function that does.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    expected = "an object with a method select(pool, num_queries, predictor, *, rng)"
+    if isinstance(given, str):
+        hint = f"{expected}; a strategy's name goes into RunConfig(strategy={given!r})"
+        raise ArgumentError(not_a("strategy", given, hint))
+    if not isinstance(given, type) and callable(getattr(given, "select", None)):
+        strategy: QueryStrategy = given
+        return strategy
+    if isinstance(given, type) or not callable(given):
+        raise ArgumentError(not_a("strategy", given, expected))
+    return Function(given)
+
+
 @dataclass(frozen=True)
 class Combined:
     """An acquisition gives every pair of the pool a value, a selector picks a batch.
@@ -172,6 +192,13 @@ class Function:
     ) -> PairIndices:
         """Returns (num_queries, 2) the function's choice."""
         return self.choose(pool, num_queries, predictor, rng=rng)
+
+
+def name_of(strategy: QueryStrategy) -> str:
+    """Returns the name of a strategy's class, or of the function that it is."""
+    if isinstance(strategy, Function):
+        return str(getattr(strategy.choose, "__name__", type(strategy.choose).__name__))
+    return type(strategy).__name__
 
 
 class Uniform:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl import arguments
 from prefrl.errors import DataError, StorageError, one_line
 from prefrl.records.archive import read_arrays
 from prefrl.records.files import write_atomically
@@ -55,8 +56,10 @@ def load_episodes(path: str | Path) -> EpisodeStore:
         a store with room for as many steps as are in it, and a million at least.
 
     Raises:
+        ArgumentError: the path is none.
         StorageError: the file is missing, damaged or of another layout; it is named.
     """
+    path = arguments.path("path", path)
     arrays = read_arrays(path, "episodes")
     try:
         state = _state_of(arrays)

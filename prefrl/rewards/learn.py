@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from prefrl.arguments import optional, whole_number
 from prefrl.config import RewardConfig
-from prefrl.errors import DataError
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.columns import COLUMNS, ungrouped
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.interchange import load_comparisons
@@ -119,12 +121,20 @@ def fit_reward_model(
         the model, and how it does on the answers held out.
 
     Raises:
+        ArgumentError: an argument is of another type.
         StorageError: the file is missing or damaged; it is named.
         DataError: there is no answer to fit to.
     """
+    if not isinstance(comparisons, (PreferenceDataset, str, os.PathLike)):
+        expected = "a PreferenceDataset, or the path of a file of comparisons"
+        raise ArgumentError(not_a("comparisons", comparisons, expected))
+    config = optional("config", config, RewardConfig) or RewardConfig()
+    seed = whole_number("seed", seed)
+    if num_objectives is not None:
+        num_objectives = whole_number("num_objectives", num_objectives, least=1)
     if not isinstance(comparisons, PreferenceDataset):
         comparisons = load_comparisons(comparisons)
-    config, streams = config or RewardConfig(), Streams(seed)
+    streams = Streams(seed)
     is_held, by = held_out(comparisons, rng=streams.generator(HELD_OUT))
     answered = ~np.isnan(comparisons.p_left)
     train = _without(comparisons, is_held)

@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from prefrl.arguments import function, whole_number
 from prefrl.envs.opening import open_envs
 from prefrl.envs.vec_env import side_by_side
-from prefrl.errors import ConfigError, at_least
 from prefrl.runs.rollouts import Rollouts, play
 from prefrl.seeding import first_episode_seed
 from prefrl.segments import EpisodeStore
@@ -62,11 +62,19 @@ def evaluate(
             be fewer, the same episodes are played one after the other.
 
     Raises:
+        ArgumentError: an argument is of another type.
         ConfigError: `num_episodes` is below 1, or no environment could be made.
         EnvironmentFault: an environment went wrong.
     """
-    if num_episodes < 1:
-        raise ConfigError(at_least("num_episodes", num_episodes, 1))
+    function("predict", predict, "a function of (N, O) observations that returns actions")
+    function("make_env", make_env, "a function that makes one environment")
+    num_episodes = whole_number("num_episodes", num_episodes, least=1)
+    seed = whole_number("seed", seed)
+    if num_envs is not None:
+        num_envs = whole_number("num_envs", num_envs, least=1)
+    if reward_function is not None:
+        expected = "a function of (obs, action, next_obs, done): model.reward_function()"
+        function("reward_function", reward_function, expected)
     envs, _ = open_envs(make_env, min(num_episodes, num_envs or num_episodes))
     venv = side_by_side(envs, EpisodeStore(1))  # Nothing played here is kept.
     try:

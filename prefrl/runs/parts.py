@@ -7,10 +7,13 @@ from typing import Any
 
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import Callbacks
-from prefrl.agents.own_models import MakeModel
+from prefrl.agents.own_models import MakeModel, check_takes_venv
+from prefrl.arguments import function
+from prefrl.errors import ArgumentError, not_a
 from prefrl.feedback.objectives import ObjectiveTeacher
-from prefrl.feedback.protocols import AsyncTeacher, Teacher
+from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked
 from prefrl.queries.predictor import QueryStrategy
+from prefrl.queries.strategies import as_strategy
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.resolve import MakeEnv
 
@@ -27,6 +30,9 @@ class Parts:
         make_model: makes the SB3 model for a stack of environments; its observations are raw.
         callbacks: SB3 callbacks, or a function that makes them, called on the agent's training
             steps as if the run were one call of `learn`; see `prefrl.agents.callbacks`.
+
+    Raises:
+        ArgumentError: a part cannot be one, by its type or its methods; it is named.
     """
 
     make_env: MakeEnv | None = None
@@ -34,6 +40,24 @@ class Parts:
     strategy: QueryStrategy | None = None
     make_model: MakeModel | None = None
     callbacks: Callbacks = ()
+
+    def __post_init__(self) -> None:
+        if self.make_env is not None:
+            function("make_env", self.make_env, "a function that makes one environment")
+        if self.teacher is not None:
+            check_can_be_asked(self.teacher)
+        if self.strategy is not None:
+            object.__setattr__(self, "strategy", as_strategy(self.strategy))
+        if self.make_model is not None:
+            check_takes_venv(self.make_model)
+        if not (callable(self.callbacks) or isinstance(self.callbacks, (list, tuple))):
+            raise ArgumentError(
+                not_a(
+                    "callbacks",
+                    self.callbacks,
+                    "a list of BaseCallback objects, or a function that makes one",
+                )
+            )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from prefrl.arguments import flag, function, instance, optional, path, whole_number
 from prefrl.config import ResolvedRun, RunConfig, to_yaml
 from prefrl.errors import ConfigError, StorageError, option, resuming
 from prefrl.records import run_folder
@@ -52,16 +53,19 @@ def run(
     Raises:
         PrefrlError: one line that says what was wrong and what is valid; nothing half-written.
     """
-    parts = parts or Parts()
+    expected = "a RunConfig: run(RunConfig(env='HalfCheetah-v4'))"
+    config = instance("config", config, RunConfig, expected)
+    out = path("out", out) if out is not None else None
+    parts = _checked(parts, show_progress, wandb_project, on_checkpoint)
     check_settings(config, parts)
     if wandb_project is not None:
         import_wandb()
     if out is not None:
-        _check_unused(Path(out))
+        _check_unused(out)
     names = names_of(parts)
     with own_environments(parts, config.env) as (parts, own):
         resolved = resolve(config, own_env=own.look() if own else None)
-        folder = Path(out) if out is not None else _new_folder(resolved)
+        folder = out if out is not None else _new_folder(resolved)
         one = OneRun(resolved, folder, parts)
     with contextlib.ExitStack() as stack:
         stack.callback(one.close)
@@ -104,12 +108,17 @@ def resume(
         PrefrlError: the folder holds no run, a file in it is damaged (it is named), or a run that
             is not finished was given more.
     """
-    folder = Path(folder)
+    folder = path("folder", folder)
+    steps, budget = (
+        value if value is None else whole_number(name, value, least=1)
+        for name, value in (("steps", steps), ("budget", budget))
+    )
+    parts = _checked(parts, show_progress, wandb_project, on_checkpoint)
     if not (folder / run_folder.CONFIG).exists():
         raise StorageError(
             f"{folder} holds no run to resume: there is no {run_folder.CONFIG} in it"
         )
-    parts, reporting = parts or Parts(), Reporting(show_progress, wandb_project, on_checkpoint)
+    reporting = Reporting(show_progress, wandb_project, on_checkpoint)
     if wandb_project is not None:
         import_wandb()
     with claimed(folder):
@@ -187,6 +196,22 @@ def _check_unused(folder: Path) -> None:
         raise StorageError(
             f"the output folder {folder} is in use; {go_on}choose another {option('out')}"
         )
+
+
+def _checked(
+    parts: object, show_progress: object, wandb_project: object, on_checkpoint: object
+) -> Parts:
+    """Refuses arguments of other types than they may be; returns the parts, or those of no one.
+
+    Raises:
+        ArgumentError: it names the argument.
+    """
+    own = optional("parts", parts, Parts, "an object of Parts: Parts(teacher=...)")
+    flag("show_progress", show_progress)
+    optional("wandb_project", wandb_project, str, "the project's name")
+    if on_checkpoint is not None:
+        function("on_checkpoint", on_checkpoint, "a function without arguments, or None")
+    return own or Parts()
 
 
 def _new_folder(config: ResolvedRun) -> Path:

@@ -10,8 +10,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from prefrl import arguments
+from prefrl.arguments import function, whole_number
 from prefrl.envs.opening import close_envs
-from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, StorageError, with_type
+from prefrl.errors import (
+    ArgumentError,
+    ConfigError,
+    EnvironmentFault,
+    PrefrlError,
+    StorageError,
+    not_a,
+    with_type,
+)
 
 
 def film(
@@ -41,6 +51,14 @@ def film(
         EnvironmentFault: the environment went wrong.
         StorageError: the file could not be written; what was there before is untouched.
     """
+    function("predict", predict, "a function of (N, O) observations that returns actions")
+    function("make_env", make_env, "a function that makes one environment")
+    path = arguments.path("path", path)
+    seed = whole_number("seed", seed)
+    if size is not None:
+        size = whole_number("size", size, least=1)
+    if isinstance(max_seconds, bool) or not isinstance(max_seconds, (int, float)):
+        raise ArgumentError(not_a("max_seconds", max_seconds, "a number above 0"))
     check_clip_path(path)
     if not max_seconds > 0:
         raise ConfigError(f"max_seconds is {max_seconds}; expected more than 0")

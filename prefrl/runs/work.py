@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from prefrl.agents.factory import tensorboard_logger
 from prefrl.config import to_yaml
-from prefrl.errors import EnvironmentFault, StorageError, resuming
+from prefrl.errors import ContractError, EnvironmentFault, StorageError, resuming
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import is_async
 from prefrl.loop import Feedback, PreferenceLoop, Records
@@ -164,7 +164,7 @@ class Work:
         hint = f"go on from the last checkpoint with {resuming(folder)}"
         try:
             yield
-        except (EnvironmentFault, StorageError) as error:
+        except (ContractError, EnvironmentFault, StorageError) as error:
             if self._run.agent.num_steps == 0:  # There is nothing to go on with.
                 raise
             raise type(error)(f"{error}; {hint}") from error

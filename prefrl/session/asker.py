@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError, one_line
+from prefrl.errors import ContractError, DataError, calling, one_line
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
 from prefrl.feedback.pairs import are_new, window_pairs, windows_of
@@ -112,7 +112,7 @@ class Asker:
         metrics: dict[str, float] = {}
         if self.num_observed is not None and isinstance(self.teacher, Observer):
             rng = self.chooser.streams.generator(OBSERVE, session)
-            metrics = self.teacher.observe(self.chooser.source.draw(self.num_observed, rng=rng))
+            metrics = _observed(self.teacher, self.chooser.source.draw(self.num_observed, rng=rng))
         self.ask_missing(total, session=session, step=step, is_fitted=is_fitted)
         return metrics
 
@@ -150,7 +150,9 @@ class Asker:
                 answer: Callable[..., NDArray[np.float64]] = self.teacher.answer
                 # What a teacher writes into is its own, not what is kept.
                 shown = chosen[np.arange(len(chosen))]
-                answers = answer(shown.left, shown.right, rng=rng, **about)
+                with calling(f"answer of {type(self.teacher).__name__}"):
+                    answers = answer(shown.left, shown.right, rng=rng, **about)
+                answers = _checked_answers(self.teacher, answers, len(chosen))
                 self._keep(chosen, answers, session, len(known))
 
     def collect(self, session: int) -> int:
@@ -177,7 +179,7 @@ class Asker:
         audits = sum(e.question.is_audit for e in put) if put else int(known.is_audit.sum())
         show = None
         if self.num_observed is None and isinstance(self.teacher, Observer):
-            show = self.teacher.observe
+            show = partial(_observed, self.teacher)
         num_before = max(len(put), len(known))
         chosen = self.chooser.choose(
             num_queries,
@@ -204,7 +206,8 @@ class Asker:
 
     def _hand_over(self, teacher: AsyncTeacher, questions: Sequence[Question]) -> None:
         if questions:
-            teacher.ask([question.copied() for question in questions])
+            with calling(f"ask of {type(teacher).__name__}"):
+                teacher.ask([question.copied() for question in questions])
         self._asked_s |= dict.fromkeys((question.id for question in questions), self.clock())
 
     def _begin_again(self, teacher: AsyncTeacher, session: int) -> None:
@@ -274,14 +277,59 @@ def _window_pairs(entries: Sequence[Entry]) -> NDArray[np.int64]:
     return window_pairs(np.concatenate([nothing, *left]), np.concatenate([nothing, *right]))
 
 
+def _observed(teacher: Observer, pool: SegmentBatch) -> dict[str, float]:
+    """Shows a teacher segments, and returns its metrics.
+
+    Raises:
+        ContractError: it raised, or returned something else than numbers by name.
+    """
+    name = type(teacher).__name__
+    with calling(f"observe of {name}"):
+        metrics: Any = teacher.observe(pool)
+    if metrics is None:
+        return {}
+    try:
+        return {str(key): float(value) for key, value in dict(metrics).items()}
+    except (TypeError, ValueError):
+        raise ContractError(
+            f"observe of {name} returned {one_line(reprlib.repr(metrics))}; expected a dict of "
+            "numbers by name, which may be empty"
+        ) from None
+
+
+def _checked_answers(teacher: object, answers: object, num: int) -> NDArray[np.float64]:
+    """Returns the answers of a teacher of anybody's, once they are known to be some.
+
+    Raises:
+        ContractError: they are not one number in [0, 1] or NaN a query.
+    """
+    expected = f"({num},) numbers: 1 left, 0 right, 0.5 tie, the share of votes for left, NaN skip"
+    what = f"answer of {type(teacher).__name__} returned"
+    try:
+        array = np.asarray(answers)
+    except Exception as error:  # ragged, or whatever somebody's object does
+        raise ContractError(f"{what} a {type(answers).__name__}; expected {expected}") from error
+    if array.dtype.kind not in "fiub":
+        said = one_line(reprlib.repr(answers))
+        raise ContractError(f"{what} {said}; expected {expected}")
+    if array.shape != (num,):
+        raise ContractError(f"{what} an array of shape {array.shape}; expected {expected}")
+    p_left = array.astype(np.float64)
+    wrong = np.flatnonzero(~(np.isnan(p_left) | ((p_left >= 0) & (p_left <= 1))))
+    if len(wrong):
+        raise ContractError(f"{what} {p_left[wrong[0]]:g} to query {wrong[0]}; expected {expected}")
+    return p_left
+
+
 def _collected(teacher: AsyncTeacher) -> list[Answer]:
     """Returns what has arrived; an iterator would be used up by whoever looks at it first.
 
     Raises:
         DataError: the teacher returned something else than answers.
     """
-    arrived: Any = teacher.collect()
-    answers: list[Answer] = list(arrived) if isinstance(arrived, Iterable) else [arrived]
+    with calling(f"collect of {type(teacher).__name__}"):
+        arrived: Any = teacher.collect()
+        answers: list[Answer] = list(arrived) if isinstance(arrived, Iterable) else [arrived]
     for answer in answers:
         if not isinstance(answer, Answer):
             raise DataError(

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError
+from prefrl.errors import DataError, calling
 from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import Predictor, QueryStrategy
-from prefrl.queries.strategies import Uniform
+from prefrl.queries.strategies import Uniform, name_of
 from prefrl.seeding import AUDIT, CANDIDATES, SPREAD, STRATEGY, Streams, redrawn
 from prefrl.segments import SegmentBatch, equally_long
 from prefrl.session.pool import Source, farthest_apart
@@ -167,7 +167,8 @@ class Chooser:
             rng = self.streams.generator(redrawn(STRATEGY, draw), num_before)
             began_s = time.perf_counter()
             pool = drawn[kept]
-            pairs = strategy.select(pool, count - num_audits, self.predictor, rng=rng)
+            with calling(f"select of the query strategy {name_of(strategy)}"):
+                pairs = strategy.select(pool, count - num_audits, self.predictor, rng=rng)
             self.select_s += time.perf_counter() - began_s
             pairs = checked_pairs(pairs, len(pool), count - num_audits)
             rows = np.concatenate([rows, kept[pairs]])

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from prefrl.config import PaceConfig, SessionSettings
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher
-from prefrl.feedback.protocols import AsyncTeacher, Teacher
+from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked
 from prefrl.plan import Phase
 from prefrl.queries.predictor import Predictor, QueryStrategy
+from prefrl.queries.strategies import as_strategy
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
 from prefrl.session.asker import Asker
@@ -67,6 +68,10 @@ class Feedback:
     num_objectives: int = 1
     questions: QuestionStore | None = None
     pace: PaceConfig = field(default_factory=PaceConfig)
+
+    def __post_init__(self) -> None:
+        check_can_be_asked(self.teacher, has_objectives=self.num_objectives > 1)
+        self.strategy = as_strategy(self.strategy)
 
 
 def make_pacer(

@@ -85,6 +85,7 @@ class _Session:
         )
         self.trainer = RewardTrainer(model, config, streams=self.streams)
         self.teacher = SyntheticTeacher(TeacherConfig())
+        self._dataset: Any = None
 
     def bytes_of_a_segment(self) -> int:
         """Returns the size of a segment's arrays."""
@@ -100,15 +101,14 @@ class _Session:
         if task == "answer and keep":
             return self._ask
         self._ask(small=True)
-        dataset = self._dataset
-        folder = Path(tempfile.mkdtemp())
+        path = Path(tempfile.mkdtemp()) / "comparisons.npz"
         if task == "fit":
-            return lambda: self.trainer.fit(dataset, session=0)
+            return lambda: self.trainer.fit(self._dataset, session=0)
         if task == "save":
-            return lambda: dataset.save(folder / "comparisons.npz")
-        dataset.save(folder / "comparisons.npz")
-        self._dataset, dataset = None, None
-        return lambda: _load(folder / "comparisons.npz")
+            return lambda: self._dataset.save(path)
+        self._dataset.save(path)
+        self._dataset = None
+        return lambda: _load(path)
 
     def _chooser(self, strategy: str = "") -> Any:
         from prefrl.queries import make_strategy

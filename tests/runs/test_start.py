@@ -400,7 +400,7 @@ def test_an_environment_of_ones_own_without_a_time_limit_is_refused(tmp_path):
 
 
 def test_a_run_with_parts_of_ones_own_is_resumed_with_the_same_parts(tmp_path):
-    class Stop(Exception):
+    class Stop(BaseException):
         pass
 
     class Impatient(LikesTheRight):

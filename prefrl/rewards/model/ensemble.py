@@ -12,12 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prefrl.errors import DataError, PrefrlError, StorageError, one_line
+from prefrl.arguments import numbers, path
+from prefrl.errors import ArgumentError, DataError, PrefrlError, StorageError, not_a, one_line
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
 from prefrl.rewards.model.network import RewardNetwork
 from prefrl.rewards.model.statistics import MIN_STD, input_statistics
 from prefrl.rewards.model.storage import CONFIG, WEIGHTS, check_sizes, read_model, write_model
 from prefrl.segments import FloatArray
+
+_SEGMENTS = ("segments", "steps", "dims")
 
 
 def segments_at_once(steps: int) -> int:
@@ -67,20 +70,25 @@ class EnhancedRewardModel(RewardNetwork):
             trunks); `raw_rewards` (..., K), each head's normalised reward.
 
         Raises:
-            DataError: the last axis is not D, there are too many axes, or the mask or the weights
-                do not fit.
+            ArgumentError: the inputs or the mask are no numbers.
+            DataError: the last axis is not D, there are too many axes, the mask or the weights do
+                not fit, or inputs are so large, or so little finite, that rewards are, too.
         """
+        inputs = _tensor("inputs", inputs, "(rows, dims) or (sequences, steps, dims) numbers")
         if inputs.ndim not in (2, 3):
             raise DataError(
                 f"inputs have shape {tuple(inputs.shape)}; expected (rows, dims) or "
                 "(sequences, steps, dims)"
             )
+        if attention_mask is not None:
+            attention_mask = _tensor("attention_mask", attention_mask, "1 for steps, 0 for padding")
         if attention_mask is not None and attention_mask.shape != inputs.shape[:-1]:
             raise DataError(
                 f"attention_mask has shape {tuple(attention_mask.shape)}; "
                 f"expected {tuple(inputs.shape[:-1])}"
             )
         raw, features = self.rewards_of(inputs, attention_mask, objective_weights)
+        _check_finite("inputs", raw)
         return {
             "rewards": raw.mean(-1, keepdim=True),
             # torch warns of the standard deviation of nothing.
@@ -109,7 +117,16 @@ class EnhancedRewardModel(RewardNetwork):
 
         Returns:
             (B,) in [0, 1].
+
+        Raises:
+            ArgumentError, DataError: as `score`, or the sides differ in shape.
         """
+        left, right = (numbers(n, s, _SEGMENTS) for n, s in (("left", left), ("right", right)))
+        if left.shape != right.shape:
+            raise ArgumentError(
+                f"left has shape {left.shape} and right {right.shape}; expected the same "
+                "(segments, steps, dims)"
+            )
         scores = [self.score(side, attention_mask=attention_mask) for side in (left, right)]
         logits = torch.from_numpy(scores[0] - scores[1])
         p_left = torch.sigmoid(logits / self.temperature.cpu()).mean(-1)
@@ -162,8 +179,15 @@ class EnhancedRewardModel(RewardNetwork):
 
         Returns:
             (S, K) in nats.
+
+        Raises:
+            ArgumentError: the segments or the mask are no numbers, or of another shape.
+            DataError: they hold NaN, or numbers so large that scores are not finite.
         """
+        sequences = numbers("sequences", sequences, _SEGMENTS)
         steps = sequences.shape[1]
+        if attention_mask is not None:
+            attention_mask = numbers("attention_mask", attention_mask, sequences.shape[:2])
         # torch shares memory with NumPy, and wants it writable even where it only reads.
         whole = torch.from_numpy(np.require(sequences, np.float32, ["C", "W"]))
         chunks = whole.to(self.input_mean.device).split(segments_at_once(steps))
@@ -173,7 +197,9 @@ class EnhancedRewardModel(RewardNetwork):
             masks = torch.from_numpy(np.ascontiguousarray(attention_mask)).split(len(chunks[0]))
             both = zip(chunks, masks, strict=True)
             scores = torch.cat([self.segment_scores(chunk, mask) for chunk, mask in both])
-        return (scores @ self.objective_weights(objective_weights)).cpu().numpy()
+        scores = scores @ self.objective_weights(objective_weights)
+        _check_finite("sequences", scores)
+        return scores.cpu().numpy()
 
     def reward_function(self, objective_weights: Sequence[float] | None = None) -> ModelReward:
         """Makes a frozen copy of the present reward, to be put into environments.
@@ -189,7 +215,7 @@ class EnhancedRewardModel(RewardNetwork):
         Raises:
             StorageError: the disk refused; no file is half-written.
         """
-        write_model(Path(folder), asdict(self.config), self.state_dict())
+        write_model(path("folder", folder), asdict(self.config), self.state_dict())
 
     @staticmethod
     def load(folder: Path | str) -> "EnhancedRewardModel":
@@ -199,7 +225,7 @@ class EnhancedRewardModel(RewardNetwork):
             StorageError: a file is missing, damaged, of another version, or belongs to another
                 model; it is named.
         """
-        folder = Path(folder)
+        folder = path("folder", folder)
         settings, tensors = read_model(folder)
         if settings.get("pooling") == "none":  # Versions up to 0.1 wrote it, and all said so.
             del settings["pooling"]
@@ -216,3 +242,30 @@ class EnhancedRewardModel(RewardNetwork):
             )
         model.load_state_dict(tensors)
         return model
+
+
+def _tensor(name: str, value: object, expected: str) -> Tensor:
+    """Returns a tensor, made of an array or a list where it is one.
+
+    Raises:
+        ArgumentError: it holds something else than numbers.
+    """
+    if isinstance(value, Tensor):
+        if value.is_complex():
+            raise ArgumentError(not_a(name, value, expected))
+        return value
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # ragged, or whatever somebody's object does
+        raise ArgumentError(not_a(name, value, expected)) from error
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(not_a(name, value, expected))
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _check_finite(name: str, results: Tensor) -> None:
+    if not bool(torch.isfinite(results).all()):
+        raise DataError(
+            f"{name} hold NaN, an infinity, or numbers too large for single precision: what the "
+            "model makes of them is not finite"
+        )

@@ -4,12 +4,14 @@ Axes: N rows, O observation dims, A action dims, D input dims, K heads.
 """
 
 import copy
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from prefrl.arguments import numbers
 from prefrl.errors import DataError
 from prefrl.rewards.model.chain import affine_chain
 from prefrl.rewards.model.network import RewardNetwork
@@ -52,17 +54,26 @@ class ModelReward:
         """Returns (N,) mean reward and (N,) population standard deviation over heads.
 
         Raises:
-            DataError: the dims are not those the model was trained on.
+            ArgumentError: observations or actions are no numbers.
+            DataError: the dims are not those the model was trained on, or the reward is not finite.
         """
         rows = self._rows(obs, action)
-        if len(rows) <= CHUNK_ROWS:
-            raw = self._raw_rewards(rows)
-        else:
-            starts = range(0, len(rows), CHUNK_ROWS)
-            raw = np.concatenate([self._raw_rewards(rows[i : i + CHUNK_ROWS]) for i in starts])
-        mean = raw @ self._share
-        gap = raw - mean[:, None]
-        return mean, np.sqrt((gap * gap) @ self._share)
+        with np.errstate(over="ignore", invalid="ignore"):  # What is not finite is refused below.
+            if len(rows) <= CHUNK_ROWS:
+                raw = self._raw_rewards(rows)
+            else:
+                starts = range(0, len(rows), CHUNK_ROWS)
+                raw = np.concatenate([self._raw_rewards(rows[i : i + CHUNK_ROWS]) for i in starts])
+            mean = raw @ self._share
+            gap = raw - mean[:, None]
+            std = np.sqrt((gap * gap) @ self._share)
+            # NaN and infinities of rewards and of inputs come through to here.
+            if not math.isfinite(std.sum()):
+                raise DataError(
+                    "observations or actions hold NaN, an infinity, or numbers too large for "
+                    "single precision: the reward that the model gives them is not finite"
+                )
+        return mean, std
 
     @property
     def knows_novelty(self) -> bool:
@@ -86,12 +97,25 @@ class ModelReward:
     def _rows(self, obs: FloatArray, action: FloatArray) -> FloatArray:
         """Maps (N, O), (N, A) -> (N, D)."""
         expected = self.config.observation_dim
-        if obs.ndim != 2 or action.ndim != 2 or expected not in (None, obs.shape[1]):
+        if not (isinstance(obs, np.ndarray) and isinstance(action, np.ndarray)):
+            obs = numbers("obs", obs, ("rows", expected or "dims"))
+            action = numbers("action", action, ("rows", "dims"))
+        if (
+            obs.ndim != 2
+            or action.ndim != 2
+            or len(obs) != len(action)
+            or expected not in (None, obs.shape[1])
+        ):
             raise DataError(
                 f"observations have shape {obs.shape} and actions {action.shape}; expected "
                 f"(rows, {expected or 'dims'}) and (rows, dims)"
             )
-        rows = np.concatenate([obs, action], axis=1, dtype=np.float32)
+        try:
+            rows = np.concatenate([obs, action], axis=1, dtype=np.float32)
+        except TypeError:
+            numbers("obs", obs, ("rows", "dims"))
+            numbers("action", action, ("rows", "dims"))
+            raise
         if rows.shape[1] != self.config.input_dim:
             raise DataError(
                 f"observation and action have {rows.shape[1]} dims a row; "

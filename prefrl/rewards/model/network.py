@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prefrl.config import RewardModelConfig
-from prefrl.errors import DataError
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.rewards.model.bank import FeatureBank
 from prefrl.rewards.model.layers import HeadwiseLinear, SeededDropout, ensemble_trunk
 from prefrl.rewards.model.storage import without_pooling
@@ -58,7 +58,12 @@ class RewardNetwork(nn.Module):
         self, input_dim: int, *, generator: torch.Generator | None = None, **settings: Any
     ) -> None:
         super().__init__()
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ArgumentError(not_a("generator", generator, "a torch.Generator or None"))
+        if isinstance(input_dim, str):
+            raise ArgumentError(not_a("input_dim", input_dim, "a whole number, 1 or more"))
         self.config = config = RewardModelConfig(input_dim, **without_pooling(settings))
+        input_dim = config.input_dim  # the number, whatever it was given as
         width, heads = config.hidden_dim, config.num_reward_heads
         self.trunk = ensemble_trunk(config)
         self.head_in = HeadwiseLinear(heads, width, width, takes_heads=not config.shared_trunk)
@@ -197,12 +202,17 @@ class RewardNetwork(nn.Module):
         """Returns (M,) how much each objective counts: those given, or equal shares.
 
         Raises:
+            ArgumentError: they are no numbers.
             DataError: there are not M of them, or one is not finite.
         """
         num = self.config.num_objectives
         if weights is None:
             return self.reward_mean.new_full((num,), 1.0 / num)
-        given = torch.as_tensor(weights, dtype=self.reward_mean.dtype)
+        try:
+            given = torch.as_tensor(weights, dtype=self.reward_mean.dtype)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            expected = f"a sequence of {num} finite numbers, or None for equal shares"
+            raise ArgumentError(not_a("objective_weights", weights, expected)) from None
         if given.shape != (num,) or not bool(given.isfinite().all()):
             raise DataError(f"objective_weights is {weights}; expected {num} finite numbers")
         return given.to(self.reward_mean.device)

@@ -1,0 +1,141 @@
+"""What the arguments of public calls are checked for, at the door.
+
+Each function returns the argument as the call goes on with it, or raises an ArgumentError of one
+line that names it, what was given and what is expected.
+"""
+
+import numbers as numbers_abc
+import operator
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefrl.errors import ArgumentError, ConfigError, DataError, StorageError, at_least, not_a
+
+_Kind = TypeVar("_Kind")
+
+
+def instance(name: str, value: object, kind: type[_Kind], expected: str = "") -> _Kind:
+    """Returns what is an instance of a class.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(value, kind):
+        raise ArgumentError(not_a(name, value, expected or f"a {kind.__name__}"))
+    return value
+
+
+def optional(name: str, value: object, kind: type[_Kind], expected: str = "") -> _Kind | None:
+    """Returns None, or what is an instance of a class; see `instance`."""
+    expected = expected or f"a {kind.__name__}"
+    return None if value is None else instance(name, value, kind, f"{expected} or None")
+
+
+def flag(name: str, value: object) -> bool:
+    """Returns a truth value, NumPy's too."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(not_a(name, value, "True or False"))
+    return bool(value)
+
+
+def path(name: str, value: object) -> Path:
+    """Returns a path that may have been given as text."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ArgumentError(not_a(name, value, "a path"))
+    try:
+        found = Path(value)
+    except TypeError:  # one of bytes
+        raise ArgumentError(not_a(name, value, "a path")) from None
+    if "\0" in str(found):
+        raise StorageError(f"{name} is {value!r}: no file's name may hold a NUL character")
+    return found
+
+
+def function(name: str, value: object, expected: str) -> Callable[..., Any]:
+    """Returns what can be called.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        expected: what it takes and returns, for the error.
+    """
+    if not callable(value):
+        raise ArgumentError(not_a(name, value, expected))
+    return value
+
+
+def whole_number(name: str, value: Any, *, least: int = 0) -> int:
+    """Returns a whole number, NumPy's too.
+
+    Raises:
+        ArgumentError: it is none.
+        ConfigError: it is below `least`.
+    """
+    expected = f"a whole number, {least} or more"
+    if isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(not_a(name, value, expected))
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ArgumentError(not_a(name, value, expected)) from None
+    if number < least:
+        raise ConfigError(at_least(name, number, least))
+    return number
+
+
+def share(name: str, value: Any) -> float:
+    """Returns a number in [0, 1).
+
+    Raises:
+        ArgumentError: it is no number.
+        DataError: it is out of range.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers_abc.Real):
+        raise ArgumentError(not_a(name, value, "a number, 0 or more, below 1"))
+    number = float(value)
+    if not 0 <= number < 1:
+        raise DataError(f"{name} is {value}; expected 0 or more, below 1")
+    return number
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Returns a NumPy generator."""
+    return instance(name, value, np.random.Generator, "a generator: numpy.random.default_rng(0)")
+
+
+def numbers(
+    name: str, value: object, axes: tuple[int | str, ...], *, dtype: Any = np.float32
+) -> NDArray[Any]:
+    """Returns an array of numbers; lists are taken, too.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        axes: what each axis is called, or how long it must be.
+        dtype: of the array that is returned.
+
+    Raises:
+        ArgumentError: it holds something else than numbers, or is of another shape.
+    """
+    expected = f"({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''}) numbers"
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # ragged, on another device, or whatever somebody's object does
+        raise ArgumentError(not_a(name, value, expected)) from error
+    fits = array.ndim == len(axes) and all(
+        isinstance(axis, str) or axis == length
+        for axis, length in zip(axes, array.shape, strict=True)
+    )
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(not_a(name, value, expected))
+    if not fits:
+        raise ArgumentError(
+            not_a(name, array if isinstance(value, (list, tuple)) else value, expected)
+        )
+    with np.errstate(over="ignore"):  # What is too large is infinite, and told as that.
+        return array.astype(dtype, copy=False)
