@@ -82,12 +82,7 @@ def not_a(name: str, value: object, expected: str) -> str:
         expected: what may be: "a RunConfig", "(N, O) numbers".
     """
     shape = getattr(value, "shape", None)
-    kind = type(value).__name__
-    got = f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
-    if isinstance(value, type):
-        got = f"the class {value.__name__}"
-    if value is None:
-        got = "None"
+    got = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
     if isinstance(value, str) and len(value) <= _LONGEST_SHOWN:
         got += f" ({value!r})"
     elif isinstance(shape, tuple):
