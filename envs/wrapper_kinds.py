@@ -5,18 +5,15 @@ observations, actions or rewards, or changes values on their way through `step`,
 it or reads in its source.
 """
 
-import hashlib
 import inspect
 from collections.abc import Iterator, Mapping
-from functools import partial
-from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 
 from prefrl.config import WrapperRecord
+from prefrl.envs.arguments import plain
 from prefrl.envs.encoding import ActionsFromZero, FlatObservation
 from prefrl.envs.step_source import changes_in_step
 
@@ -37,7 +34,6 @@ _ONLY_RESHAPE = frozenset({"FlattenObservation", "ReshapeObservation"})
 _LIBRARIES = frozenset({"gymnasium", "stable_baselines3"})
 # Arguments of every wrapper; spaces are compared by their bounds.
 _WRAPPED = ("env", "venv", "observation_space", "action_space")
-_MOST_NUMBERS = 1_000  # of an array that is written down whole
 
 
 def fault_of(wrapper: Any) -> str | None:
@@ -87,8 +83,8 @@ def record_of(wrapper: Any) -> WrapperRecord:
     arguments = getattr(wrapper, "_saved_kwargs", None)  # Gymnasium's `RecordConstructorArgs`
     if not isinstance(arguments, Mapping):
         arguments = dict(_kept_arguments(wrapper))
-    plain = {name: _plain(given) for name, given in arguments.items() if name not in _WRAPPED}
-    return WrapperRecord(name=type(wrapper).__name__, arguments=plain)
+    known = {name: plain(given) for name, given in arguments.items() if name not in _WRAPPED}
+    return WrapperRecord(name=type(wrapper).__name__, arguments=known)
 
 
 def _is_theirs(wrapper: Any, names: frozenset[str] | set[str]) -> bool:
@@ -112,53 +108,3 @@ def _kept_arguments(wrapper: Any) -> Iterator[tuple[str, Any]]:
             if attribute in kept:
                 yield name, kept[attribute]
                 break
-
-
-def _plain(value: Any) -> Any:
-    """Returns what JSON can hold of an argument, so that equal ones are equal."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value if value is None or value == value else "nan"
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, np.ndarray):
-        is_small = value.size <= _MOST_NUMBERS and value.dtype != object
-        return _plain(value.tolist()) if is_small else f"an array, {_digest(value.tobytes())}"
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, spaces.Space):
-        return " ".join(str(value).split())
-    return _named(value)
-
-
-def _named(value: Any) -> str:
-    """Names a function, with a digest of what it does, or an object's class."""
-    if isinstance(value, partial):
-        return f"{_named(value.func)}{_plain([value.args, value.keywords])}"
-    if isinstance(value, MethodType):
-        return f"{_named(value.__func__)} of {_named(value.__self__)}"
-    if isinstance(value, FunctionType):
-        held = [cell.cell_contents for cell in value.__closure__ or ()]
-        does = repr((_code(value.__code__), _plain(held), _plain(value.__defaults__)))
-        return f"{value.__name__}, {_digest(does.encode())}"
-    if hasattr(value, "__qualname__"):
-        return str(value.__qualname__)
-    kept = vars(value) if hasattr(value, "__dict__") else {}
-    plain = {k: _plain(v) for k, v in kept.items() if isinstance(v, (int, float, str, np.ndarray))}
-    return f"{type(value).__qualname__}{plain}"
-
-
-def _code(code: CodeType) -> list[Any]:
-    return [code.co_code, code.co_names, [_constant(part) for part in code.co_consts]]
-
-
-def _constant(value: Any) -> Any:
-    if isinstance(value, CodeType):
-        return _code(value)
-    # A set is in another order in every process.
-    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
