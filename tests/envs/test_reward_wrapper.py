@@ -188,7 +188,9 @@ def test_an_environment_without_an_id_is_taken_at_its_sizes():
 
 
 def test_what_is_no_reward_is_refused():
-    with pytest.raises(TypeError, match="reward is an int; expected a reward function, a reward "):
+    with pytest.raises(
+        TypeError, match=r"reward is an? int; expected a reward function, a reward "
+    ):
         RewardWrapper(Counting(), 3)  # type: ignore[arg-type]
 
 
