@@ -142,6 +142,12 @@ def _wrappers_of(env: Any) -> Iterator[tuple[Any, Any]]:
         env = inner
 
 
+def wrapper_in(env: gym.Env[Any, Any], name: str) -> gym.Wrapper[Any, Any, Any, Any] | None:
+    """Returns the outermost wrapper of a class of this name; None where there is none."""
+    found = (wrapper for wrapper, _ in _wrappers_of(env) if type(wrapper).__name__ == name)
+    return next(found, None)
+
+
 def _bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:
     if not space.is_np_flattenable or _dims(space) > _MOST_DIMS:
         return None, None

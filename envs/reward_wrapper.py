@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from prefrl.envs.described import describe
+from prefrl.envs.described import describe, wrapper_in
 from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
 from prefrl.envs.fits import check_faultless, check_fits
 from prefrl.envs.reward_source import (
@@ -131,6 +131,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             self.reward_function, found, "RewardWrapper", check=check, check_env_id=check_env_id
         )
         self._obs: FloatArray | None = None
+        self._autoreset = wrapper_in(env, "Autoreset")
 
     @property
     def spec(self) -> EnvSpec | None:  # type: ignore[override]  # as in `gymnasium.Wrapper`
@@ -160,8 +161,18 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self._obs = self._flat(observation)
         return observation, info
 
+    def _step_that_resets(
+        self, action: Any
+    ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Begins the next episode, which Gymnasium's Autoreset does in place of a step."""
+        observation, true_reward, terminated, truncated, info = self.env.step(action)
+        self._obs = self._flat(observation)
+        return observation, 0.0, terminated, truncated, {**info, "true_reward": float(true_reward)}
+
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Takes one step, rewarded by the reward function."""
+        """Takes one step, rewarded by the reward function; 0 for one that resets by itself."""
+        if getattr(self._autoreset, "autoreset", False):
+            return self._step_that_resets(action)
         if self._obs is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         taken = np.array(action)  # Before the environment can change it in place.

@@ -35,15 +35,19 @@ class Logged(gym.Env[Any, Any]):
 
 
 class Kept(gym.Wrapper[Any, Any, Any, Any]):
-    """Keeps the rewards that pass it, the learned and the true."""
+    """Keeps the rewards that pass it, the learned and the true: of steps and of resets."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
         self.rewards: list[tuple[float, float]] = []
+        self.of_resets: list[tuple[float, float]] = []
 
     def step(self, action: Any):
+        raw: Any = self.unwrapped
+        num_before = len(raw.log)
         outcome = self.env.step(action)
-        self.rewards.append((float(outcome[1]), outcome[4]["true_reward"]))
+        kept = self.of_resets if len(raw.log) == num_before else self.rewards
+        kept.append((float(outcome[1]), outcome[4]["true_reward"]))
         return outcome
 
 
@@ -142,6 +146,6 @@ def walk(env: gym.Env[Any, Any], num_steps: int = 8) -> list[Any]:
         outcome = env.step(env.action_space.sample())
         # The oldest Gymnasium stacks frames lazily.
         said.append((np.asarray(outcome[0]), *outcome[1:4]))
-        if outcome[2] or outcome[3]:
+        if (outcome[2] or outcome[3]) and "Autoreset" not in str(env):
             said.append(env.reset())
     return said

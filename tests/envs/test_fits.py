@@ -85,6 +85,7 @@ def test_a_reward_is_that_of_raw_rows_or_the_wrapper_that_changes_them_is_named(
         warnings.simplefilter("ignore")
         walk(stacked(outside, env))
     raw: Any = inner.unwrapped
+    assert all(reward == true_reward == 0.0 for reward, true_reward in env.of_resets)
     assert len(raw.log) == len(env.rewards) > 0
     reward_function = model.reward_function()
     for (obs, action, true_reward), (reward, said_true) in zip(raw.log, env.rewards, strict=True):

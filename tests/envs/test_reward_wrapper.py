@@ -250,3 +250,15 @@ def test_a_copy_goes_on_as_the_wrapped_environment_itself_does(copied):
         ours, theirs = env.step(np.ones(1, "f")), again.step(np.ones(1, "f"))
         np.testing.assert_array_equal(ours[0], theirs[0])
         assert ours[1:] == theirs[1:]
+
+
+@pytest.mark.skipif(not hasattr(gym.wrappers, "Autoreset"), reason="of Gymnasium 1.0")
+def test_a_step_that_only_resets_is_rewarded_with_nothing():
+    env = RewardWrapper(gym.wrappers.Autoreset(Counting(lengths=(2,))), looking_ahead)
+    env.reset()
+    steps = [env.step(np.ones(2, np.float32)) for _ in range(4)]
+    assert [step[4]["true_reward"] for step in steps] == [2.0, 3.0, 0.0, 102.0]
+    assert steps[2][1] == 0.0
+    first, second = steps[2][0], steps[3][0]  # of the next episode
+    expected = looking_ahead(first[None], np.ones((1, 2)), second[None], np.array([False]))
+    assert steps[3][1] == expected[0]
