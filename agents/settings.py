@@ -1,4 +1,4 @@
-"""What the settings of an agent may be: each is checked before anything is made of it."""
+"""Valid settings of an agent: each is checked before anything is made of it."""
 
 import inspect
 import math

@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from prefrl.arguments import instance, optional
 from prefrl.config import SessionSettings
@@ -13,6 +13,14 @@ from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.plan import Phase, check_plan
 from prefrl.records import run_folder
+from prefrl.records.remaining import (
+    ASKING,
+    EXPLORING,
+    FITTING,
+    RELABELLING,
+    SAVING,
+    TRAINING,
+)
 from prefrl.records.returns import return_metrics, warn_of_early_ends
 from prefrl.records.run_records import Records
 from prefrl.seeding import AGENT, Streams
@@ -126,7 +134,7 @@ class PreferenceLoop:
             is_exploring = phase.is_exploration or not self._has_reward
             has_explored |= is_exploring
             size = self._stretch(left)
-            with self._timed("rl_s"):
+            with self._timed("rl_s", EXPLORING if is_exploring else TRAINING):
                 if is_exploring:
                     self.agent.explore(size)
                 else:
@@ -161,7 +169,8 @@ class PreferenceLoop:
         assert self.pacer is not None
         if self.pacer.waiting_for is not None:
             self._fit_what_is_due(index, may_go_on=False)
-        with self._timed("query_s"):
+        num_queries = f"{self.plan[index].num_queries:,}"
+        with self._timed("query_s", ASKING, num_queries):
             return self.pacer.begin(index, self.agent.num_steps)
 
     def _stretch(self, left: int) -> int:
@@ -200,11 +209,11 @@ class PreferenceLoop:
         dataset = pacer.asker.known(index)
         if dataset.num_answers == 0:
             raise DataError(nothing_to_learn_of(dataset.num_skips, pacer.asker.num_open))
-        with self._timed("reward_fit_s"):
+        with self._timed("reward_fit_s", FITTING):
             metrics = metrics | feedback.learner.fit(dataset, session=session)
         pacer.fitted(dataset.num_answers)
         self._fitted, self._is_corrected = (len(dataset), _digest(dataset)), False
-        with self._timed("relabel_s"):
+        with self._timed("relabel_s", RELABELLING):
             reward_function = feedback.learner.reward_function()
             self.agent.set_reward(reward_function)
             self.agent.relabel(reward_function)
@@ -236,16 +245,17 @@ class PreferenceLoop:
         self.records.metrics.write(self.agent.num_steps, metrics)
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def _timed(self, name: str, activity: str | None = None, detail: str = "") -> Iterator[None]:
         began_s = time.perf_counter()
-        yield
+        with nullcontext() if activity is None else self.records.doing(activity, detail):
+            yield
         self.seconds[name] += time.perf_counter() - began_s
 
     def save(self) -> None:
         """Writes a checkpoint, where any are kept."""
         if self.records.checkpoints is None:
             return
-        with self._timed("checkpoint_s"):
+        with self._timed("checkpoint_s", SAVING):
             # Only a reset brings what unfinished episodes hold into the store: before it is saved,
             # as a run that is resumed would not have those steps to ask about.
             self._begin_phase()

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -65,6 +66,7 @@ def eval_command(words: list[str]) -> None:
     if command.video is not None:
         check_clip_path(command.video)
     if command.episodes:
+        _say(f"evaluating {command.episodes:,} episodes")
         result = evaluate_run(
             command.run, num_episodes=command.episodes, seed=command.seed, policy=command.policy
         )
@@ -74,6 +76,7 @@ def eval_command(words: list[str]) -> None:
         }
         print(json.dumps({"run": str(command.run), "policy": command.policy, **known}, indent=2))
     if command.video is not None:
+        _say(f"filming {command.video}")
         num_frames = film_run(
             command.run,
             command.video,
@@ -83,3 +86,8 @@ def eval_command(words: list[str]) -> None:
             policy=command.policy,
         )
         print(f"{num_frames} frames in {command.video}")
+
+
+def _say(activity: str) -> None:
+    # Apart from the result, which programs may read.
+    print(activity, file=sys.stderr, flush=True)

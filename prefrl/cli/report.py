@@ -6,6 +6,8 @@ from pathlib import Path
 import tyro
 
 from prefrl.cli.parsing import parse
+from prefrl.errors import StorageError
+from prefrl.records import run_folder
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,15 @@ def report_command(words: list[str]) -> None:
     from prefrl.benchmark.grid.results import import_pyarrow
     from prefrl.benchmark.report.report import make_report
 
+    _check_is_benchmark(command.folder)
     import_pyarrow()
     # A benchmark that was killed has not gathered what its cells returned.
     if (command.folder / "cells").exists():
         Ledger(command.folder).gather()
     print(make_report(command.folder))
+
+
+def _check_is_benchmark(folder: Path) -> None:
+    if (folder / "cells").exists() or not (folder / run_folder.CONFIG).exists():
+        return
+    raise StorageError(f"{folder} is a run, not a benchmark; prefrl eval {folder} evaluates it")

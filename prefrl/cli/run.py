@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from prefrl.cli.parsing import parse
+from prefrl.cli.result_text import result_text
 from prefrl.config import RunConfig, TeacherConfig, from_yaml
 from prefrl.errors import ConfigError
 
@@ -42,17 +43,7 @@ def run_command(words: list[str]) -> None:
         result = resume(command.resume, steps=steps, budget=budget, wandb_project=command.wandb)
     else:
         result = run(command.settings, out=command.out, wandb_project=command.wandb)
-    summary = result.summary
-    reached = "not evaluated"
-    if summary["eval_episodes"]:
-        reached = (
-            f"true return {summary['final_true_return_mean']:.0f} "
-            f"(std {summary['final_true_return_std']:.0f}) over {summary['eval_episodes']} episodes"
-        )
-    print(
-        f"{reached}, {summary['num_answers']} answers, {summary['wall_s']:.0f} s; "
-        f"policy, curve and summary are in {result.folder}"
-    )
+    print(result_text(result.folder, result.summary))
 
 
 def _more(words: list[str], command: RunCommand) -> tuple[int | None, int | None]:

@@ -1,10 +1,13 @@
 """Shows how far a run is, to whoever watches it."""
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
+
+from prefrl.records.remaining import Stopwatch
 
 # As long as nothing is evaluated, the return of training episodes needs no further name.
 _RETURNS = {
@@ -24,6 +27,7 @@ class ProgressBar:
         budget: answers of the whole run; None where no teacher is asked.
         first_step: steps already taken before a resume.
         num_answers: answers already there then.
+        stopwatch: estimates the time that is left; None: none is shown.
         plain_interval_s: plain lines come no more often than this; the last one always comes.
         stream: where it is shown; None is stderr.
     """
@@ -37,22 +41,26 @@ class ProgressBar:
         budget: int | None = None,
         first_step: int = 0,
         num_answers: int = 0,
+        stopwatch: Stopwatch | None = None,
         plain_interval_s: float = 30.0,
         stream: TextIO | None = None,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._total_steps = total_steps
         self._budget = budget
-        self._first_step = self._step = first_step
+        self._step = first_step
         self._metrics: dict[str, float] = {"num_answers": num_answers}
-        self._began_s = time.monotonic()
+        self._activities: list[str] = []
+        self._stopwatch = stopwatch
         self._next_s = 0.0
-        self._shown_step = -1
+        self._shown = (-1, "")
         self._bar = self._open_bar() if self._stream.isatty() else None
         self._interval_s = plain_interval_s if self._bar is None else self._REDRAW_S
 
     def advance(self, step: int) -> None:
         """Takes note of the steps so far; shown a few times a second, so it may be called often."""
+        if self._stopwatch is not None:
+            self._stopwatch.took(step - self._step)
         self._step = step
         if time.monotonic() >= self._next_s:
             self._show()
@@ -61,6 +69,27 @@ class ProgressBar:
         """Takes note of the metrics that it shows; a NaN leaves the last known one standing."""
         self._metrics.update((k, v) for k, v in metrics.items() if not math.isnan(v))
         self.advance(step)
+
+    @contextlib.contextmanager
+    def doing(self, activity: str, detail: str = "") -> Iterator[None]:
+        """Shows what the run is doing.
+
+        Args:
+            activity: a word of `prefrl.records.remaining`, or any other.
+            detail: shown after it.
+        """
+        self._activities.append(f"{activity} {detail}".rstrip())
+        if self._stopwatch is not None:
+            self._stopwatch.begin(activity)
+        # A bar shows each at once: whoever watches it would see nothing else while it lasts.
+        if self._bar is not None or time.monotonic() >= self._next_s:
+            self._show()
+        try:
+            yield
+        finally:
+            self._activities.pop()
+            if self._stopwatch is not None:
+                self._stopwatch.end()
 
     def say(self, line: str) -> None:
         """Shows a line of its own, above the bar where there is one."""
@@ -71,26 +100,26 @@ class ProgressBar:
 
     def close(self) -> None:
         """Shows where the run ended."""
-        if self._shown_step != self._step:
+        if self._shown != (self._step, ""):
             self._show()
         if self._bar is not None:
             self._bar.close()
 
     def _show(self) -> None:
-        now_s = time.monotonic()
-        self._next_s = now_s + self._interval_s
-        self._shown_step = self._step
+        self._next_s = time.monotonic() + self._interval_s
+        activity = self._activities[-1] if self._activities else ""
+        self._shown = (self._step, activity)
+        parts = [activity, *self._shown_metrics()] if activity else self._shown_metrics()
+        left_s = self._stopwatch.left_s(self._step) if self._stopwatch is not None else None
+        if left_s is not None and self._step < self._total_steps:
+            parts.append(f"{_duration(left_s)} left")
         if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(self._shown_metrics()), refresh=False)
+            self._bar.set_postfix_str(", ".join(parts), refresh=False)
             self._bar.n = self._step
             self._bar.refresh()
             return
-        done = self._step - self._first_step
-        parts = [f"{self._step:,}/{self._total_steps:,} steps", *self._shown_metrics()]
-        if done > 0 and self._step < self._total_steps:
-            left_s = (now_s - self._began_s) / done * (self._total_steps - self._step)
-            parts.append(f"{_duration(left_s)} left")
-        print(", ".join(parts), file=self._stream, flush=True)
+        steps = f"{self._step:,}/{self._total_steps:,} steps"
+        print(", ".join([steps, *parts]), file=self._stream, flush=True)
 
     def _shown_metrics(self) -> list[str]:
         shown = []
@@ -111,13 +140,12 @@ class ProgressBar:
 
         return Bar(
             total=self._total_steps,
-            initial=self._first_step,
+            initial=self._step,
             file=self._stream,
             unit=" steps",
             unit_scale=True,
             dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, "
-            "{remaining} left{postfix}",
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps{postfix}",
         )
 
 

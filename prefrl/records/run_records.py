@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from prefrl.records.checkpoint import Checkpoints
@@ -12,6 +13,11 @@ from prefrl.records.metrics import JsonLinesSink, Metrics
 def say_on_stderr(line: str) -> None:
     """Tells whoever watches the run."""
     print(line, file=sys.stderr, flush=True)
+
+
+def show_nothing(activity: str, detail: str = "") -> AbstractContextManager[None]:
+    """Shows nobody what is being done."""
+    return nullcontext()
 
 
 @dataclass
@@ -26,6 +32,7 @@ class Records:
         on_checkpoint: called after each.
         on_phase_end: called when a phase has taken its steps and its checkpoint is written.
         say: called with what a session waits for.
+        doing: entered while something is done, with a word for it and what may be added.
     """
 
     metrics: Metrics = field(default_factory=lambda: Metrics([]))
@@ -35,3 +42,4 @@ class Records:
     on_checkpoint: Callable[[], None] | None = None
     on_phase_end: Callable[[], None] | None = None
     say: Callable[[str], None] = say_on_stderr
+    doing: Callable[..., AbstractContextManager[None]] = show_nothing

@@ -11,6 +11,7 @@ from prefrl.media.plots import plot_learning_curve
 from prefrl.records import run_folder
 from prefrl.records.files import write_text_atomically
 from prefrl.records.metrics import read_metrics
+from prefrl.records.remaining import EVALUATING
 from prefrl.runs.compose import OneRun
 from prefrl.runs.evaluation import Evaluation, evaluation_of
 from prefrl.runs.finished import Found, keep, remove_checkpoints
@@ -46,7 +47,8 @@ def end(run: OneRun, loop: PreferenceLoop) -> dict[str, Any]:
         model.save(folder / run_folder.REWARD_MODEL)
     reward_function = run.feedback.learner.reward_function() if run.feedback else None
     best = run.candidates.keep_best(folder / run_folder.BEST_POLICY, reward_function)
-    result = _evaluated(run, reward_function)
+    with loop.records.doing(EVALUATING):
+        result = _evaluated(run, reward_function)
     summary = {**summarise(run.config, loop, result, best), **_own_names(run)}
     write_text_atomically(folder / run_folder.SUMMARY, json.dumps(summary, indent=2) + "\n")
     run.candidates.remove()

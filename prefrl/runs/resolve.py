@@ -207,6 +207,8 @@ def usable_device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = one_line(str(error).split(". ")[0])
+        if reason.startswith("Expected one of"):  # It lists twenty, of which hardly any is there.
+            reason = "torch knows none of that name"
         raise ConfigError(f"device is {name!r}: {reason}; choose cpu, cuda or auto") from None
     return name
 

@@ -5,8 +5,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from prefrl.config import ResolvedRun
 from prefrl.errors import StorageError
+from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.loop import PreferenceLoop
 from prefrl.records import run_folder
 from prefrl.records.json_file import entry, read_json_object
@@ -24,6 +27,12 @@ _PRINTED: dict[str, type | tuple[type, ...]] = {
 }
 
 PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
+
+
+def _num_held_out(dataset: PreferenceDataset) -> int:
+    """Counts the answers that the reward's accuracy is measured on: ties say nothing of it."""
+    is_decisive = ~np.isnan(dataset.p_left) & (dataset.p_left != 0.5)
+    return int((dataset.is_validation & is_decisive).sum())
 
 
 def summarise(
@@ -64,6 +73,7 @@ def summarise(
         "train_episode_steps": config.train_episode_steps,
         "last_training_true_return": known(loop.last_metrics.get("true_return")),
         "reward_holdout_accuracy": known(loop.last_metrics.get("reward_holdout_accuracy")),
+        "reward_holdout_answers": _num_held_out(dataset) if dataset else None,
         "reward_true_correlation": known(result.reward_true_correlation) if result else None,
         "wall_s": round(loop.records.metrics.wall_s, 3),
         "wall_breakdown": {name: round(value, 3) for name, value in loop.seconds.items()},

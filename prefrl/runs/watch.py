@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prefrl.agents.base import SB3Agent
 from prefrl.loop import PreferenceLoop
 from prefrl.records.files import write_bytes_atomically
+from prefrl.records.remaining import EVALUATING
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidate_policies import CandidatePolicies, is_candidate
 from prefrl.runs.evaluation import evaluation_of
@@ -129,7 +130,7 @@ class Watch:
         return duration_s
 
     def _play(self) -> Rollouts:
-        with untouched_global_generators():
+        with untouched_global_generators(), self._loop.records.doing(EVALUATING):
             return self._arena.play(
                 self._agent.predict,
                 seed=self._settings.seed,

@@ -23,6 +23,7 @@ from prefrl.records.metrics import (
     read_metrics,
 )
 from prefrl.records.progress import ProgressBar
+from prefrl.records.remaining import Stopwatch, Workload
 from prefrl.records.run_records import say_on_stderr
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.runs.compose import OneRun
@@ -72,6 +73,7 @@ class Work:
                 events=EventFiles(folder / run_folder.TENSORBOARD),
                 on_checkpoint=self._reporting.on_checkpoint,
                 say=self._say,
+                doing=self._doing,
             )
             loop = PreferenceLoop(
                 plan=run.plan,
@@ -125,6 +127,7 @@ class Work:
                 budget=run.config.budget if run.feedback else None,
                 first_step=first_step,
                 num_answers=run.feedback.dataset.num_answers if run.feedback else 0,
+                stopwatch=Stopwatch(_workload(run)),
             )
             sinks.append(self._progress)
         run.agent.on_step = self._advance
@@ -151,6 +154,11 @@ class Work:
         else:
             say_on_stderr(line)
 
+    def _doing(self, activity: str, detail: str = "") -> contextlib.AbstractContextManager[None]:
+        if self._progress is None:
+            return contextlib.nullcontext()
+        return self._progress.doing(activity, detail)
+
     def _advance(self, step: int) -> None:
         if self._progress is not None:
             self._progress.advance(step)
@@ -172,6 +180,16 @@ class Work:
             raise StorageError(f"could not write into {folder}: {reason(error)}; {hint}") from error
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; {hint}") from None
+
+
+def _workload(run: OneRun) -> Workload:
+    config = run.config
+    return Workload(
+        run.plan,
+        lump=int(getattr(run.agent, "rollout_steps", 0)),
+        eval_every=config.eval_every,
+        eval_steps=config.eval_episodes * config.max_episode_steps,
+    )
 
 
 def _read_answers(run: OneRun, feedback: Feedback) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from prefrl import EnhancedRewardModel
+from prefrl.cli.result_text import result_text
 from prefrl.config import ResolvedRun, TeacherConfig, from_yaml, to_yaml
 from tests import tiny_runs
 from tests.command_line import ROOT, prefrl, start
@@ -63,15 +64,11 @@ def test_options_are_settings(whole):
     assert config.agent_settings["gamma"] == 0.99, "the rest is the preset's"
 
 
-def test_what_it_reached_is_the_one_line_it_prints(whole):
+def test_it_prints_what_it_reached_and_what_may_be_typed_next(whole):
     summary = json.loads((whole.run / "summary.json").read_text())
-    expected = (
-        f"true return {summary['final_true_return_mean']:.0f} "
-        f"(std {summary['final_true_return_std']:.0f}) over 2 episodes, 23 answers, "
-    )
-    assert whole.outcome.out.startswith(expected)
-    assert whole.outcome.out.endswith("policy, curve and summary are in run\n")
-    assert whole.outcome.out.count("\n") == 1
+    first, *_ = whole.outcome.out.splitlines()
+    assert first.startswith("run is finished: 1,206 steps, 23 answers, ")
+    assert whole.outcome.out == result_text(Path("run"), summary) + "\n"
     assert whole.outcome.out.isascii(), "any terminal can show it"
 
 
@@ -94,7 +91,7 @@ def test_the_script_is_the_same_command(whole, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("true return")
+    assert done.stdout.startswith("run is finished")
     assert_same(home, whole)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stable_baselines3.common import logger as sb3_logger
 
 from prefrl.errors import ConfigError, DataError, StorageError
+from prefrl.plan import Phase
 from prefrl.records.metrics import (
     JsonLinesSink,
     LoggerSink,
@@ -20,6 +21,7 @@ from prefrl.records.metrics import (
     read_metrics,
 )
 from prefrl.records.progress import ProgressBar, short_number
+from prefrl.records.remaining import Stopwatch, Workload
 
 
 class Recorder:
@@ -301,7 +303,7 @@ def test_where_there_is_no_terminal_progress_is_plain_lines():
     first, second, third = stream.getvalue().splitlines()
     assert first == "0/1,000,000 steps, 0/500 answers"
     shown = "250,000/1,000,000 steps, 120/500 answers, true return 1,234, learned return 12.3, "
-    assert second == shown + "0 s left"
+    assert second == shown.removesuffix(", ")
     shown = "1,000,000/1,000,000 steps, 500/500 answers, true return 1,234, learned return 12.3"
     assert third == shown
     assert stream.getvalue().replace("\n", "").isprintable()
@@ -321,9 +323,13 @@ def test_plain_lines_keep_their_distance_but_the_last_one_comes():
 
 def test_time_left_counts_from_the_resume_and_not_from_step_0():
     stream = io.StringIO()
-    progress = ProgressBar(1_000, first_step=900, plain_interval_s=0.0, stream=stream)
-    time.sleep(0.05)
-    progress.advance(901)  # 50 ms a step: 99 to go take 5 s; counted from 0 it would be 0 s.
+    stopwatch = Stopwatch(Workload([Phase(0, 1_000, is_exploration=True)]))
+    progress = ProgressBar(
+        1_000, first_step=900, stopwatch=stopwatch, plain_interval_s=0.0, stream=stream
+    )
+    with progress.doing("exploring"):
+        time.sleep(0.05)
+        progress.advance(901)  # 50 ms a step: 99 to go take 5 s; counted from 0 it would be 0 s.
     left_s = int(stream.getvalue().split(", ")[-1].removesuffix(" s left\n"))
     assert 5 <= left_s < 60
 
@@ -333,6 +339,38 @@ def test_answers_from_before_a_resume_are_shown_at_once():
     progress = ProgressBar(9, budget=50, first_step=5, num_answers=30, stream=stream)
     progress.advance(6)
     assert stream.getvalue().startswith("6/9 steps, 30/50 answers")
+
+
+def test_what_the_run_is_doing_is_said_while_it_does_it():
+    stream = io.StringIO()
+    progress = ProgressBar(100, budget=20, plain_interval_s=0.0, stream=stream)
+    with progress.doing("training"):
+        progress.advance(50)
+        with progress.doing("evaluating"):
+            pass
+        progress.advance(51)
+    with progress.doing("asking", "14"):
+        pass
+    progress.close()
+    assert [line.split(", ")[:2] for line in stream.getvalue().splitlines()] == [
+        ["0/100 steps", "training"],
+        ["50/100 steps", "training"],
+        ["50/100 steps", "evaluating"],
+        ["51/100 steps", "training"],
+        ["51/100 steps", "asking 14"],
+        ["51/100 steps", "0/20 answers"],
+    ]
+
+
+def test_a_bar_shows_at_once_what_the_run_is_doing():
+    stream = Terminal()
+    progress = ProgressBar(100, stream=stream)
+    with progress.doing("asking", "140"):
+        assert "asking 140" in stream.getvalue()
+    with progress.doing("fitting"):
+        assert "fitting" in stream.getvalue()
+    progress.close()
+    assert "fitting" not in stream.getvalue().rsplit("\r", 1)[-1]
 
 
 def test_on_a_terminal_progress_is_one_bar():

@@ -274,7 +274,7 @@ def test_on_the_true_reward_nobody_is_asked_and_nothing_explores(make, tmp_path)
         assert summary[name] is None
     assert result.reward_model is None
     lines = read_metrics(result.folder / "metrics.jsonl")
-    assert all(line["true_return"] == pytest.approx(line["learned_return"]) for line in lines)
+    assert all(math.isnan(line["learned_return"]) for line in lines), "there is none"
 
 
 def test_a_run_without_a_folder_makes_one_under_runs(tmp_path, monkeypatch):
