@@ -5,14 +5,14 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from prefrl.agents.factory import load_policy
 from prefrl.agents.table import DEFAULT_AGENT
 from prefrl.config import RunConfig
 from prefrl.envs.cameras import render_settings
 from prefrl.envs.opening import close_envs
-from prefrl.errors import StorageError, option
+from prefrl.errors import ConfigError, StorageError, option, unknown
 from prefrl.records import run_folder
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
@@ -117,6 +117,8 @@ def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[An
         agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]
     except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
         agent = config.agent or DEFAULT_AGENT
+    if policy not in get_args(PolicyName):
+        raise ConfigError(unknown("policy", policy, get_args(PolicyName)))
     path = folder / (run_folder.POLICY if policy == "final" else run_folder.BEST_POLICY)
     if policy == "best" and not path.exists():
         raise StorageError(

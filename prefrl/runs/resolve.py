@@ -122,6 +122,11 @@ def _episode_lengths(
         "explore_episode_steps": config.explore_episode_steps,
         "train_episode_steps": config.train_episode_steps,
     }
+    for name, steps in lengths.items():
+        if steps is not None and steps > limit:
+            raise ConfigError(
+                f"{name} is {steps}, but episodes end after {limit} steps; leave it out"
+            )
     # Where a robot that falls lies there for the rest of its episode, it should not lie long.
     if preset.starts_short or _never_ends_early(config, own_env):
         for name, num_segments in (("explore_episode_steps", 2), ("train_episode_steps", 4)):

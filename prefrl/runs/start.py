@@ -131,10 +131,7 @@ def resume(
                 write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
             else:
                 resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
-            is_more = (steps or resolved.steps, budget or resolved.budget) != (
-                resolved.steps,
-                resolved.budget,
-            )
+            is_more = steps not in (None, resolved.steps) or budget not in (None, resolved.budget)
             if found is not None and found.is_finished:
                 if is_more:
                     more = given_more(resolved, steps=steps, budget=budget)

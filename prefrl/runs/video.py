@@ -60,7 +60,7 @@ def film(
     if isinstance(max_seconds, bool) or not isinstance(max_seconds, (int, float)):
         raise ArgumentError(not_a("max_seconds", max_seconds, "a number above 0"))
     check_clip_path(path)
-    if not max_seconds > 0:
+    if not 0 < max_seconds < math.inf:
         raise ConfigError(f"max_seconds is {max_seconds}; expected more than 0")
     env = make_env()
     try:
