@@ -263,13 +263,19 @@ class PreferenceLoop:
         if self.records.on_checkpoint is not None:
             self.records.on_checkpoint()
 
-    def state(self) -> State:
-        """Returns what is needed to go on at the next phase; answers have a file of their own."""
+    def state(self, *, has_experience: bool = True) -> State:
+        """Returns what is needed to go on at the next phase; answers have a file of their own.
+
+        Args:
+            has_experience: recorded episodes and replay buffer are in it; a run that has ended can
+                be gone on with without them, if not exactly as a longer one.
+        """
         feedback, log, events = self.feedback, self.records.log, self.records.events
+        kept = self.agent.state().items()
         return {
             "next_phase": self.next_phase,
-            "agent": self.agent.state(),
-            "store": self.store.state(),
+            "agent": {name: part for name, part in kept if has_experience or name != "buffer"},
+            "store": (self.store if has_experience else EpisodeStore()).state(),
             "learner": feedback.learner.state() if feedback else None,
             "num_queries": len(asked_up_to(feedback.dataset, self.next_phase - 1))
             if feedback

@@ -11,7 +11,6 @@ from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
 from prefrl.records.episodes import load_episodes, save_episodes
 from prefrl.records.metrics import check_lines
-from prefrl.segments import EpisodeStore
 from prefrl.types import State
 
 
@@ -77,7 +76,7 @@ def keep(folder: Path, config: ResolvedRun, loop: PreferenceLoop) -> None:
     if loop.feedback is not None and loop.feedback.path is not None:
         loop.feedback.dataset.save(loop.feedback.path, is_compact=True)
     save_episodes(folder / run_folder.EPISODES, loop.store)
-    state = _without_experience(loop.state())
+    state = loop.state(has_experience=False)
     _final(folder, config.fingerprint()).save(loop.agent.num_steps, state)
     if not config.keep_checkpoints:
         remove_checkpoints(folder)
@@ -143,8 +142,3 @@ def _check_untouched(folder: Path) -> None:
 
 def _final(folder: Path, fingerprint: str) -> Checkpoints:
     return Checkpoints(folder / run_folder.FINAL, fingerprint, num_kept=1)
-
-
-def _without_experience(state: State) -> State:
-    agent = {name: part for name, part in state["agent"].items() if name != "buffer"}
-    return {**state, "agent": agent, "store": EpisodeStore().state()}

@@ -80,9 +80,9 @@ def finished(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"steps": 0}, "steps is 0, but the run has 160 already"),
-        ({"steps": -1}, "steps is -1, but the run has 160 already"),
-        ({"budget": 0}, "budget is 0, but the run has 4 already"),
+        ({"steps": 0}, "steps is 0; expected 1 or more"),
+        ({"steps": 159}, "steps is 159, but the run has 160 already"),
+        ({"budget": 3}, "budget is 3, but the run has 4 already"),
         ({"budget": 10**6}, "budget is 1000000, but .* choose at most"),
     ],
 )
