@@ -52,9 +52,11 @@ def merge_command(words: list[str]) -> None:
     command = parse(MergeCommand, words, prog="prefrl answers merge")
     from prefrl.feedback.interchange import load_comparisons
     from prefrl.feedback.merging import merge_comparisons
+    from prefrl.records.files import check_new_file, is_there
 
-    if command.out.exists():
+    if is_there(command.out):
         raise StorageError(f"{command.out} is there already; choose another --out")
+    check_new_file(command.out)
     names = [str(path) for path in command.files]
     merged = merge_comparisons([load_comparisons(path) for path in command.files], names=names)
     merged.save(command.out)

@@ -27,11 +27,12 @@ def report_command(words: list[str]) -> None:
     from prefrl.benchmark.grid.ledger import Ledger
     from prefrl.benchmark.grid.results import import_pyarrow
     from prefrl.benchmark.report.report import make_report
+    from prefrl.records.files import is_there
 
     _check_is_benchmark(command.folder)
     import_pyarrow()
     # A benchmark that was killed has not gathered what its cells returned.
-    if (command.folder / "cells").exists():
+    if is_there(command.folder / "cells"):
         Ledger(command.folder).gather()
     print(make_report(command.folder))
 

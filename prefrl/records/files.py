@@ -1,6 +1,7 @@
 """Writes files that are the whole old one or the whole new one; claims folders for a process."""
 
 import contextlib
+import errno
 import os
 import re
 import uuid
@@ -8,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from prefrl.errors import StorageError
+from prefrl.errors import StorageError, with_type
+
+_LONGEST_NAME = 50  # characters, of up to 4 bytes each, beside the 14 of what is in the making
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
@@ -22,7 +25,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
         StorageError: it could not be written: disk full, no permission, …; the old one is untouched
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = beside(path)
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -72,7 +75,10 @@ def claimed(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise StorageError(f"could not work in {folder}: {reason(error)}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,9 +91,60 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | ValueError) -> str:
     """Returns why the system refused, without the number and the path that `str` would add."""
-    return error.strerror or str(error)
+    if isinstance(error, UnicodeError):
+        return "its name holds bytes that are no text"
+    return getattr(error, "strerror", None) or with_type(error)
+
+
+def is_there(path: Path) -> bool:
+    """Says whether there is a file or a folder.
+
+    Raises:
+        StorageError: that cannot be known: the path is too long, leads in a circle, may not be
+            looked at, or is none.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from None
+    return True
+
+
+def check_new_file(path: Path) -> None:
+    """Makes sure that a file can be written, before there is anything to write.
+
+    Raises:
+        StorageError: it cannot: a folder is in its place, there is none to put it in, ...
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}")
+        if not os.path.lexists(path):
+            try_to_write(path)
+        try_to_write(beside(path))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"could not write {path}: {reason(error)}") from None
+
+
+def beside(path: Path) -> Path:
+    """Returns a name for what becomes that file; it is no longer than file systems allow."""
+    return path.with_name(f".{path.name[:_LONGEST_NAME]}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def try_to_write(path: Path) -> None:
+    """Makes a file that is not there, and removes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
-from prefrl.records.files import reason
+from prefrl.records.files import beside, reason, try_to_write
 
 
 @contextlib.contextmanager
@@ -22,23 +22,62 @@ def new_folder(folder: Path, *, is_worth_keeping: Callable[[], bool]) -> Iterato
         StorageError: it could not be made.
     """
     # Of os.path, as names too long for a file system are no reason to fail here.
-    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    made = [path for path in (folder, *folder.parents) if not _is_in_the_way(path)]
     has_been_made = False
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            try_to_write(beside(folder / "any"))
+        except (OSError, ValueError) as error:
             raise StorageError(f"could not make {folder}: {reason(error)}") from None
         has_been_made = True
         yield
     except Exception:
-        if not is_worth_keeping():
+        if not (has_been_made and is_worth_keeping()):
             if has_been_made:
                 _empty(folder)
             for path in made:
                 with contextlib.suppress(OSError):  # Never made, or others use it by now.
                     path.rmdir()
         raise
+
+
+def check_new_folder(folder: Path, *, instead: str) -> None:
+    """Makes sure that a folder is new or empty and can be written into, before there is anything.
+
+    Args:
+        folder: the folder.
+        instead: what to do where it is in use.
+
+    Raises:
+        StorageError: it is in use, or cannot be made or written into.
+    """
+    try:
+        in_use = _is_in_use(folder) or _is_in_use(Path(os.path.realpath(folder)))  # new/../old
+    except (OSError, ValueError) as error:
+        raise StorageError(f"could not make {folder}: {reason(error)}") from None
+    if in_use:
+        raise StorageError(f"the output folder {folder} is in use; {instead}")
+    with (
+        contextlib.suppress(_Tried),
+        new_folder(folder, is_worth_keeping=lambda: any(folder.iterdir())),
+    ):
+        raise _Tried
+
+
+class _Tried(Exception):
+    """A folder could be made; it is not needed yet."""
+
+
+def _is_in_use(folder: Path) -> bool:
+    return os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _is_in_the_way(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # no path at all
+        return False
 
 
 def _empty(folder: Path) -> None:

@@ -8,7 +8,8 @@ from prefrl.errors import ConfigError, StorageError, option
 from prefrl.feedback.interchange import load_comparisons
 from prefrl.media.plots import plot_reliability
 from prefrl.records import run_folder
-from prefrl.records.files import claimed, reason, write_text_atomically
+from prefrl.records.files import claimed, is_there, write_text_atomically
+from prefrl.records.new_folder import check_new_folder, new_folder
 from prefrl.rewards.fitting.building import trained_in
 from prefrl.rewards.learn import LearningReport, fit_reward_model
 from prefrl.rewards.model import EnhancedRewardModel
@@ -32,15 +33,11 @@ def learn_from_file(
         PrefrlError: the file or the folder cannot be used.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"the output folder {out} is in use; choose another {option('out')}")
+    check_new_folder(out, instead=f"choose another {option('out')}")
     comparisons = load_comparisons(path)
     model, report = fit_reward_model(comparisons, config=config, seed=seed)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"could not make {out}: {reason(error)}") from None
-    _write(out, model, report, of=Path(path).name)
+    with new_folder(out, is_worth_keeping=lambda: False):
+        _write(out, model, report, of=Path(path).name)
     return report
 
 
@@ -59,7 +56,7 @@ def learn_again(folder: Path | str) -> LearningReport:
             file in it is damaged; it is named.
     """
     folder = Path(folder)
-    if not (folder / run_folder.CONFIG).exists():
+    if not is_there(folder / run_folder.CONFIG):
         raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
     with claimed(folder):
         config = from_yaml(folder / run_folder.CONFIG)
@@ -95,7 +92,7 @@ def summary_line(report: LearningReport) -> str:
 
 def _model_before(folder: Path) -> RewardModelConfig | None:
     """Returns what the run's model is like, if there is a model yet."""
-    if not (folder / run_folder.REWARD_MODEL).exists():
+    if not is_there(folder / run_folder.REWARD_MODEL):
         return None
     return EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL).config
 

@@ -14,6 +14,7 @@ from prefrl.envs.cameras import render_settings
 from prefrl.envs.opening import close_envs
 from prefrl.errors import ConfigError, StorageError, option, unknown
 from prefrl.records import run_folder
+from prefrl.records.files import is_there
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
 from prefrl.runs.own_parts import check_same_env
@@ -110,7 +111,7 @@ def film_run(
 
 
 def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[Any], Any]]:
-    if not (folder / run_folder.CONFIG).exists():
+    if not is_there(folder / run_folder.CONFIG):
         raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
     config = settings_of(folder)
     try:

@@ -10,9 +10,9 @@ from prefrl.arguments import flag, function, instance, optional, path, whole_num
 from prefrl.config import ResolvedRun, RunConfig, to_yaml
 from prefrl.errors import ConfigError, StorageError, option, resuming
 from prefrl.records import run_folder
-from prefrl.records.files import claimed, write_text_atomically
+from prefrl.records.files import claimed, is_there, write_text_atomically
 from prefrl.records.metrics import import_wandb
-from prefrl.records.new_folder import new_folder
+from prefrl.records.new_folder import check_new_folder, new_folder
 from prefrl.runs.budget import check_budget
 from prefrl.runs.compose import OneRun
 from prefrl.runs.ending import result_of
@@ -114,7 +114,7 @@ def resume(
         for name, value in (("steps", steps), ("budget", budget))
     )
     parts = _checked(parts, show_progress, wandb_project, on_checkpoint)
-    if not (folder / run_folder.CONFIG).exists():
+    if not is_there(folder / run_folder.CONFIG):
         raise StorageError(
             f"{folder} holds no run to resume: there is no {run_folder.CONFIG} in it"
         )
@@ -182,17 +182,14 @@ def _finished(
 
 
 def _check_unused(folder: Path) -> None:
-    """Refuses an output folder that holds something.
+    """Refuses an output folder that holds something, or that cannot be one.
 
     Raises:
-        StorageError: it does, or is a file.
+        StorageError: it does, or cannot be made or written into.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        has_run = (folder / run_folder.CONFIG).exists()
-        go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
-        raise StorageError(
-            f"the output folder {folder} is in use; {go_on}choose another {option('out')}"
-        )
+    has_run = is_there(folder / run_folder.CONFIG)
+    go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
+    check_new_folder(folder, instead=f"{go_on}choose another {option('out')}")
 
 
 def _checked(

@@ -22,6 +22,7 @@ from prefrl.errors import (
     not_a,
     with_type,
 )
+from prefrl.records.files import check_new_file
 
 
 def film(
@@ -78,12 +79,11 @@ def check_clip_path(path: Path) -> None:
 
     Raises:
         ConfigError: the name does not end in .mp4.
-        StorageError: its folder does not exist.
+        StorageError: it cannot be written.
     """
     if path.suffix.lower() != ".mp4":
         raise ConfigError(f"clips are MP4 files, {path} is not named like one; end it in .mp4")
-    if not path.parent.is_dir():
-        raise StorageError(f"could not write {path}: there is no folder {path.parent}")
+    check_new_file(path)
 
 
 def _play(
@@ -133,7 +133,7 @@ def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:
     import imageio.v2 as imageio
 
     first = next(frames)  # What cannot be rendered fails before there is a file.
-    unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
+    unfinished = path.with_name(f".{path.stem[:50]}.unfinished.mp4")
     num_frames = 0
     try:
         unfinished.touch()  # The system gives better reasons than the encoder.

@@ -19,8 +19,9 @@ from prefrl.benchmark.grid.cell_folder import CellFolder, write_json
 from prefrl.benchmark.grid.cells import AXES, Cell, Row, digest, plain
 from prefrl.benchmark.grid.results import FILE, read_results, write_results
 from prefrl.errors import ConfigError, DataError, StorageError
-from prefrl.records.files import claimed, reason
+from prefrl.records.files import claimed, is_there, reason
 from prefrl.records.json_file import read_json_object
+from prefrl.records.new_folder import new_folder
 
 FORMAT_VERSION = 1
 
@@ -64,7 +65,7 @@ class Ledger:
             wanted = None if common is None else plain(common, "the benchmark's settings")
         except DataError as error:
             raise ConfigError(str(error)) from None
-        if path.exists():
+        if is_there(path):
             found = read_json_object(path)
             if found.get("version") != FORMAT_VERSION:
                 raise StorageError(
@@ -86,15 +87,13 @@ class Ledger:
         self.common = wanted
         self.is_new = True
         """Tells that this object has made the benchmark."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
+        with new_folder(self.out, is_worth_keeping=lambda: any(self.out.iterdir())):
             # A kill may have left the beginnings of a grid.json.
-            is_empty = all(one.name.startswith(".grid.json.") for one in self.out.iterdir())
-        except OSError as error:
-            raise StorageError(f"could not make {self.out}: {reason(error)}") from None
-        if not is_empty:
-            raise StorageError(f"{self.out} is not empty, and holds no benchmark; choose another")
-        write_json(path, {"version": FORMAT_VERSION, "common": wanted})
+            if not all(one.name.startswith(".grid.json.") for one in self.out.iterdir()):
+                raise StorageError(
+                    f"{self.out} is not empty, and holds no benchmark; choose another"
+                )
+            write_json(path, {"version": FORMAT_VERSION, "common": wanted})
 
     @property
     def inputs(self) -> Path:
