@@ -54,7 +54,7 @@ def tried(name: str, given: dict[str, Any]) -> None:
 
 
 def complaint(name: str, given: dict[str, Any]) -> str | None:
-    """What is said of settings that are refused; None where an agent learned with them."""
+    """The error of settings that are refused; None where an agent learned with them."""
     try:
         tried(name, given)
     except ConfigError as error:

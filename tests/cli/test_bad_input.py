@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_for_tensorboard_stops_the_run_too(tmp_path):
     home = Home(tmp_path / "home", "ppo")
     talkative = tiny_runs.ppo(
         num_envs=1,
-        agent_settings={**tiny_runs.PPO_SETTINGS, "n_steps": 4},
+        agent_settings={**tiny_runs.PPO_SETTINGS, "n_steps": 4, "batch_size": 4},
         queries=QueryConfig(num_sessions=1),
         store_transitions=200,
         checkpoint_every=2_000,
