@@ -74,6 +74,14 @@ def make_vec_env(
         ArgumentError: an argument is of another type.
         ConfigError: so many cannot be made; none is left open.
         SpaceError: observations or actions do not flatten to numbers.
+
+    Example:
+        >>> from prefrl.envs import make_env, make_vec_env
+        >>> from prefrl.segments import EpisodeStore
+        >>> store = EpisodeStore()
+        >>> venv = make_vec_env(lambda: make_env("Pendulum-v1"), 2, store)
+        >>> venv.reset().shape
+        (2, 3)
     """
     function("make_env", make_env, "a function that makes one environment")
     num_envs = whole_number("num_envs", num_envs, least=1)

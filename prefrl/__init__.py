@@ -1,11 +1,11 @@
 """Preference-based reinforcement learning for Gymnasium and MuJoCo robots.
 
 Example:
-    import prefrl
-
-    config = prefrl.RunConfig(env="HalfCheetah-v4", budget=700, strategy="disagreement")
-    result = prefrl.run(config, out="runs/cheetah")
-    print(result.summary["final_true_return_mean"], result.reward_model)
+    >>> import gymnasium, prefrl
+    >>> quick = prefrl.RewardConfig(recipe="plain")
+    >>> config = prefrl.RunConfig("Pendulum-v1", "ppo", steps=600, budget=8, reward_model=quick)
+    >>> result = prefrl.run(config, out="runs/pendulum", show_progress=False)
+    >>> env = prefrl.RewardWrapper(gymnasium.make("Pendulum-v1"), result.reward_model)
 """
 
 from importlib import import_module
@@ -46,6 +46,8 @@ _HOMES = {
     "run": "prefrl.runs",
 }
 
+_SUBPACKAGES = ("agents", "config", "envs", "feedback", "queries", "rewards", "segments", "testing")
+
 __all__ = [
     "EnhancedRewardModel",
     "Parts",
@@ -74,7 +76,9 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # No more than is public: Tab shows it. Of subpackages those that are imported by now.
+    its_own = (name for name in globals() if name.startswith("__"))
+    return sorted({*its_own, *__all__, *(name for name in _SUBPACKAGES if name in globals())})
 
 
 moved.install()

@@ -1,4 +1,4 @@
-"""What the arguments of public calls are checked for, at the door.
+"""Checks of the arguments of public calls, at the door.
 
 Each function returns the argument as the call goes on with it, or raises an ArgumentError of one
 line that names it, what was given and what is expected.

@@ -13,7 +13,16 @@ _SHORT.maxstring = _SHORT.maxother = _LONGEST_SHOWN
 
 
 class PrefrlError(Exception):
-    """Something the user can put right; the command line prints it as one line and exits with 2."""
+    """Something the user can put right; the command line prints it as one line and exits with 2.
+
+    Example:
+        >>> import prefrl
+        >>> try:
+        ...     prefrl.RunConfig(env="HalfCheetah-v4", budget=0)
+        ... except prefrl.PrefrlError as error:
+        ...     print(error)
+        budget is 0...
+    """
 
 
 class ConfigError(PrefrlError):

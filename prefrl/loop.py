@@ -60,6 +60,25 @@ class PreferenceLoop:
     Raises:
         ArgumentError: an argument is of another type, or lacks a method; it is named.
         ConfigError: by the plan, the agent would train on a reward that nothing was learned of.
+
+    Example:
+        >>> from prefrl import PreferenceLoop
+        >>> from prefrl.agents import make_agent, make_model
+        >>> from prefrl.envs import make_env, make_vec_env
+        >>> from prefrl.plan import Phase
+        >>> from prefrl.seeding import Streams
+        >>> from prefrl.segments import EpisodeStore
+        >>> store = EpisodeStore()
+        >>> venv = make_vec_env(lambda: make_env("Pendulum-v1"), 1, store)
+        >>> model = make_model("ppo", venv, {"n_steps": 64}, seed=0, device="cpu")
+        >>> agent = make_agent(model)
+        >>> plan = [Phase(start_step=0, num_steps=64, num_queries=0)]
+        >>> loop = PreferenceLoop(
+        ...     plan=plan, agent=agent, store=store, streams=Streams(0), feedback=None
+        ... )
+        >>> loop.run()  # with a Feedback, its teacher is asked before a phase with queries
+        >>> agent.num_steps
+        64
     """
 
     def __init__(

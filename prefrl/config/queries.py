@@ -35,6 +35,11 @@ class QueryConfig:
             spreading and choosing, so that what is measured on them is unbiased; they are marked
             `is_audit` in comparisons.npz.
         validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
+
+    Example:
+        >>> from prefrl import QueryConfig
+        >>> QueryConfig(candidate_factor=5).pool_size(num_queries=100)
+        500
     """
 
     schedule: ScheduleName = "decreasing"

@@ -64,6 +64,11 @@ class RewardConfig(EnsembleConfig):
         max_grad_norm: the gradient's norm is clipped here; inf never clips.
         patience: checks of the held-out loss without a new best before fitting stops.
         restart: False goes on from the last session's weights, True fits anew every session.
+
+    Example:
+        >>> from prefrl import RewardConfig
+        >>> RewardConfig(recipe="plain", num_reward_heads=5).decided().bootstrap
+        True
     """
 
     recipe: Recipe = "robust"

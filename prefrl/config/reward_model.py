@@ -64,6 +64,11 @@ class RewardModelConfig(EnsembleConfig):
 
     Raises:
         ConfigError: a setting is out of range.
+
+    Example:
+        >>> from prefrl.rewards import RewardModelConfig
+        >>> RewardModelConfig(input_dim=23).num_reward_heads
+        3
     """
 
     input_dim: PositiveInt

@@ -105,6 +105,15 @@ class RunConfig:
         reward_model: the reward model and its fitting.
         earlier_ends: where the run had ended before it was given more steps or answers, first one
             first; `prefrl run --resume` writes it.
+
+    Example:
+        >>> from prefrl import QueryConfig, RunConfig
+        >>> config = RunConfig("HalfCheetah-v4", budget=300, queries=QueryConfig(num_sessions=9))
+        >>> config.strategy
+        'disagreement'
+        >>> RunConfig(steps=0)
+        Traceback (most recent call last):
+        prefrl.errors.ConfigError: steps is 0...
     """
 
     env: str = "HalfCheetah-v4"

@@ -40,6 +40,11 @@ class TeacherConfig:
         skip_fraction: skip threshold as a fraction of the mean absolute return; 0 never skips.
         equal_fraction: tie threshold as a fraction of the mean absolute return; 0 leaves only the
             exact ties of a teacher that never errs.
+
+    Example:
+        >>> from prefrl import TeacherConfig
+        >>> TeacherConfig("mistake", p_mistake=0.2).decided().p_mistake
+        0.2
     """
 
     name: Annotated[str, AfterValidator(_known)] = "oracle"

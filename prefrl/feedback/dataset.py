@@ -69,6 +69,17 @@ class PreferenceDataset:
 
     Raises:
         DataError: a column has the wrong shape, dtype or range; it is named.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import PreferenceDataset
+        >>> from prefrl.testing.made_up import segments
+        >>> rng = np.random.default_rng(0)
+        >>> left, right = segments(3, rng=rng), segments(3, rng=rng)
+        >>> answers = PreferenceDataset()
+        >>> answers.add(left, right, [1.0, 0.5, np.nan], session=0, rng=rng)
+        >>> len(answers), answers.num_answers, answers.num_skips
+        (3, 2, 1)
     """
 
     env_id: str | None

@@ -57,6 +57,14 @@ def load_comparisons(path: Path | str, *, validation_fraction: float = 0.15) -> 
         ArgumentError: the path is none, or the share no number.
         StorageError: the file is missing, holds something else, or is damaged; it is named, and so
             is the array that is wrong.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import load_comparisons
+        >>> from prefrl.testing.made_up import comparisons
+        >>> comparisons(20, rng=np.random.default_rng(0)).save("comparisons.npz")
+        >>> len(load_comparisons("comparisons.npz"))
+        20
     """
     path = arguments.path("path", path)
     validation_fraction = arguments.share("validation_fraction", validation_fraction)

@@ -142,6 +142,19 @@ class AsyncTeacher(Protocol):
     questions that are still open are asked again, under the ids that they had: a teacher that knows
     an id does not put it to its people a second time, and gives its answer once more if it has one.
     Answers that were given before are left out by whoever collects them.
+
+    Example:
+        >>> from prefrl.feedback.protocols import Answer, is_async
+        >>> class Mailbox:
+        ...     def __init__(self):
+        ...         self.ids = []
+        ...     def ask(self, questions):
+        ...         self.ids += [question.id for question in questions]
+        ...     def collect(self):
+        ...         arrived, self.ids = self.ids, []
+        ...         return [Answer(number, p_left=1.0) for number in arrived]
+        >>> is_async(Mailbox())
+        True
     """
 
     def ask(self, questions: Sequence[Question]) -> None:

@@ -192,6 +192,16 @@ class SyntheticTeacher:
 
     Args:
         settings: how it fails; what is None is decided by the preset of its name.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import TeacherConfig
+        >>> from prefrl.feedback.teachers import SyntheticTeacher
+        >>> from prefrl.testing.made_up import segments
+        >>> pool = segments(10, rng=np.random.default_rng(0))
+        >>> teacher = SyntheticTeacher(TeacherConfig("oracle"))
+        >>> teacher.answer(pool[:5], pool[5:], rng=np.random.default_rng(1)).shape
+        (5,)
     """
 
     def __init__(self, settings: TeacherConfig) -> None:

@@ -58,6 +58,18 @@ def load_episodes(path: str | Path) -> EpisodeStore:
     Raises:
         ArgumentError: the path is none.
         StorageError: the file is missing, damaged or of another layout; it is named.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from prefrl import load_episodes
+        >>> from prefrl.records.episodes import save_episodes
+        >>> from prefrl.segments import Episode, EpisodeStore
+        >>> store = EpisodeStore()
+        >>> store.add(Episode(np.zeros((9, 3)), np.zeros((8, 1)), np.zeros(8), np.zeros((8, 0))))
+        >>> save_episodes(Path("episodes.npz"), store)
+        >>> load_episodes("episodes.npz").num_transitions
+        8
     """
     path = arguments.path("path", path)
     arrays = read_arrays(path, "episodes")

@@ -124,6 +124,15 @@ def fit_reward_model(
         ArgumentError: an argument is of another type.
         StorageError: the file is missing or damaged; it is named.
         DataError: there is no answer to fit to.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import RewardConfig, fit_reward_model
+        >>> from prefrl.testing.made_up import comparisons
+        >>> answers = comparisons(60, rng=np.random.default_rng(0))
+        >>> model, report = fit_reward_model(answers, config=RewardConfig(recipe="plain"))
+        >>> report.num_held_out > 0
+        True
     """
     if not isinstance(comparisons, (PreferenceDataset, str, os.PathLike)):
         expected = "a PreferenceDataset, or the path of a file of comparisons"

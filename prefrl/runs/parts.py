@@ -33,6 +33,18 @@ class Parts:
 
     Raises:
         ArgumentError: a part cannot be one, by its type or its methods; it is named.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import Parts
+        >>> class LikesCalm:
+        ...     def answer(self, left, right, *, rng):
+        ...         effort = [np.abs(side.actions).sum(axis=(1, 2)) for side in (left, right)]
+        ...         return np.where(effort[0] < effort[1], 1.0, 0.0)
+        >>> parts = Parts(teacher=LikesCalm())  # for run(config, parts=parts)
+        >>> Parts(teacher=LikesCalm)
+        Traceback (most recent call last):
+        prefrl.errors.ArgumentError: teacher is the class LikesCalm; expected an object with ...
     """
 
     make_env: MakeEnv | None = None
@@ -69,6 +81,13 @@ class RunResult:
         summary: the content of its summary.json.
         agent: the trained agent; `agent.model` is SB3's.
         reward_model: the learned reward; None for a run on the true one.
+
+    Example:
+        >>> import prefrl
+        >>> config = prefrl.RunConfig("Pendulum-v1", "ppo", reward="true", steps=128)
+        >>> result = prefrl.run(config, out="result", show_progress=False)
+        >>> result.folder.name, result.summary["steps"], result.reward_model
+        ('result', 128, None)
     """
 
     folder: Path

@@ -52,6 +52,13 @@ def run(
 
     Raises:
         PrefrlError: one line that says what was wrong and what is valid; nothing half-written.
+
+    Example:
+        >>> import prefrl
+        >>> config = prefrl.RunConfig("Pendulum-v1", "ppo", reward="true", steps=128)
+        >>> result = prefrl.run(config, out="new", show_progress=False)
+        >>> (result.folder / "summary.json").exists()
+        True
     """
     expected = "a RunConfig: run(RunConfig(env='HalfCheetah-v4'))"
     config = instance("config", config, RunConfig, expected)
@@ -107,6 +114,13 @@ def resume(
     Raises:
         PrefrlError: the folder holds no run, a file in it is damaged (it is named), or a run that
             is not finished was given more.
+
+    Example:
+        >>> import prefrl
+        >>> config = prefrl.RunConfig("Pendulum-v1", "ppo", reward="true", steps=128)
+        >>> folder = prefrl.run(config, out="longer", show_progress=False).folder
+        >>> prefrl.resume(folder, steps=256, show_progress=False).summary["steps"]
+        256
     """
     folder = path("folder", folder)
     steps, budget = (

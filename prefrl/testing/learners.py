@@ -46,6 +46,16 @@ def check_learner(
 
     Raises:
         ContractError: it does not; the line names the clause.
+
+    Example:
+        >>> from prefrl import EnhancedRewardModel, RewardConfig
+        >>> from prefrl.rewards import RewardTrainer
+        >>> from prefrl.seeding import Streams
+        >>> from prefrl.testing import check_learner
+        >>> def make_learner():
+        ...     settings = RewardConfig(recipe="plain")
+        ...     return RewardTrainer(EnhancedRewardModel(4), settings, streams=Streams(0))
+        >>> check_learner(make_learner, observation_dim=3, action_dim=1)
     """
     dims = Dims(observation_dim, action_dim, segment_length)
     pool = segments(50, rng=np.random.default_rng(seed), dims=dims)

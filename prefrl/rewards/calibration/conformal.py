@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError
+from prefrl.arguments import instance
+from prefrl.errors import ArgumentError, DataError
 from prefrl.rewards.calibration.checks import Float64Array, Floats, check, checked_vector
 from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
@@ -117,11 +118,15 @@ def score_interval(
     Raises:
         DataError: the model was fitted without, or to too few held-out answers.
     """
-    coverage, factor = model.interval.tolist()
+    coverage, factor = instance("model", model, EnhancedRewardModel).interval.tolist()
     if coverage == 0:
         raise DataError(
             "this reward model has no intervals: fit it with reward_model.interval_coverage set, "
             "and with answers held out"
+        )
+    if np.shape(left) != np.shape(right):
+        raise ArgumentError(
+            f"left has shape {np.shape(left)} and right {np.shape(right)}; expected the same"
         )
     scores = [model.score(side, attention_mask=attention_mask) for side in (left, right)]
     heads = scores[0].astype(np.float64) - scores[1]

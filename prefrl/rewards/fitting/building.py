@@ -28,6 +28,15 @@ def build_model(
         observation_dim: as in `RewardModelConfig`.
         env_id: as in `RewardModelConfig`.
         num_objectives: M.
+
+    Example:
+        >>> import torch
+        >>> from prefrl.config import RewardConfig
+        >>> from prefrl.rewards import build_model
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> model = build_model(4, RewardConfig(), segment_length=50, generator=generator)
+        >>> model.config.segment_length
+        50
     """
     config = config.decided()
     shape = {field.name: getattr(config, field.name) for field in fields(EnsembleConfig)}

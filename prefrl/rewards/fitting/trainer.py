@@ -49,6 +49,18 @@ class RewardTrainer:
         objective_weights: M numbers, how much each objective counts in the reward that agents are
             given; None takes equal shares. Queries are chosen by equal shares whatever they are,
             so that answers serve other weights, too.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import EnhancedRewardModel, RewardConfig
+        >>> from prefrl.rewards import RewardTrainer
+        >>> from prefrl.seeding import Streams
+        >>> from prefrl.testing.made_up import comparisons
+        >>> settings = RewardConfig(recipe="plain", max_updates=20)
+        >>> trainer = RewardTrainer(EnhancedRewardModel(6), settings, streams=Streams(0))
+        >>> metrics = trainer.fit(comparisons(30, rng=np.random.default_rng(0)), session=0)
+        >>> metrics["reward_updates"]
+        20.0
     """
 
     def __init__(

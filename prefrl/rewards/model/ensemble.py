@@ -42,6 +42,16 @@ class EnhancedRewardModel(RewardNetwork):
 
     Raises:
         ConfigError: a setting is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import EnhancedRewardModel
+        >>> model = EnhancedRewardModel(input_dim=4, num_reward_heads=3)
+        >>> model.score(np.zeros((2, 50, 4))).shape  # two segments of 50 steps
+        (2, 3)
+        >>> model.save("reward_model")
+        >>> EnhancedRewardModel.load("reward_model").config.num_reward_heads
+        3
     """
 
     def head_rewards(

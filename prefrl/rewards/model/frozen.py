@@ -27,6 +27,14 @@ class ModelReward:
     Args:
         model: copied, so later fitting does not reach into running environments.
         objective_weights: how much each of its objectives counts; None takes equal shares.
+
+    Example:
+        >>> import numpy as np
+        >>> from prefrl import EnhancedRewardModel
+        >>> reward = EnhancedRewardModel(input_dim=4).reward_function()
+        >>> obs, action = np.zeros((2, 3)), np.zeros((2, 1))
+        >>> reward(obs, action, obs, np.array([False, True])).shape
+        (2,)
     """
 
     def __init__(
