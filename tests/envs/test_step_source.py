@@ -27,8 +27,10 @@ class Logs(Any4):
 
 
 class HandsOn(Any4):
+    num_steps = 0
+
     def step(self, action: Any):
-        self.num_steps = getattr(self, "num_steps", 0) + 1
+        self.num_steps += 1
         return super().step(action)
 
 
