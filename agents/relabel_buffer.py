@@ -9,6 +9,9 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from prefrl.agents.base import RewardStage
 from prefrl.types import RewardFunction
 
+# A multiple of what reward models score at once; copies of a whole buffer would be another buffer.
+_ROWS_AT_ONCE = 65_536
+
 
 def stored_rows(buffer: ReplayBuffer, column: NDArray[Any]) -> NDArray[Any]:
     """Returns (N, ...) the filled part of one of a buffer's columns, environments side by side."""
@@ -26,23 +29,33 @@ def relabel(buffer: ReplayBuffer, reward_function: RewardFunction, venv: RewardS
         reward_function: the new reward.
         venv: knows how observations and actions become rows.
     """
-    filled = buffer.size()
-    if filled == 0:
-        return
-    actions = stored_rows(buffer, buffer.actions)
+    filled, at_once = buffer.size(), max(_ROWS_AT_ONCE // buffer.n_envs, 1)
+    for start in range(0, filled, at_once):
+        _relabel_rows(buffer, slice(start, min(start + at_once, filled)), reward_function, venv)
+
+
+def _relabel_rows(
+    buffer: ReplayBuffer, rows: slice, reward_function: RewardFunction, venv: RewardStage
+) -> None:
+    def side_by_side(column: NDArray[Any]) -> NDArray[Any]:
+        part = column[rows]
+        return part.reshape(-1, *part.shape[2:])
+
+    actions = side_by_side(buffer.actions)
     space = venv.action_space
     if isinstance(space, spaces.Box):
         low, high = space.low.reshape(-1), space.high.reshape(-1)  # as they are stored: flat
         actions = low + 0.5 * (actions + 1.0) * (high - low)
     # SB3 keeps time limits apart, and `dones` counts them as ends all the same.
-    terminated = stored_rows(buffer, buffer.dones) * (1 - stored_rows(buffer, buffer.timeouts))
+    terminated = side_by_side(buffer.dones) * (1 - side_by_side(buffer.timeouts))
+    # Rows of `flat` are copies: whatever the function writes to, experience stays as it is.
     rewards = reward_function(
-        venv.flat(stored_rows(buffer, buffer.observations)),
+        venv.flat(side_by_side(buffer.observations)),
         venv.encode_actions(actions),
-        venv.flat(stored_rows(buffer, buffer.next_observations)),
+        venv.flat(side_by_side(buffer.next_observations)),
         terminated.astype(bool),
     )
-    buffer.rewards[:filled] = rewards.reshape(filled, buffer.n_envs)
+    buffer.rewards[rows] = rewards.reshape(-1, buffer.n_envs)
 
 
 def mark_cut(buffer: ReplayBuffer) -> None:

@@ -11,11 +11,15 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from prefrl.envs.outcomes import observation_check
 from prefrl.errors import SpaceError
 from prefrl.segments import FloatArray
 
 Encoder = Callable[[Any], FloatArray]
-"""A batch, N first in each of its arrays, -> (N, dims) float32 rows."""
+"""A batch, N first in each of its arrays, -> (N, dims) float32 rows, never a view of it."""
+
+MAX_ACTION = 1e15
+"""Bounds of actions may be as far from 0; sums of squares of more are not finite in float32."""
 
 _LEAVES = "Box, Discrete, MultiDiscrete and MultiBinary"
 
@@ -49,6 +53,11 @@ def check_observation_space(space: spaces.Space[Any], env_id: str) -> None:
             f"{env_id}: {why}, which does not flatten to numbers; usable are {_LEAVES}, "
             "and Dict or Tuple of these"
         )
+    if observation_dim(space) == 0:
+        raise SpaceError(f"{env_id}: observations have no dims; expected one number or more")
+    flat: Any = spaces.utils.flatten_space(space)
+    if not (flat.low <= flat.high).all():
+        raise SpaceError(f"{env_id}: an observation's lower bound is NaN, or above its upper one")
 
 
 def observation_dim(space: spaces.Space[Any]) -> int:
@@ -78,11 +87,35 @@ def action_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
     """Returns a function from a batch of actions to (N, A) float32 rows, discrete ones one-hot.
 
     Raises:
-        SpaceError: the space is none of Box, Discrete, MultiDiscrete, MultiBinary.
+        SpaceError: the space is none of Box, Discrete, MultiDiscrete, MultiBinary, or empty.
     """
-    if isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
-        return _encoder(space)
-    raise SpaceError(f"{env_id}: actions are a {type(space).__name__} space; usable are {_LEAVES}")
+    if not isinstance(
+        space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+    ):
+        raise SpaceError(
+            f"{env_id}: actions are a {type(space).__name__} space; usable are {_LEAVES}"
+        )
+    if action_dim(space) == 0:
+        raise SpaceError(f"{env_id}: actions have no dims; expected one number or more")
+    return _encoder(space)
+
+
+def check_action_bounds(space: spaces.Space[Any], env_id: str) -> None:
+    """Refuses actions that cannot be drawn uniformly from within their bounds.
+
+    Raises:
+        SpaceError: there are no bounds, or none that a number between them could be told from.
+    """
+    if not isinstance(space, spaces.Box):
+        return
+    if not (space.low <= space.high).all():
+        raise SpaceError(f"{env_id}: an action's lower bound is NaN, or above its upper one")
+    widest = max(abs(float(space.low.min())), abs(float(space.high.max())))
+    if widest > MAX_ACTION:
+        raise SpaceError(
+            f"{env_id}: actions are bounded by {widest:g}; expected {MAX_ACTION:g} at most, as "
+            "exploration draws from between the bounds: give action_space those of the motors"
+        )
 
 
 def _encoder(space: spaces.Space[Any]) -> Encoder:
@@ -99,7 +132,7 @@ def _encoder(space: spaces.Space[Any]) -> Encoder:
 
 
 def _as_rows(size: int, batch: Any) -> FloatArray:
-    return np.asarray(batch, dtype=np.float32).reshape(-1, size)
+    return np.array(batch, dtype=np.float32).reshape(-1, size)
 
 
 def _joined(parts: Mapping[Any, Encoder], batch: Any) -> FloatArray:
@@ -167,11 +200,13 @@ class FlatObservation(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordCon
         gym.utils.RecordConstructorArgs.__init__(self)  # for `env.spec`
         gym.ObservationWrapper.__init__(self, env)
         space = env.observation_space
-        self._encode = observation_encoder(space, env.spec.id if env.spec else "this environment")
+        name = env.spec.id if env.spec else type(env.unwrapped).__name__
+        self._encode = observation_encoder(space, name)
+        self._check = observation_check(space, name)
         self.observation_space = spaces.Box(-np.inf, np.inf, (observation_dim(space),), np.float32)
 
     def observation(self, observation: Any) -> FloatArray:
         """Returns (O,) float32."""
-        # A copy: environments may hand out the very array they overwrite in the next step.
+        self._check(observation)
         row: FloatArray = self._encode(batch_of_one(self.env.observation_space, observation))[0]
-        return row.copy()
+        return row

@@ -6,7 +6,12 @@ from typing import Any
 from gymnasium import spaces
 
 from prefrl.envs.encoding import Encoder, batch_of_one
+from prefrl.envs.outcomes import observation_check
+from prefrl.errors import ContractError
 from prefrl.segments import FloatArray
+
+# SB3's name for it, and those that Gymnasium's vector environments have had.
+_LAST_OBSERVATION = ("terminal_observation", "final_observation", "final_obs")
 
 
 def is_terminated(info: Mapping[str, Any]) -> bool:
@@ -19,7 +24,7 @@ def is_terminated(info: Mapping[str, Any]) -> bool:
 
 
 def last_observation(
-    info: Mapping[str, Any], space: spaces.Space[Any], encode: Encoder
+    info: Mapping[str, Any], space: spaces.Space[Any], encode: Encoder, name: str
 ) -> FloatArray:
     """Returns (O,) what the last step of an episode led to.
 
@@ -29,6 +34,19 @@ def last_observation(
         info: of the environment's last step.
         space: the environment's observations.
         encode: makes rows of a batch of them.
+        name: of the environment, for errors.
+
+    Raises:
+        ContractError: the vector environment does not say it.
+        EnvironmentFault: it is no observation of the space.
     """
-    row: FloatArray = encode(batch_of_one(space, info["terminal_observation"]))[0]
-    return row
+    for key in _LAST_OBSERVATION:
+        if info.get(key) is not None:
+            observation_check(space, name)(info[key])
+            row: FloatArray = encode(batch_of_one(space, info[key]))[0]
+            return row
+    raise ContractError(
+        f"the vector environment of {name} ended an episode without "
+        "infos[i]['terminal_observation']: SB3's put the episode's last observation there, as what "
+        "step returns is the next episode's first"
+    )

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from prefrl.envs.admission import check_env, env_name
 from prefrl.errors import ConfigError, PrefrlError, with_type
 
 
@@ -31,7 +32,9 @@ def open_envs(
     envs: list[gym.Env[Any, Any]] = []
     try:
         while len(envs) < most:
-            envs.append(make_env())
+            env = make_env()
+            check_env(env)
+            envs.append(env)
     except Exception as error:  # every environment fails in its own way
         if envs:
             return envs, with_type(error.__cause__ or error)
@@ -50,5 +53,4 @@ def close_envs(envs: Iterable[gym.Env[Any, Any]]) -> None:
         try:
             env.close()
         except Exception as error:  # noqa: BLE001 - every environment fails in its own way
-            name = env.spec.id if env.spec else type(env.unwrapped).__name__
-            warnings.warn(f"{name} failed to close: {with_type(error)}", stacklevel=2)
+            warnings.warn(f"{env_name(env)} failed to close: {with_type(error)}", stacklevel=2)

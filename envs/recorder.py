@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from prefrl.envs.bounds import BoundsWatch
 from prefrl.envs.encoding import (
     action_dim,
     action_encoder,
@@ -19,7 +20,8 @@ from prefrl.envs.encoding import (
     observation_encoder,
 )
 from prefrl.envs.ends import is_terminated, last_observation
-from prefrl.envs.sim_state import state_reader
+from prefrl.envs.handed_out import HandedOut
+from prefrl.envs.sim_state import StateReader, state_reader
 from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError, with_type
 from prefrl.segments import Episode, EpisodeStore, FloatArray
 
@@ -38,13 +40,22 @@ class Recorder(VecEnvWrapper):
         store: receives the episodes.
         env_id: named in errors.
         objectives: entries of `info` that are recorded as true rewards of their own.
+        warns: an observation outside of its space's bounds is warned of, once.
 
     Raises:
         SpaceError: observations or actions do not flatten to numbers, or were normalised.
     """
 
+    hands_out_its_own = True
+
     def __init__(
-        self, venv: VecEnv, store: EpisodeStore, *, env_id: str, objectives: Sequence[str] = ()
+        self,
+        venv: VecEnv,
+        store: EpisodeStore,
+        *,
+        env_id: str,
+        objectives: Sequence[str] = (),
+        warns: bool = True,
     ) -> None:
         super().__init__(venv)
         self.store = store
@@ -56,18 +67,26 @@ class Recorder(VecEnvWrapper):
             )
         self._encode = observation_encoder(venv.observation_space, env_id)
         self._encode_action = action_encoder(venv.action_space, env_id)
+        self._handed_out = HandedOut(venv, env_id)
+        self._watch = BoundsWatch(venv.observation_space, env_id) if warns else None
+        self._read_states: StateReader | None = None
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._row = 0
+        self._start = np.zeros(venv.num_envs, dtype=np.int64)
+        self._obs: FloatArray  # (N, O) what was seen last; there from the first reset on
+
+    def _begin(self) -> None:
+        """Makes the blocks; only now, as some environments have no simulation before a reset."""
+        venv = self.venv
         self._read_states = state_reader(getattr(venv, "envs", []))
         state_dim = self._read_states.dim if self._read_states else 0
-        self._columns: dict[str, NDArray[Any]] = {
+        self._columns = {
             "observations": self._block(observation_dim(venv.observation_space), np.float32),
             "actions": self._block(action_dim(venv.action_space), np.float32),
             "true_rewards": np.empty((_BLOCK_STEPS, venv.num_envs), dtype=np.float32),
             "sim_states": self._block(state_dim, np.float64),
             "objective_rewards": self._block(len(self.objectives), np.float32),
         }
-        self._row = 0
-        self._start = np.zeros(venv.num_envs, dtype=np.int64)
-        self._obs: FloatArray  # (N, O) what was seen last; there from the first reset on
 
     def _block(self, dims: int, dtype: Any) -> NDArray[Any]:
         return np.empty((_BLOCK_STEPS, self.venv.num_envs, dims), dtype=dtype)
@@ -93,12 +112,14 @@ class Recorder(VecEnvWrapper):
         self._row = 0
         self._start[:] = 0
         try:
-            observations = self.venv.reset()
+            observations = self._handed_out.observations(self.venv.reset())
         except PrefrlError:
             raise
         except Exception as error:
             raise EnvironmentFault(f"{self.env_id} failed to reset: {with_type(error)}") from error
         self._obs = self._checked(observations)
+        if not self._columns:
+            self._begin()
         return observations
 
     def step_async(self, actions: Any) -> None:
@@ -109,16 +130,17 @@ class Recorder(VecEnvWrapper):
         self._columns["actions"][self._row] = self._encode_action(actions)
         if self._read_states is not None:
             self._read_states(self._columns["sim_states"][self._row])
-        self.venv.step_async(actions)
+        self.venv.step_async(self._handed_out.actions(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
         """Notes the true reward, and cuts out the episodes that ended."""
         try:
-            observations, rewards, dones, infos = self.venv.step_wait()
+            outcome = self._handed_out.step(self.venv.step_wait())
         except PrefrlError:
             raise
         except Exception as error:
             raise EnvironmentFault(f"{self.env_id} failed in a step: {with_type(error)}") from error
+        observations, rewards, dones, infos = outcome
         if not _is_finite(rewards):
             raise EnvironmentFault(f"{self.env_id} returned a reward that is not finite")
         self._obs = self._checked(observations)
@@ -128,7 +150,8 @@ class Recorder(VecEnvWrapper):
         self._row += 1
         if np.count_nonzero(dones):  # a quarter of the time of any(), in every step
             for i in np.flatnonzero(dones).tolist():
-                reached = last_observation(infos[i], self.venv.observation_space, self._checked)
+                space = self.venv.observation_space
+                reached = last_observation(infos[i], space, self._checked, self.env_id)
                 terminated = is_terminated(infos[i])
                 self._close_episode(i, reached, terminated=terminated, is_complete=True)
         return observations, rewards, dones, infos
@@ -156,6 +179,8 @@ class Recorder(VecEnvWrapper):
         flat = self._encode(observations)
         if not _is_finite(flat):
             raise EnvironmentFault(f"{self.env_id} returned an observation that is not finite")
+        if self._watch is not None and self._watch.has_bounds:
+            self._watch(flat)
         return flat
 
     def _close_episode(
@@ -171,7 +196,7 @@ class Recorder(VecEnvWrapper):
         self.store.add(
             Episode(
                 observations=observations,
-                **{name: block.copy() for name, block in blocks.items()},
+                **blocks,
                 is_complete=is_complete,
                 terminated=terminated,
                 truncated=not terminated,

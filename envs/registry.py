@@ -14,11 +14,11 @@ from gymnasium.envs.registration import EnvSpec, registry
 from gymnasium.wrappers import TimeLimit
 
 from prefrl.arguments import flag, instance, optional, whole_number
+from prefrl.envs.admission import check_env
 from prefrl.envs.encoding import (
     ActionsFromZero,
     FlatObservation,
-    action_encoder,
-    check_observation_space,
+    check_action_bounds,
 )
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.errors import ConfigError, at_least, one_line, option, with_type
@@ -169,8 +169,8 @@ def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> 
     Raises:
         SpaceError: its observations or actions do not flatten to numbers.
     """
-    check_observation_space(env.observation_space, env_id)
-    action_encoder(env.action_space, env_id)
+    check_env(env, env_id)
+    check_action_bounds(env.action_space, env_id)
     if np.any(getattr(env.action_space, "start", 0)):
         env = ActionsFromZero(env)
     if not (

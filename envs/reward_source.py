@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from prefrl.errors import ArgumentError, ContractError, StorageError, not_a, with_type
+import numpy as np
+
+from prefrl.errors import ArgumentError, ContractError, DataError, StorageError, not_a, with_type
 from prefrl.records import run_folder
 from prefrl.segments import FloatArray
 from prefrl.types import RewardFunction
@@ -112,3 +114,23 @@ def _model_in(folder: Path) -> HasRewardFunction:
         return EnhancedRewardModel.load(of_run if of_run.is_dir() else folder)
     except (OSError, ValueError) as error:  # no path at all: too long, or with a NUL in it
         raise StorageError(f"{str(folder)!r} holds no reward model: {with_type(error)}") from None
+
+
+def own_rewards(rewards: Any, num: int) -> FloatArray:
+    """Returns (N,) float32 of what a reward function returned, in an array of nobody else's.
+
+    Args:
+        rewards: what was returned.
+        num: N.
+
+    Raises:
+        DataError: it is not one number a transition.
+    """
+    if np.shape(rewards) != (num,):
+        raise DataError(
+            f"the reward function returned rewards of shape {np.shape(rewards)}; expected ({num},)"
+        )
+    own = np.array(rewards)
+    if own.dtype.kind not in "fiub":
+        raise DataError(f"the reward function returned rewards of type {own.dtype}; expected float")
+    return own.astype(np.float32, copy=False)

@@ -14,14 +14,21 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from prefrl.envs.admission import check_one_kind
 from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import action_encoder, observation_encoder
 from prefrl.envs.ends import is_terminated, last_observation
 from prefrl.envs.fits import check_alike, check_faultless, check_fits
-from prefrl.envs.reward_source import EnsembleReward, RewardSource, as_reward_function
+from prefrl.envs.handed_out import HandedOut, envs_within
+from prefrl.envs.reward_source import (
+    EnsembleReward,
+    RewardSource,
+    as_reward_function,
+    own_rewards,
+)
 from prefrl.envs.reward_wrapper import HINDSIGHT
 from prefrl.envs.success import ANY_STEP, SuccessTally
-from prefrl.errors import ArgumentError, ConfigError, DataError, not_a
+from prefrl.errors import ArgumentError, ConfigError, not_a
 from prefrl.segments import FloatArray
 from prefrl.types import EpisodeReturns
 
@@ -63,6 +70,7 @@ class RewardVecEnv(VecEnvWrapper):
     """
 
     replaces_reward = True
+    hands_out_its_own = True
 
     def __init__(
         self,
@@ -85,6 +93,8 @@ class RewardVecEnv(VecEnvWrapper):
         if check:
             check_faultless(self.described, "RewardVecEnv")
             check_alike(described)
+            check_one_kind(envs_within(venv))
+        self._handed_out = HandedOut(venv, name)
         self.set_reward(reward)
         self._true_return = np.zeros(venv.num_envs)
         self._learned_return = np.zeros(venv.num_envs)
@@ -132,7 +142,7 @@ class RewardVecEnv(VecEnvWrapper):
 
     def reset(self) -> VecEnvObs:
         """Resets all environments; unfinished episodes count nowhere."""
-        observations = self.venv.reset()
+        observations = self._handed_out.observations(self.venv.reset())
         self._obs = self.flat(observations)
         for total in (self._true_return, self._learned_return, self._length):
             total[:] = 0
@@ -142,9 +152,9 @@ class RewardVecEnv(VecEnvWrapper):
     def step_async(self, actions: Any) -> None:
         """Starts a step."""
         if self.reward_function is not None:
-            # A copy, before the environments can change it in place.
-            self._action_rows = self._encode_action(actions).copy()
-        self.venv.step_async(actions)
+            # Before the environments can change them in place.
+            self._action_rows = self._encode_action(actions)
+        self.venv.step_async(self._handed_out.actions(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
         """Ends a step, rewarded by the reward function.
@@ -152,7 +162,7 @@ class RewardVecEnv(VecEnvWrapper):
         Raises:
             DataError: the reward function returned anything but one reward an environment.
         """
-        observations, true_rewards, dones, infos = self.venv.step_wait()
+        observations, true_rewards, dones, infos = self._handed_out.step(self.venv.step_wait())
         flat = self.flat(observations)
         rewards = true_rewards
         if self._is_ensemble:
@@ -164,11 +174,8 @@ class RewardVecEnv(VecEnvWrapper):
         elif self.reward_function is not None:
             next_obs, terminated = self._reached(flat, dones, infos)
             rewards = self.reward_function(self._obs, self._action_rows, next_obs, terminated)
-        if np.shape(rewards) != dones.shape:
-            raise DataError(
-                f"the reward function returned rewards of shape {np.shape(rewards)}; "
-                f"expected {dones.shape}"
-            )
+        if self.reward_function is not None:
+            rewards = own_rewards(rewards, len(dones))
         reports_success = False
         for info, value in zip(infos, true_rewards.tolist(), strict=True):
             info["true_reward"] = value
@@ -189,13 +196,14 @@ class RewardVecEnv(VecEnvWrapper):
         """Returns what each step led to, (N, O), and whether nothing can come after it, (N,).
 
         `flat` has the first observation of the next episode where one ended; an episode that was
-        cut ended, but was not terminated.
+        cut ended, but was not terminated. Copies, as somebody's function may write to them.
         """
-        if not np.count_nonzero(dones):
-            return flat, dones
         reached, terminated = flat.copy(), dones.copy()
+        if not np.count_nonzero(dones):
+            return reached, terminated
         for i in np.flatnonzero(dones).tolist():
-            reached[i] = last_observation(infos[i], self.venv.observation_space, self._encode)
+            space, name = self.venv.observation_space, self.env_id or "this environment"
+            reached[i] = last_observation(infos[i], space, self._encode, name)
             terminated[i] = is_terminated(infos[i])
         return reached, terminated
 

@@ -8,15 +8,19 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from prefrl.envs.admission import check_env, env_name
+from prefrl.envs.copies import copied, copied_info
 from prefrl.envs.described import describe, wrapper_in
 from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
 from prefrl.envs.fits import check_faultless, check_fits
+from prefrl.envs.outcomes import observation_check, reset_outcome, step_outcome
 from prefrl.envs.reward_source import (
     EnsembleReward,
     NoveltyAware,
     RewardSource,
     as_reward_function,
     name_of,
+    own_rewards,
 )
 from prefrl.errors import ArgumentError, ConfigError, not_a
 from prefrl.segments import FloatArray
@@ -121,7 +125,9 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             self, _disable_deepcopy=True, reward=reward, **settings
         )
         gym.Wrapper.__init__(self, env)
-        name = env.spec.id if env.spec else "this environment"
+        check_env(env)
+        self._name = name = env_name(env)
+        self._check = observation_check(env.observation_space, name)
         self._encode = observation_encoder(env.observation_space, name)
         self._encode_action = action_encoder(env.action_space, name)
         found = describe(env)
@@ -150,24 +156,27 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         raise ConfigError(HINDSIGHT)
 
     def _flat(self, observation: Any) -> FloatArray:
-        # A copy: environments may hand out the very array they overwrite in the next step.
-        return self._encode(batch_of_one(self.env.observation_space, observation)).copy()
+        self._check(observation)
+        return self._encode(batch_of_one(self.env.observation_space, observation))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Resets the environment."""
-        observation, info = self.env.reset(seed=seed, options=options)
+        outcome = self.env.reset(seed=seed, options=options)
+        observation, info = reset_outcome(outcome, self._name)
         self._obs = self._flat(observation)
-        return observation, info
+        return copied(observation), copied_info(info)
 
     def _step_that_resets(
         self, action: Any
     ) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Begins the next episode, which Gymnasium's Autoreset does in place of a step."""
-        observation, true_reward, terminated, truncated, info = self.env.step(action)
-        self._obs = self._flat(observation)
-        return observation, 0.0, terminated, truncated, {**info, "true_reward": float(true_reward)}
+        outcome = step_outcome(self.env.step(copied(action)), self._name)
+        observation, true_reward, terminated, truncated, info = outcome
+        self._obs, info = self._flat(observation), copied_info(info)
+        info["true_reward"] = float(true_reward)
+        return copied(observation), 0.0, terminated, truncated, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Takes one step, rewarded by the reward function; 0 for one that resets by itself."""
@@ -175,20 +184,24 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             return self._step_that_resets(action)
         if self._obs is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        taken = np.array(action)  # Before the environment can change it in place.
-        observation, true_reward, terminated, truncated, info = self.env.step(action)
-        obs, next_obs = self._obs, self._flat(observation)
-        row = self._encode_action(taken[None])
+        row = self._encode_action(np.asarray(action)[None])
+        # A copy, as the environment may change it in place.
+        outcome = step_outcome(self.env.step(copied(action)), self._name)
+        observation, true_reward, terminated, truncated, info = outcome
+        obs, next_obs, info = self._obs, self._flat(observation), copied_info(info)
         if isinstance(self.reward_function, EnsembleReward):
             rewards, uncertainty = self.reward_function.with_uncertainty(obs, row)
             info["reward_uncertainty"] = float(uncertainty[0])
         else:
-            rewards = self.reward_function(obs, row, next_obs, np.array([bool(terminated)]))
+            # A copy, as the function may write to it.
+            done = np.array([bool(terminated)])
+            rewards = self.reward_function(obs, row, next_obs.copy(), done)
         if isinstance(self.reward_function, NoveltyAware) and self.reward_function.knows_novelty:
             info["reward_novelty"] = float(self.reward_function.novelty(obs, row)[0])
         info["true_reward"] = float(true_reward)
         self._obs = next_obs
-        return observation, float(rewards[0]), terminated, truncated, info
+        reward = float(own_rewards(rewards, 1)[0])
+        return copied(observation), reward, terminated, truncated, info
 
 
 def _check_is_one_environment(env: object) -> None:

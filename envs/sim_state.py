@@ -6,31 +6,60 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.errors import EnvironmentFault, SpaceError
+
 
 class StateReader:
     """Copies the states of simulations side by side: positions, velocities, activations, mocap.
 
     Args:
-        simulations: MjData of one model each; their arrays stay valid for their whole life, resets
-            included.
+        owners: what has the simulations as `data`, MjData of one model each. An owner may make
+            another at any time, as many do in every reset.
 
     Raises:
-        ValueError: there is none, or their states differ in size.
+        SpaceError: their states differ in size.
     """
 
-    def __init__(self, simulations: Sequence[Any]) -> None:
-        self._simulations = tuple(simulations)  # their arrays live as long as they do
-        # Settled here, since this is read in every step: one call then copies all of it.
-        self._views = [view for data in simulations for view in _flat_parts(data)]
-        dims = {sum(view.size for view in _flat_parts(data)) for data in simulations}
+    def __init__(self, owners: Sequence[Any]) -> None:
+        self._owners = tuple(owners)
+        self._look()
+        dims = {sum(view.size for view in _flat_parts(data)) for data in self._simulations}
         if len(dims) != 1:
-            raise ValueError(f"states of {sorted(dims)} dims; expected those of one model")
+            raise SpaceError(
+                f"{type(self._owners[0]).__name__} has simulations side by side with states of "
+                f"{sorted(dims)} dims; expected those of one model"
+            )
         self.dim = dims.pop()
 
+    def _look(self) -> None:
+        """Finds the simulations' arrays, which stay valid as long as these live."""
+        self._simulations = [owner.data for owner in self._owners]
+        # Settled here, since this is read in every step: one call then copies all of it.
+        self._views = [view for data in self._simulations for view in _flat_parts(data)]
+
     def __call__(self, rows: NDArray[np.float64]) -> None:
-        """Writes the present states into `rows` (N, Q), contiguous in memory."""
+        """Writes the present states into `rows` (N, Q), contiguous in memory.
+
+        Raises:
+            EnvironmentFault: a new simulation has a state of another size.
+        """
+        for owner, known in zip(self._owners, self._simulations, strict=True):
+            if owner.data is not known:
+                self._look_again(len(rows))
+                break
         if self._views:
             np.concatenate(self._views, out=rows.reshape(-1))
+
+    def _look_again(self, num: int) -> None:
+        try:
+            self._look()
+        except AttributeError:
+            self._views = []
+        if sum(view.size for view in self._views) != num * self.dim:
+            raise EnvironmentFault(
+                f"{type(self._owners[0]).__name__} has made a simulation whose state is of another "
+                f"size than the {self.dim} dims of the first"
+            )
 
 
 def _flat_parts(data: Any) -> list[NDArray[np.float64]]:
@@ -48,9 +77,15 @@ def write_state(data: Any, row: NDArray[np.float64]) -> None:
 
 def state_reader(envs: Sequence[Any]) -> StateReader | None:
     """Makes a reader of the environments' simulations; None where one has no MuJoCo state."""
-    simulations = [getattr(env.unwrapped, "data", None) for env in envs]
-    if not simulations or not all(
-        hasattr(data, "qpos") and hasattr(data, "qvel") for data in simulations
-    ):
+    owners = [env.unwrapped for env in envs]
+    if not owners or not all(_has_state(owner) for owner in owners):
         return None
-    return StateReader(simulations)
+    return StateReader(owners)
+
+
+def _has_state(owner: Any) -> bool:
+    try:
+        data = owner.data
+    except Exception:  # noqa: BLE001 - of that name others may have anything
+        return False
+    return all(hasattr(data, name) for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat"))

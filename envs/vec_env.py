@@ -1,58 +1,26 @@
 """Builds the stack of vector environments that a run steps."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from prefrl.arguments import function, instance, whole_number
+from prefrl.envs.admission import check_env, check_one_kind, env_name
 from prefrl.envs.described import describe_all
-from prefrl.envs.encoding import check_observation_space
+from prefrl.envs.encoding import check_action_bounds
 from prefrl.envs.fits import check_faultless
 from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
+from prefrl.envs.same_process import SameProcessVecEnv
 from prefrl.errors import ArgumentError, ConfigError, not_a, option
 from prefrl.segments import EpisodeStore
 
+__all__ = ["SameProcessVecEnv", "env_name", "make_vec_env", "side_by_side"]
+
 # In one process; whoever asks for more has mistaken what the number is.
 MOST_ENVS = 65_536
-
-
-class SameProcessVecEnv(DummyVecEnv):
-    """SB3's in-process vector environment without its deep copy of every info, every step.
-
-    Environments build a fresh `info` each step, so a shallow copy is enough to keep what wrappers
-    add to it apart from what the environment holds; the deep copy costs as much as a tenth of a
-    HalfCheetah step.
-    """
-
-    def step_wait(self) -> Any:
-        """Steps every environment, resetting those whose episode ends."""
-        for i, env in enumerate(self.envs):
-            obs, reward, terminated, truncated, info = env.step(self.actions[i])
-            info = dict(info)
-            done = terminated or truncated
-            info["TimeLimit.truncated"] = truncated and not terminated
-            if done:
-                # A copy: the reset may overwrite the very array that the step handed out.
-                info["terminal_observation"] = deepcopy(obs)
-                obs, self.reset_infos[i] = env.reset()
-            self.buf_rews[i], self.buf_dones[i], self.buf_infos[i] = reward, done, info
-            self._save_obs(i, obs)
-        return (
-            self._obs_from_buf(),
-            self.buf_rews.copy(),
-            self.buf_dones.copy(),
-            list(self.buf_infos),
-        )
-
-    def close(self) -> None:
-        """Closes every environment, once, whatever one of them raises."""
-        envs, self.envs = self.envs, []
-        close_envs(envs)
 
 
 def make_vec_env(
@@ -97,32 +65,40 @@ def make_vec_env(
             f"num_envs is {num_envs}, but of {env_name(envs[0])} only {len(envs)} could be made "
             f"({reason}); use {option('num_envs', len(envs))}"
         )
-    return side_by_side(envs, store, objectives=objectives)
+    return side_by_side(envs, store, objectives=objectives, warns=True)
 
 
 def side_by_side(
-    envs: Sequence[gym.Env[Any, Any]], store: EpisodeStore, *, objectives: Sequence[str] = ()
+    envs: Sequence[gym.Env[Any, Any]],
+    store: EpisodeStore,
+    *,
+    objectives: Sequence[str] = (),
+    warns: bool = False,
 ) -> RewardVecEnv:
     """Makes the same stack of environments that are there already; closing it closes them.
 
+    Args:
+        envs: of one kind.
+        store: as in `make_vec_env`.
+        objectives: likewise.
+        warns: an observation outside of its space's bounds is warned of, once.
+
     Raises:
-        SpaceError: observations or actions do not flatten to numbers; the environments are closed.
+        ArgumentError: one of them is no environment.
+        SpaceError: spaces cannot be used, or not alike; the environments are closed.
     """
     try:
         for env in envs:
             # Before SB3 looks at the space, which names nothing when it cannot use it.
-            check_observation_space(env.observation_space, env_name(env))
+            check_env(env)
+            check_action_bounds(env.action_space, env_name(env))
+        check_one_kind(envs)
         makers = [lambda env=env: env for env in envs]
         venv = SameProcessVecEnv(makers)  # type: ignore[arg-type]
-        spec = venv.envs[0].spec
-        recorder = Recorder(venv, store, env_id=env_name(venv.envs[0]), objectives=objectives)
+        name, spec = env_name(envs[0]), envs[0].spec
+        recorder = Recorder(venv, store, env_id=name, objectives=objectives, warns=warns)
         check_faultless(describe_all(recorder)[0], "a run")
         return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
     except BaseException:
         close_envs(envs)
         raise
-
-
-def env_name(env: gym.Env[Any, Any]) -> str:
-    """Returns the environment's Gymnasium id, or the name of its class where it has none."""
-    return env.spec.id if env.spec else type(env.unwrapped).__name__

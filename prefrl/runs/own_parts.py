@@ -13,6 +13,7 @@ import gymnasium as gym
 
 from prefrl.agents.table import DEFAULT_AGENT, preset_for
 from prefrl.config import RunConfig, TeacherConfig
+from prefrl.envs.admission import check_env
 from prefrl.envs.opening import close_envs
 from prefrl.envs.registry import making
 from prefrl.errors import ConfigError, StorageError, option
@@ -85,6 +86,7 @@ class OwnEnvironments:
         """Returns an environment to look at; it is the next one that is given out."""
         with making(self._name):
             self._kept = self._kept or [self._make()]
+        check_env(self._kept[0], self._name)
         return self._kept[0]
 
     def __call__(self) -> gym.Env[Any, Any]:

@@ -4,7 +4,7 @@ Axes: S segments, T steps of a segment.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,11 @@ class EpisodeStore:
         return len(self.episodes)
 
     def add(self, episode: Episode) -> None:
-        """Keeps an episode, dropping the oldest ones where the bound is passed."""
-        self.episodes.append(episode)
+        """Keeps a copy of an episode, dropping the oldest ones where the bound is passed.
+
+        A copy: its arrays may be views of what is written to again, or keep a whole run's alive.
+        """
+        self.episodes.append(replace(episode, **{n: getattr(episode, n).copy() for n in ROWS}))
         self.num_transitions += len(episode)
         while self.num_transitions > self.max_transitions and len(self.episodes) > 1:
             self.num_transitions -= len(self.episodes.popleft())
@@ -153,8 +156,7 @@ class EpisodeStore:
         parts: dict[str, Any] = {}
         for name in ROWS:
             extra = np.arange(1, len(ends) + 1) if name == "observations" else 0
-            # Copies, as a view would keep the whole run's array alive after its episode is dropped.
-            parts[name] = [p.copy() for p in np.split(state[name], (ends + extra)[:-1])]
+            parts[name] = np.split(state[name], (ends + extra)[:-1])
         for i in range(len(ends)):
             own: dict[str, Any] = {name: parts[name][i] for name in ROWS}
             own |= {name: bool(state[name][i]) for name in FLAGS}

@@ -195,7 +195,7 @@ def test_what_is_no_reward_is_refused():
 
 
 def test_images_are_refused_with_the_environment_named():
-    with pytest.raises(SpaceError, match="this environment: observation is an image"):
+    with pytest.raises(SpaceError, match="Camera: observation is an image"):
         RewardWrapper(Camera(), looking_ahead)
 
 

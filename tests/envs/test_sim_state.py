@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import mujoco
@@ -6,6 +7,7 @@ import pytest
 
 from prefrl.envs import make_env
 from prefrl.envs.sim_state import StateReader, state_reader, write_state
+from prefrl.errors import SpaceError
 
 # A weight on a muscle, and a target that follows a mocap body.
 MODEL = """
@@ -29,7 +31,7 @@ def test_a_state_holds_positions_velocities_activations_and_mocap_poses():
     data.mocap_pos[0] = (0.1, 0.2, 0.3)
     data.mocap_quat[0] = (0.0, 1.0, 0.0, 0.0)
     mujoco.mj_step(model, data, 20)
-    reader = StateReader([data])
+    reader = StateReader([SimpleNamespace(data=data)])
     assert reader.dim == 1 + 1 + 1 + 3 + 4
     rows = np.empty((1, reader.dim))
     reader(rows)
@@ -57,7 +59,7 @@ def test_a_reader_follows_simulations_side_by_side_through_resets():
 
 def test_simulations_of_different_models_are_not_read_together():
     envs = [make_env("HalfCheetah-v4"), make_env("Hopper-v4")]
-    with pytest.raises(ValueError, match=r"states of \[12, 18\] dims"):
+    with pytest.raises(SpaceError, match=r"HalfCheetahEnv .* states of \[12, 18\] dims"):
         state_reader(envs)
 
 
@@ -65,7 +67,7 @@ def test_a_simulation_in_which_nothing_moves_has_an_empty_state():
     model = mujoco.MjModel.from_xml_string(
         "<mujoco><worldbody><geom size='1'/></worldbody></mujoco>"
     )
-    reader = StateReader([mujoco.MjData(model)])
+    reader = StateReader([SimpleNamespace(data=mujoco.MjData(model))])
     assert reader.dim == 0
     reader(np.empty((1, 0)))
 
