@@ -130,7 +130,7 @@ class Native(VecEnv):
         self.manners = manners
         self._obs = np.zeros((num_envs, 3), "f")
         self._rewards = np.zeros(num_envs, "f")
-        self._dones = np.zeros(num_envs, bool)
+        self._dones: Any = np.zeros(num_envs, bool)
         self._infos: list[dict[str, Any]] = [{"last": np.zeros(3, "f")} for _ in range(num_envs)]
 
     def _out(self, value: Any) -> Any:
