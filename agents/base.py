@@ -16,9 +16,11 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
+from prefrl.agents.policy_file import weights_path, write_policy
 from prefrl.agents.supported import changed_observations, check_spaces
 from prefrl.errors import ConfigError, ContractError, StorageError, one_line
 from prefrl.records.files import write_atomically
+from prefrl.records.weights import read_weights
 from prefrl.seeding import seed_global_generators
 from prefrl.segments import EpisodeStore
 from prefrl.types import EpisodeReturns, RewardFunction, State
@@ -117,6 +119,8 @@ class SB3Agent(ABC):
         self.episode_steps: Callable[[int], int] | None = None
         # What the loop has it learn by; None while it explores, or learns by the true reward.
         self.learned_reward: RewardFunction | None = None
+        # In the table of agents; "" for a model of one's own.
+        self.name = ""
         # The user's own, called on training steps.
         self.callbacks: RunCallbacks | None = None
         changing = changing_schedules(model)
@@ -255,7 +259,10 @@ class SB3Agent(ABC):
         return self.model.predict(observations, deterministic=True)[0]
 
     def save_policy(self, path: Path) -> None:
-        """Writes SB3's own archive of the model; it takes raw observations when loaded.
+        """Writes the policy's weights, and then SB3's own archive of the model.
+
+        Both take raw observations when loaded; the weights lie beside the archive, and no code is
+        run where they are loaded. First they: a model of one's own may not let itself be pickled.
 
         Raises:
             StorageError: it could not be written; what was there before is untouched.
@@ -269,13 +276,15 @@ class SB3Agent(ABC):
             finally:
                 model.num_timesteps -= self.steps_before
 
+        write_policy(path, self.model, agent=self.name)
         write_atomically(path, write)
 
     @contextmanager
     def weights_of(self, path: Path) -> Iterator[None]:
         """Lends the policy the weights that `save_policy` wrote, and takes them back at the end.
 
-        Of the archive only the weights are read; nothing in it is unpickled.
+        Where an older version wrote an archive alone, only its tensors are read; no code in it is
+        run.
 
         Raises:
             StorageError: the file is missing or damaged, or of another kind of policy.
@@ -283,12 +292,22 @@ class SB3Agent(ABC):
         policy = self.model.policy
         own = copy.deepcopy(policy.state_dict())
         try:
-            with zipfile.ZipFile(path) as archive:
-                weights = io.BytesIO(archive.read("policy.pth"))
-            policy.load_state_dict(
-                torch.load(weights, map_location=self.model.device, weights_only=True)
-            )
+            beside = weights_path(path)
+            if beside.exists():
+                policy.load_state_dict(read_weights(beside)[0])
+            else:
+                with zipfile.ZipFile(path) as archive:
+                    content = archive.read("policy.pth")
+                if not content.startswith(b"PK"):  # Torch's older formats could run code.
+                    raise ValueError("policy.pth in it is none of Stable-Baselines3's")
+                weights = io.BytesIO(content)
+                policy.load_state_dict(
+                    torch.load(weights, map_location=self.model.device, weights_only=True)
+                )
         except Exception as error:  # every kind of damage surfaces elsewhere
+            policy.load_state_dict(own)
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(f"{path} is damaged: {one_line(str(error))}") from error
         try:
             yield

@@ -1,6 +1,7 @@
 """Builds an SB3 model from settings written as plain values."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.normalization import NormalizedObservations
+from prefrl.agents.policy_file import read_policy
 from prefrl.agents.ppo import OnPolicyAgent
 from prefrl.agents.sac import OffPolicyAgent
 from prefrl.agents.settings import checked_settings
@@ -121,6 +123,19 @@ def make_agent(
 def tensorboard_logger(folder: Path) -> Logger:
     """Makes SB3's logger, writing TensorBoard events into `folder`."""
     return configure(str(folder), ["tensorboard"])
+
+
+def load_weights(path: Path, settings: dict[str, Any]) -> Callable[[Any], Any]:
+    """Reads the deterministic policy of the weights beside an archive; nothing is unpickled.
+
+    Args:
+        path: the archive, such as a run's policy.zip.
+        settings: of the agent, as the run has them.
+
+    Raises:
+        StorageError: the weights are missing or damaged, or of another policy.
+    """
+    return read_policy(path, settings, partial(make_model, seed=0, device="cpu"))
 
 
 def load_policy(name: str, path: Path) -> Callable[[Any], Any]:

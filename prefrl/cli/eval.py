@@ -20,7 +20,7 @@ _USUAL_SECONDS = 10.0
 class EvalCommand:
     """Evaluate a finished run's policy on the true reward, and film it.
 
-    Loading policy.zip or best_policy.zip runs code stored in it: evaluate only runs you trust.
+    Nothing in the folder is run: the policy is made of its weights in policy.safetensors.
 
     Args:
         run: the run folder.
@@ -31,6 +31,7 @@ class EvalCommand:
         video_seconds: longest clip, in seconds of simulated time; 10 by default.
         video_size: pixels of the clip's longer side; by default 480 where the environment lets it
             be chosen, and its own size elsewhere.
+        trust: where there is no policy.safetensors, load policy.zip, which runs code stored in it.
     """
 
     run: tyro.conf.Positional[Path]
@@ -40,6 +41,7 @@ class EvalCommand:
     video: Path | None = None
     video_seconds: float | None = None
     video_size: int | None = None
+    trust: bool = False
 
     def __post_init__(self) -> None:
         clip = {"video_seconds": self.video_seconds, "video_size": self.video_size}
@@ -68,7 +70,11 @@ def eval_command(words: list[str]) -> None:
     if command.episodes:
         _say(f"evaluating {command.episodes:,} episodes")
         result = evaluate_run(
-            command.run, num_episodes=command.episodes, seed=command.seed, policy=command.policy
+            command.run,
+            num_episodes=command.episodes,
+            seed=command.seed,
+            policy=command.policy,
+            trust=command.trust,
         )
         known = {
             name: None if isinstance(value, float) and math.isnan(value) else value
@@ -84,6 +90,7 @@ def eval_command(words: list[str]) -> None:
             max_seconds=command.video_seconds or _USUAL_SECONDS,
             size=command.video_size,
             policy=command.policy,
+            trust=command.trust,
         )
         print(f"{num_frames} frames in {command.video}")
 

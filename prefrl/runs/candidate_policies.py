@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefrl.agents.policy_file import copy_policy
 from prefrl.errors import StorageError
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import load_state, save_state
-from prefrl.records.files import reason, write_bytes_atomically
+from prefrl.records.files import reason
 from prefrl.records.json_file import entry, read_json_object
 from prefrl.runs.rollouts import Rollouts
 from prefrl.types import RewardFunction
@@ -94,12 +95,7 @@ class CandidatePolicies:
             if best is None or score >= best.score:
                 best = Best(step, score, true_return)
         if best is not None:
-            try:
-                policy = self._policy(best.step).read_bytes()
-            except OSError as error:
-                name = self._policy(best.step)
-                raise StorageError(f"could not read {name}: {reason(error)}") from error
-            write_bytes_atomically(path, policy)
+            copy_policy(self._policy(best.step), path)
         return best
 
     def earlier_best(self) -> tuple[Best, Path] | None:

@@ -98,7 +98,7 @@ class OneRun:
         config = self.config
         # A model of one's own may come without a seed.
         seed_global_generators(self.streams.integer(POLICY_WEIGHTS))
-        return make_agent(
+        agent = make_agent(
             self._make_model(),
             total_steps=config.steps,
             explore_episode_steps=config.explore_episode_steps,
@@ -106,6 +106,8 @@ class OneRun:
             callbacks=callbacks,
             random_steps=config.agent_settings.get("learning_starts"),
         )
+        agent.name = config.agent if self.parts.make_model is None else ""
+        return agent
 
     def _make_model(self) -> Any:
         if self.parts.make_model is not None:

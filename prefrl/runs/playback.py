@@ -1,13 +1,13 @@
 """Plays a finished run's policy: on the true reward, and before a camera."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from prefrl.agents.factory import load_policy
+from prefrl.agents.factory import load_policy, load_weights
+from prefrl.agents.policy_file import agent_of
 from prefrl.agents.table import DEFAULT_AGENT
 from prefrl.config import RunConfig
 from prefrl.envs.cameras import render_settings
@@ -15,6 +15,7 @@ from prefrl.envs.opening import close_envs
 from prefrl.errors import ConfigError, StorageError, option, unknown
 from prefrl.records import run_folder
 from prefrl.records.files import is_there
+from prefrl.records.json_file import entry, read_json_object
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
 from prefrl.runs.own_parts import check_same_env
@@ -33,23 +34,25 @@ def evaluate_run(
     seed: int,
     policy: PolicyName = "final",
     make_env: MakeEnv | None = None,
+    trust: bool = False,
 ) -> Evaluation:
     """Plays a finished run's policy on the true reward, beside what its reward model says of it.
 
     No more environments are open at once than the run trained in: there may be only one.
 
     Args:
-        folder: the run folder; its policies are unpickled, so it must be one you trust.
+        folder: the run folder.
         num_episodes: how many to play.
         seed: of the episodes; no other seed plays one of them.
         policy: the final one, or the best of those evaluated while the run trained.
         make_env: makes one environment, for a run that was made with such a part of its own.
+        trust: where there is nothing but SB3's archive, it is loaded, which runs code stored in it.
 
     Raises:
         PrefrlError: a file of the run is missing or damaged; it is named.
     """
     folder = Path(folder)
-    config, predict = _finished(folder, policy)
+    config, predict = _finished(folder, policy, trust=trust)
     check_same_env(folder, make_env)
     is_learned = config.reward == "learned"
     model = EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL) if is_learned else None
@@ -63,7 +66,7 @@ def evaluate_run(
     )
 
 
-def film_run(
+def film_run(  # noqa: PLR0913 - each is an option of `prefrl eval`
     folder: Path | str,
     path: Path,
     *,
@@ -72,11 +75,12 @@ def film_run(
     size: int | None = None,
     policy: PolicyName = "final",
     make_env: MakeEnv | None = None,
+    trust: bool = False,
 ) -> int:
     """Films a finished run's policy into an MP4 file; returns the number of frames.
 
     Args:
-        folder: the run folder; its policies are unpickled, so it must be one you trust.
+        folder: the run folder.
         path: the clip.
         seed: of the episode, the first of those that `evaluate_run` plays.
         max_seconds: longest clip, in seconds of simulated time.
@@ -84,12 +88,13 @@ def film_run(
             lets it be chosen.
         policy: as in `evaluate_run`.
         make_env: as in `evaluate_run`, of an environment with `render_mode="rgb_array"`.
+        trust: as in `evaluate_run`.
 
     Raises:
         PrefrlError: a file is missing or damaged, or nothing can be rendered here.
     """
     folder = Path(folder)
-    config, predict = _finished(folder, policy)
+    config, predict = _finished(folder, policy, trust=trust)
     check_same_env(folder, make_env)
     make: MakeEnv
     if make_env is None:
@@ -110,20 +115,34 @@ def film_run(
     )
 
 
-def _finished(folder: Path, policy: PolicyName) -> tuple[RunConfig, Callable[[Any], Any]]:
+def _finished(
+    folder: Path, policy: PolicyName, *, trust: bool
+) -> tuple[RunConfig, Callable[[Any], Any]]:
     if not is_there(folder / run_folder.CONFIG):
         raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
     config = settings_of(folder)
-    try:
-        agent = json.loads((folder / run_folder.SUMMARY).read_bytes())["agent"]
-    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged: as asked for
-        agent = config.agent or DEFAULT_AGENT
     if policy not in get_args(PolicyName):
         raise ConfigError(unknown("policy", policy, get_args(PolicyName)))
     path = folder / (run_folder.POLICY if policy == "final" else run_folder.BEST_POLICY)
+    agent = agent_of(path)
+    if agent:
+        return config, load_weights(path, config.agent_settings)
     if policy == "best" and not path.exists():
         raise StorageError(
             f"{folder} has no {path.name}; a run keeps one where it is evaluated while it trains "
             f"({option('eval_every')}), once it has ended"
         )
-    return config, load_policy(agent, path)
+    if path.exists() and not trust:
+        why = "" if agent is None else ", as the model is one of its own"
+        raise StorageError(
+            f"{folder} has its policy in {path.name} alone{why}: an archive that can run code when "
+            f"it is loaded; if you trust whoever made it, load it with {option('trust')}"
+        )
+    return config, load_policy(_agent_name(folder, config), path)
+
+
+def _agent_name(folder: Path, config: RunConfig) -> str:
+    try:
+        return str(entry(read_json_object(folder / run_folder.SUMMARY), "agent", str))
+    except (StorageError, ValueError):  # not there yet, or damaged: as asked for
+        return config.agent or DEFAULT_AGENT

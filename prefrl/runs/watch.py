@@ -4,10 +4,11 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prefrl.agents.base import SB3Agent
+from prefrl.agents.policy_file import copy_policy
 from prefrl.loop import PreferenceLoop
-from prefrl.records.files import write_bytes_atomically
 from prefrl.records.remaining import EVALUATING
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidate_policies import CandidatePolicies, is_candidate
@@ -82,10 +83,7 @@ class Watch:
             best, policy = earlier
             with self._agent.weights_of(policy):
                 rollouts = self._play()
-            content = policy.read_bytes()
-            self._candidates.add(
-                best.step, rollouts, lambda path: write_bytes_atomically(path, content)
-            )
+            self._candidates.add(best.step, rollouts, partial(copy_policy, policy))
         if self._agent.num_steps > max(evaluated, default=0):
             self.on_phase_end()
 

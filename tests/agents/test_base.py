@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from prefrl.agents import make_agent, make_model
 from prefrl.agents.base import find_reward_stage
+from prefrl.agents.policy_file import weights_path
 from prefrl.envs import RewardVecEnv
 from prefrl.errors import ConfigError, EnvironmentFault, StorageError
 from tests.agents.stacks import SMALL, SMALL_PPO, SMALL_SAC, constant, stack, stack_of
@@ -105,13 +106,15 @@ def test_an_environment_that_goes_wrong_leaves_the_model_whole(tmp_path):
     assert "_update_current_progress_remaining" not in vars(agent.model)
 
 
-def test_a_policy_that_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
+def test_a_policy_that_cannot_be_written_is_named_and_its_weights_are_written_first(tmp_path):
     agent = make_agent(ppo(stack(1)))
-    (tmp_path / "taken").mkdir()
-    for place in (tmp_path / "no_such_folder" / "policy.zip", tmp_path / "taken"):
-        with pytest.raises(StorageError, match=f"could not write {place}"):
-            agent.save_policy(place)
-    assert [path.name for path in tmp_path.rglob("*")] == ["taken"]
+    (tmp_path / "taken.zip").mkdir()
+    with pytest.raises(StorageError, match=f"could not write {tmp_path}/gone/policy.safetensors"):
+        agent.save_policy(tmp_path / "gone" / "policy.zip")
+    with pytest.raises(StorageError, match=f"could not write {tmp_path}/taken.zip"):
+        agent.save_policy(tmp_path / "taken.zip")
+    names = {path.name for path in tmp_path.rglob("*")}
+    assert names == {"taken.zip", "taken.safetensors"}
 
 
 def test_a_silent_model_leaves_no_folders_behind(tmp_path, monkeypatch):
@@ -175,6 +178,9 @@ def test_a_policy_plays_with_the_weights_of_a_file_and_then_with_its_own_again(a
         assert agent.predict(observations).tolist() == others.tolist()
         raise KeyError
     assert agent.predict(observations).tolist() == own.tolist()
+    weights_path(tmp_path / "policy.zip").unlink()  # As older versions left it.
+    with agent.weights_of(tmp_path / "policy.zip"):
+        assert agent.predict(observations).tolist() == others.tolist()
     (tmp_path / "policy.zip").write_text("no archive")
     with (
         pytest.raises(StorageError, match=r"policy.zip is damaged: File is not a zip file"),

@@ -2,18 +2,16 @@
 
 import json
 import warnings
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from prefrl.errors import ConfigError, StorageError, one_line
-from prefrl.records.files import reason, write_bytes_atomically, write_text_atomically
+from prefrl.errors import ConfigError, StorageError
+from prefrl.records.files import reason, write_text_atomically
 from prefrl.records.json_file import read_json_object
+from prefrl.records.weights import read_weights, write_weights
 
 FORMAT_VERSION = 1
 CONFIG = "config.json"
@@ -36,9 +34,7 @@ def write_model(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str,
     except OSError as error:
         raise StorageError(f"could not make {folder}: {reason(error)}") from error
     tree = {"format_version": FORMAT_VERSION, **settings}
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(plain, metadata={"crc32": _checksum(plain), "config": json.dumps(tree)})
-    write_bytes_atomically(folder / WEIGHTS, content)
+    write_weights(folder / WEIGHTS, tensors, {"config": json.dumps(tree)})
     write_text_atomically(folder / CONFIG, json.dumps(tree, indent=2) + "\n")
 
 
@@ -55,7 +51,7 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if not path.exists():
             raise StorageError(f"{folder} holds no reward model: there is no {path}")
     tree = _read_config(folder / CONFIG)
-    tensors, metadata = _read_weights(folder / WEIGHTS)
+    tensors, metadata = read_weights(folder / WEIGHTS)
     if "config" in metadata and metadata["config"] != json.dumps(tree):
         raise StorageError(
             f"{folder / WEIGHTS} is of another model than {folder / CONFIG} describes"
@@ -112,26 +108,3 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
         )
     return tree
-
-
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise StorageError(f"could not read {path}: {reason(error)}") from None
-    except SafetensorError as error:
-        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
-    if "crc32" in metadata and metadata["crc32"] != _checksum(tensors):
-        raise StorageError(f"{path} is damaged: it has changed since it was written")
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise StorageError(f"{path} is damaged: it holds numbers that are not finite")
-    return tensors, metadata
-
-
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    total = 0
-    for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].numpy().tobytes(), zlib.crc32(name.encode(), total))
-    return f"{total:08x}"

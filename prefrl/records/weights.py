@@ -1,0 +1,74 @@
+"""Weights on disk: safetensors, with a checksum; nothing in a file of them is ever run."""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from prefrl.errors import StorageError, one_line
+from prefrl.records.files import reason, write_bytes_atomically
+
+_CHECKSUM = "crc32"
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes tensors, atomically, with the checksum that safetensors lacks.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        metadata: texts beside them, by name.
+
+    Raises:
+        StorageError: the file could not be written; what was there before is untouched.
+    """
+    # Copies: some parts of a policy are the same tensor, which safetensors refuses.
+    plain = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
+    content = save(plain, metadata={_CHECKSUM: _checksum(plain), **metadata})
+    write_bytes_atomically(path, content)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Reads what `write_weights` wrote; a file of another program's has no checksum.
+
+    Raises:
+        StorageError: it is missing or damaged, or holds numbers that are not finite; it is named.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        is_whole = metadata.get(_CHECKSUM, "") in ("", _checksum(tensors))
+        is_finite = all(bool(_finite(tensor)) for tensor in tensors.values())
+    except FileNotFoundError:
+        raise StorageError(f"there is no file {path}") from None
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {reason(error)}") from None
+    except (SafetensorError, RuntimeError, TypeError, ValueError, LookupError, MemoryError) as e:
+        said = one_line(str(e)) or type(e).__name__
+        raise StorageError(f"{path} is damaged: {said}") from None
+    if not is_whole:
+        raise StorageError(f"{path} is damaged: it has changed since it was written")
+    if not is_finite:
+        raise StorageError(f"{path} is damaged: it holds numbers that are not finite")
+    return tensors, metadata
+
+
+def _finite(tensor: Tensor) -> bool:
+    if tensor.is_floating_point():
+        tensor = tensor.to(torch.float64)
+    return bool(tensor.isfinite().all())
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    total = 0
+    for name in sorted(tensors):
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes()
+        total = zlib.crc32(content, zlib.crc32(name.encode(), total))
+    return f"{total:08x}"
