@@ -144,7 +144,11 @@ _VALUES: dict[str, Allowed] = {
         lambda value: value is False,
     ),
     "action_noise": _BY_MODEL,
-    "replay_buffer_class": _BY_MODEL,
+    "replay_buffer_class": Allowed(
+        "null, as a run learns all rewards in SB3's ReplayBuffer anew; hindsight would mix in the "
+        "environment's own",
+        lambda value: value is None,
+    ),
     "rollout_buffer_class": _BY_MODEL,
     "replay_buffer_kwargs": _NOTHING,
     "rollout_buffer_kwargs": _NOTHING,
@@ -279,9 +283,14 @@ def check_rollouts(settings: dict[str, Any], num_envs: int) -> None:
         num_envs: environments side by side.
 
     Raises:
-        ConfigError: no minibatch would ever be full.
+        ConfigError: no minibatch would ever be full, or a rollout is a single step.
     """
     most = _rollout_steps(settings, num_envs)
+    if most is not None and most < 2:
+        raise ConfigError(
+            f"agent_settings.n_steps is {settings['n_steps']}; expected 2 or more with num_envs "
+            f"{num_envs}"
+        )
     if most is not None and settings.get("batch_size", 1) > most:
         raise ConfigError(
             f"agent_settings.batch_size is {settings['batch_size']}; expected at most {most}, the "

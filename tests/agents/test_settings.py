@@ -95,7 +95,7 @@ def test_any_value_of_any_setting_of_a_policy_is_taken_or_refused_by_its_name(da
         ("ppo", {"clip_range": "lin_0"}, "clip_range is 'lin_0'; expected"),
         ("sac", {"buffer_size": 10**12}, "buffer_size is 10{12}; expected a whole number"),
         ("sac", {"train_freq": [1, "episode"]}, "train_freq is .*counted in steps, not episodes"),
-        ("sac", {"replay_buffer_class": "HerReplayBuffer"}, r"expected null; .*make_model"),
+        ("sac", {"replay_buffer_class": "HerReplayBuffer"}, "expected null, .*hindsight"),
         ("sac", {"noise_type": "normal"}, r"agent_settings has noise_type, but .*make_model"),
         ("ppo", {"seed": 3}, "agent_settings has seed, but say it of the run: seed"),
         ("ppo", {"tensorboard_log": "x"}, "has tensorboard_log, but a run writes"),
@@ -152,6 +152,8 @@ def test_minibatches_larger_than_a_rollout_are_refused_and_the_presets_own_made_
     with pytest.raises(ConfigError, match=r"batch_size is 256; expected at most 128, .*num_envs 2"):
         check_rollouts(given, 2)
     check_rollouts(given, 4)
+    with pytest.raises(ConfigError, match="n_steps is 1; expected 2 or more with num_envs 1"):
+        check_rollouts({"n_steps": 1, "batch_size": 64}, 1)
     fit_minibatches(given, 2)
     assert given["batch_size"] == 128
     check_rollouts({"n_steps": 3, "buffer_size": 10, "batch_size": 256}, 1)  # SAC's n_steps
