@@ -96,5 +96,6 @@ def eval_command(words: list[str]) -> None:
 
 
 def _say(activity: str) -> None:
-    # Apart from the result, which programs may read.
-    print(activity, file=sys.stderr, flush=True)
+    # Apart from the result, which programs may read; they get errors as the one line that there is.
+    if sys.stderr.isatty():
+        print(activity, file=sys.stderr, flush=True)

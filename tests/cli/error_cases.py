@@ -230,10 +230,11 @@ CASES: dict[str, Case] = {
         ("eval", "run", "--policy", "best"), finished_run()
     ),
     "eval: a policy that is none": Case(("eval", "run", "--policy", "worst"), finished_run()),
-    "eval: a damaged policy": Case(("eval", "run"), finished_run(damaged="policy.zip")),
+    "eval: a policy in an archive alone": Case(("eval", "run"), finished_run()),
+    "eval: a damaged policy": Case(("eval", "run", "--trust"), finished_run(damaged="policy.zip")),
     "eval: damaged settings": Case(("eval", "run"), finished_run(damaged="config.yaml")),
     "eval: a damaged reward model": Case(
-        ("eval", "run"), finished_run(damaged="reward_model/config.json")
+        ("eval", "run", "--trust"), finished_run(damaged="reward_model/config.json")
     ),
     # bench.
     "bench: no folder": Case(("bench",)),
