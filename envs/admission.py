@@ -44,7 +44,7 @@ def env_name(env: gym.Env[Any, Any]) -> str:
     """Returns the environment's Gymnasium id, or the name of its class where it has none."""
     spec = getattr(env, "spec", None)
     name = getattr(spec, "id", None)
-    return name if isinstance(name, str) else type(env.unwrapped).__name__
+    return name if isinstance(name, str) else type(getattr(env, "unwrapped", env)).__name__
 
 
 def check_one_kind(envs: Sequence[gym.Env[Any, Any]]) -> None:

@@ -33,7 +33,11 @@ def open_envs(
     try:
         while len(envs) < most:
             env = make_env()
-            check_env(env)
+            try:
+                check_env(env)
+            except PrefrlError:
+                close_envs([env])
+                raise
             envs.append(env)
     except Exception as error:  # every environment fails in its own way
         if envs:
@@ -51,6 +55,7 @@ def close_envs(envs: Iterable[gym.Env[Any, Any]]) -> None:
     """Closes environments, each of them; one that fails to close is warned of, and nothing else."""
     for env in envs:
         try:
-            env.close()
+            if hasattr(env, "close"):  # what was made may be anything
+                env.close()
         except Exception as error:  # noqa: BLE001 - every environment fails in its own way
             warnings.warn(f"{env_name(env)} failed to close: {with_type(error)}", stacklevel=2)

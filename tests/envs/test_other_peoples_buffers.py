@@ -148,7 +148,9 @@ class Native(VecEnv):
         infos = []
         for i, env in enumerate(self._made):
             obs, reward, terminated, truncated, _ = env.step(self._actions[i].copy())
-            info = {"last": np.zeros(3, "f")} if self.manners == "good" else self._infos[i]
+            info: dict[str, Any] = (
+                {"last": np.zeros(3, "f")} if self.manners == "good" else self._infos[i]
+            )
             info["TimeLimit.truncated"] = truncated and not terminated
             info["last"][:] = obs
             info.pop("terminal_observation", None)
