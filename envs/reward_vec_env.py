@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from prefrl.arguments import optional
 from prefrl.envs.admission import check_one_kind
 from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import action_encoder, observation_encoder
@@ -82,6 +83,7 @@ class RewardVecEnv(VecEnvWrapper):
         check_env_id: bool = True,
     ) -> None:
         _check_is_vector_environment(venv)
+        optional("env_id", env_id, str, "the environments' Gymnasium id")
         super().__init__(venv)
         described = describe_all(venv)
         self._checks = {"check": check, "check_env_id": check_env_id}

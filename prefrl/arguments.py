@@ -51,6 +51,8 @@ def path(name: str, value: object) -> Path:
         found = Path(value)
     except TypeError:  # one of bytes
         raise ArgumentError(not_a(name, value, "a path")) from None
+    if value == "":
+        raise ArgumentError(f"{name} is empty; expected a path")
     if "\0" in str(found):
         raise StorageError(f"{name} is {value!r}: no file's name may hold a NUL character")
     return found

@@ -5,7 +5,7 @@ Axes: N answers, B those of a batch, T steps, O observation dims, A action dims.
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -321,9 +321,9 @@ class PreferenceDataset:
             if not isinstance(rows, slice):
                 rows = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
             chosen = everything[rows]
-        except (IndexError, TypeError, ValueError):
+        except Exception as error:  # whatever an object of somebody's does
             expected = f"a slice, indices below {len(self)}, or ({len(self)},) True or False"
-            raise ArgumentError(not_a("rows", rows, expected)) from None
+            raise ArgumentError(not_a("rows", rows, expected)) from error
         if chosen.ndim != 1:
             raise ArgumentError(not_a("rows", rows, "(queries,) indices"))
         if not self._pairs:
@@ -389,7 +389,9 @@ def _checked(
     checked = {}
     for name in COLUMNS:
         given: Any = columns.get(name)
-        is_left_out = given is None or (np.ndim(given) and not len(given) and name != "p_left")
+        is_left_out = given is None or (
+            isinstance(given, Sized) and not len(given) and name != "p_left"
+        )
         checked[name] = (
             neutral_column(name, num, first_question=first_question)
             if is_left_out

@@ -11,10 +11,14 @@ import numpy as np
 from prefrl.arguments import function, whole_number
 from prefrl.envs.opening import open_envs
 from prefrl.envs.vec_env import side_by_side
+from prefrl.errors import ConfigError, calling
 from prefrl.runs.rollouts import Rollouts, play
 from prefrl.seeding import first_episode_seed
 from prefrl.segments import EpisodeStore
 from prefrl.types import RewardFunction
+
+# Each is kept until all are played; whoever asks for more has mistaken what the number is.
+MOST_EPISODES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,24 @@ def evaluate(
     function("predict", predict, "a function of (N, O) observations that returns actions")
     function("make_env", make_env, "a function that makes one environment")
     num_episodes = whole_number("num_episodes", num_episodes, least=1)
+    if num_episodes > MOST_EPISODES:
+        raise ConfigError(f"num_episodes is {num_episodes}; expected 1 to {MOST_EPISODES:,}")
     seed = whole_number("seed", seed)
     if num_envs is not None:
         num_envs = whole_number("num_envs", num_envs, least=1)
     if reward_function is not None:
         expected = "a function of (obs, action, next_obs, done): model.reward_function()"
         function("reward_function", reward_function, expected)
+
+    def says(observations: Any) -> Any:
+        with calling("predict"):
+            return predict(observations)
+
     envs, _ = open_envs(make_env, min(num_episodes, num_envs or num_episodes))
     venv = side_by_side(envs, EpisodeStore(1))  # Nothing played here is kept.
     try:
         rollouts = play(
-            predict,
+            says,
             venv,
             num_episodes=num_episodes,
             seed=first_episode_seed(seed),

@@ -12,6 +12,7 @@ import numpy as np
 
 from prefrl import arguments
 from prefrl.arguments import function, whole_number
+from prefrl.envs.admission import check_env
 from prefrl.envs.opening import close_envs
 from prefrl.errors import (
     ArgumentError,
@@ -64,6 +65,7 @@ def film(
     if not 0 < max_seconds < math.inf:
         raise ConfigError(f"max_seconds is {max_seconds}; expected more than 0")
     env = make_env()
+    check_env(env)
     try:
         frames_per_s = float(env.metadata.get("render_fps") or 30)
         frames = _play(predict, env, seed=seed, max_frames=math.ceil(max_seconds * frames_per_s))

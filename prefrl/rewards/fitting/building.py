@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import torch
 
+from prefrl.arguments import instance, whole_number
 from prefrl.config import EnsembleConfig, EnvironmentRecord, RewardConfig
 from prefrl.rewards.model.ensemble import EnhancedRewardModel
 
@@ -38,7 +39,9 @@ def build_model(
         >>> model.config.segment_length
         50
     """
-    config = config.decided()
+    config = instance("config", config, RewardConfig).decided()
+    segment_length = whole_number("segment_length", segment_length, least=1)
+    instance("generator", generator, torch.Generator, "a torch.Generator")
     shape = {field.name: getattr(config, field.name) for field in fields(EnsembleConfig)}
     are_features = segment_length == 1 and observation_dim is None
     linear_part = are_features if config.linear_part is None else config.linear_part

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prefrl.arguments import instance
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
@@ -50,6 +51,10 @@ class RewardTrainer:
             given; None takes equal shares. Queries are chosen by equal shares whatever they are,
             so that answers serve other weights, too.
 
+    Raises:
+        ArgumentError: an argument is of another type.
+        DataError: the weights are not those of M objectives.
+
     Example:
         >>> import numpy as np
         >>> from prefrl import EnhancedRewardModel, RewardConfig
@@ -71,8 +76,9 @@ class RewardTrainer:
         streams: Streams,
         objective_weights: Sequence[float] | None = None,
     ) -> None:
-        self.model = model
-        self.config = config.decided()
+        self.model = instance("model", model, EnhancedRewardModel)
+        self.config = instance("config", config, RewardConfig).decided()
+        instance("streams", streams, Streams, "a prefrl.seeding.Streams: Streams(0)")
         self.objective_weights = objective_weights
         model.objective_weights(objective_weights)  # refused here rather than after exploring
         self._streams = streams

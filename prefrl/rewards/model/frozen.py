@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prefrl.arguments import numbers
+from prefrl.arguments import instance, numbers
 from prefrl.errors import DataError
 from prefrl.rewards.model.chain import affine_chain
 from prefrl.rewards.model.network import RewardNetwork
@@ -40,7 +40,7 @@ class ModelReward:
     def __init__(
         self, model: RewardNetwork, objective_weights: Sequence[float] | None = None
     ) -> None:
-        self.config = model.config
+        self.config = instance("model", model, RewardNetwork, "a reward model").config
         self._objective_weights = objective_weights
         self._chain = affine_chain(model, objective_weights)
         self._model = None if self._chain else copy.deepcopy(model).eval().requires_grad_(False)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prefrl.config import RewardModelConfig
-from prefrl.errors import ArgumentError, DataError, not_a
+from prefrl.errors import ArgumentError, DataError, not_a, shown
 from prefrl.rewards.model.bank import FeatureBank
 from prefrl.rewards.model.layers import HeadwiseLinear, SeededDropout, ensemble_trunk
 from prefrl.rewards.model.storage import without_pooling
@@ -210,11 +210,11 @@ class RewardNetwork(nn.Module):
             return self.reward_mean.new_full((num,), 1.0 / num)
         try:
             given = torch.as_tensor(weights, dtype=self.reward_mean.dtype)
-        except (TypeError, ValueError, RuntimeError, OverflowError):
+        except Exception as error:  # whatever an object of somebody's does
             expected = f"a sequence of {num} finite numbers, or None for equal shares"
-            raise ArgumentError(not_a("objective_weights", weights, expected)) from None
+            raise ArgumentError(not_a("objective_weights", weights, expected)) from error
         if given.shape != (num,) or not bool(given.isfinite().all()):
-            raise DataError(f"objective_weights is {weights}; expected {num} finite numbers")
+            raise DataError(f"objective_weights is {shown(weights)}; expected {num} finite numbers")
         return given.to(self.reward_mean.device)
 
     def rewards_of(
