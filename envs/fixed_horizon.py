@@ -7,6 +7,8 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from prefrl.envs.suites import suite_of
+
 _SETTING = "terminate_when_unhealthy"
 
 
@@ -34,8 +36,8 @@ def takes_setting(spec: EnvSpec) -> bool | None:
         them on to a task that has the setting.
     """
     entry = spec.entry_point
-    if entry is None or _SETTING in spec.kwargs:
-        return False
+    if entry is None or _SETTING in spec.kwargs or suite_of(spec) is not None:
+        return False  # No suite has it.
     maker: Any = load_env_creator(entry) if isinstance(entry, str) else entry
     if isinstance(maker, functools.partial) and _SETTING in maker.keywords:
         return False  # It was chosen there.

@@ -21,6 +21,7 @@ from prefrl.envs.encoding import (
     check_action_bounds,
 )
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
+from prefrl.envs.suites import bring, made_repeatable, suite_settings, usual_episode_steps
 from prefrl.errors import ConfigError, at_least, one_line, option, with_type
 from prefrl.own_modules import import_own
 
@@ -41,14 +42,20 @@ def find_spec(env_id: str) -> EnvSpec:
     try:
         if module:
             import_own(module)
+        if name in registry:
+            return registry[name]
+        missing = bring(name)
         return gym.spec(name)
-    except (ConfigError, gym.error.Error, ValueError) as error:
-        is_elsewhere = isinstance(error, (ConfigError, gym.error.NamespaceNotFound))
-        near = [] if is_elsewhere else _nearest(name)
+    except (gym.error.Error, ValueError) as error:
+        near = [] if isinstance(error, gym.error.NamespaceNotFound) else _nearest(name)
         hint = one_line(str(error)) or type(error).__name__
         if near:
             hint = f"the nearest names are {', '.join(near)}"
-        raise ConfigError(f"unknown environment {env_id!r}; {hint}") from None
+        if missing is not None and not any(_task(other) == _task(name) for other in near):
+            hint = missing
+    except ConfigError as error:
+        hint = str(error)
+    raise ConfigError(f"unknown environment {env_id!r}; {hint}")
 
 
 def _nearest(name: str) -> list[str]:
@@ -83,7 +90,7 @@ def episode_steps(spec: EnvSpec, max_episode_steps: int | None) -> int:
     """
     if max_episode_steps is not None and max_episode_steps < 1:
         raise ConfigError(at_least("max_episode_steps", max_episode_steps, 1))
-    limit = max_episode_steps or spec.max_episode_steps
+    limit = max_episode_steps or spec.max_episode_steps or usual_episode_steps(spec)
     if not limit or limit < 0:
         others = [other for other in _nearest(spec.id) if _task(other) == _task(spec.id)]
         hint = f", or {others[0]}, which has one" if others and others[0] != spec.id else ""
@@ -129,12 +136,14 @@ def make_env(
     if max_episode_steps is not None:
         max_episode_steps = whole_number("max_episode_steps", max_episode_steps, least=1)
     limit = episode_steps(spec, max_episode_steps)
+    settings = suite_settings(spec, settings)
     with making(env_id):
         extra = fixed_horizon_settings(spec) if fixed_horizon else {}
         # Not every environment takes a render mode, so none is handed on as one.
         if render_mode is not None:
             settings = {"render_mode": render_mode, **settings}
         env = _made(env_id, {"max_episode_steps": limit, **settings}, extra=extra)
+        env = made_repeatable(env, spec)
     return prepared(env, env_id=env_id, max_episode_steps=limit)
 
 

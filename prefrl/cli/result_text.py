@@ -52,7 +52,7 @@ def _of_the_policy(summary: Mapping[str, Any], *, is_learned: bool) -> list[str]
 def _of_the_reward(summary: Mapping[str, Any]) -> list[str]:
     accuracy, count = (summary.get(f"reward_holdout_{name}") for name in ("accuracy", "answers"))
     if accuracy is None or math.isnan(accuracy) or not count:
-        return ["  the reward's accuracy is not known: no answers were held out to measure it on"]
+        return ["  the reward's accuracy is not known: no answer that prefers a side was held out"]
     few = "; so few say little" if count < 30 else ""
     return [f"  reward accuracy {accuracy:.0%}, on {count:,} answers held out of fitting{few}"]
 
