@@ -5,7 +5,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, ContractError, PrefrlError, calling, with_type
 
 Callbacks = Sequence[BaseCallback] | Callable[[], Sequence[BaseCallback]]
 """Callbacks, or a function that makes them anew for every start of a run."""
@@ -24,10 +24,14 @@ class RunCallbacks(CallbackList):
 
     Raises:
         ConfigError: one of them is no `BaseCallback`.
+        ContractError: the function that makes them raised.
     """
 
     def __init__(self, callbacks: Callbacks) -> None:
-        made = callbacks() if callable(callbacks) else callbacks
+        made: Any = callbacks
+        if callable(callbacks):
+            with calling("callbacks"):
+                made = callbacks()
         if isinstance(made, (str, BaseCallback)) or not isinstance(made, Sequence):
             raise ConfigError(
                 f"callbacks is a {type(made).__name__}; expected a list of BaseCallback objects, "
@@ -46,19 +50,36 @@ class RunCallbacks(CallbackList):
 
     def _init_callback(self) -> None:
         if not self._has_begun:
-            super()._init_callback()
+            with calling("_init_callback of a callback"):
+                super()._init_callback()
 
     def _on_training_start(self) -> None:
         if not self._has_begun:
             self._has_begun = True
-            super()._on_training_start()
+            with calling("_on_training_start of a callback"):
+                super()._on_training_start()
             return
         # A new call of `learn` has variables of its own.
         self.update_child_locals(self.locals)
 
+    def _on_rollout_start(self) -> None:
+        with calling("_on_rollout_start of a callback"):
+            super()._on_rollout_start()
+
+    def _on_rollout_end(self) -> None:
+        with calling("_on_rollout_end of a callback"):
+            super()._on_rollout_end()
+
     def _on_step(self) -> bool:
         for callback in self.callbacks:
-            if not callback.on_step():
+            try:
+                goes_on = callback.on_step()
+            except PrefrlError:
+                raise
+            except Exception as error:
+                name = f"the callback {type(callback).__name__}"
+                raise ContractError(f"{name} raised {with_type(error)}") from error
+            if not goes_on:
                 raise ConfigError(
                     f"the callback {type(callback).__name__} stopped the training at step "
                     f"{self.num_timesteps}, but a run takes all of its steps; let _on_step "
@@ -72,7 +93,8 @@ class RunCallbacks(CallbackList):
     def end(self) -> None:
         """Tells the callbacks that the run has ended."""
         if self._has_begun:
-            super()._on_training_end()
+            with calling("_on_training_end of a callback"):
+                super()._on_training_end()
 
 
 def step_callbacks(
