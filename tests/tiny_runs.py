@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefrl import QueryConfig, RewardConfig, RunConfig
+from prefrl.config.true_reward import of_true_reward
 
 POINT_MASS = "tests.own_envs:PointMass-v0"
 PPO_SETTINGS = {"n_steps": 64, "batch_size": 64, "n_epochs": 2, "policy_kwargs": {"net_arch": [16]}}
@@ -48,4 +49,5 @@ def _tiny(settings: dict[str, Any]) -> RunConfig:
         "queries": QueryConfig(num_sessions=3, min_candidates=50),
         "reward_model": RewardConfig(hidden_dim=16, max_updates=50),
     }
-    return RunConfig(**{**common, **settings})
+    config = RunConfig(**{**common, **settings})
+    return of_true_reward(config) if config.reward == "true" else config

@@ -9,8 +9,9 @@ import tyro
 
 from prefrl.cli.parsing import parse
 from prefrl.cli.result_text import result_text
-from prefrl.config import RunConfig, TeacherConfig, from_yaml
-from prefrl.errors import ConfigError
+from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml
+from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
+from prefrl.errors import ConfigError, option
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,13 @@ def _more(words: list[str], command: RunCommand) -> tuple[int | None, int | None
     Raises:
         ConfigError: other settings are given.
     """
-    # A budget that is the default's may have been typed or not: it was if no default changes it.
-    first, other = (
-        parse(RunCommand, words, prog="prefrl run", default=RunCommand(RunConfig(budget=budget)))
-        for budget in (1, 2)
-    )
-    steps, budget = first.settings.steps, first.settings.budget
-    is_else = dataclasses.replace(first.settings, steps=None, budget=1) != RunConfig(budget=1)
-    if is_else or command.config is not None or command.out is not None:
+    if others := _typed(words) - {"resume", "steps", "budget", "wandb"}:
         raise ConfigError(
-            "--resume goes on with the run's own settings; only --steps and --budget go with it, "
-            "to give a finished run more"
+            f"--resume goes on with the run's own settings; only --steps and --budget go with it, "
+            f"to give a finished run more, not {option(min(others))}"
         )
-    return steps, budget if budget == other.settings.budget else None
+    has_budget = "budget" in _typed(words)
+    return command.settings.steps, command.settings.budget if has_budget else None
 
 
 def _parsed(words: list[str]) -> RunCommand:
@@ -78,7 +73,29 @@ def _parsed(words: list[str]) -> RunCommand:
         default=RunCommand(settings=start),
         config=(tyro.conf.AvoidSubcommands,),
     )
-    return dataclasses.replace(command, settings=_consistent(command.settings, start))
+    settings = _consistent(command.settings, start)
+    if settings.reward == "true":
+        for name in sorted(_typed(words)):
+            if name.partition(".")[0] in (*OF_LEARNED_REWARDS, "audit_share"):
+                raise of_no_use(name)
+        if start.reward != "true" or _is_of_a_run(start):
+            settings = of_true_reward(settings)
+    return dataclasses.replace(command, settings=settings)
+
+
+def _typed(words: list[str]) -> set[str]:
+    """Returns the names of the options among the words."""
+    options = [word[2:].partition("=")[0] for word in words if word.startswith("--")]
+    return {name.replace("-", "_") for name in options}
+
+
+def _is_of_a_run(settings: RunConfig) -> bool:
+    """Says whether settings are a run's config.yaml, which says what it made no use of, too."""
+    try:
+        ResolvedRun.of(settings)
+    except ConfigError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

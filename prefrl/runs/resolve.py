@@ -19,6 +19,7 @@ from prefrl.agents.settings import (
 )
 from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
+from prefrl.config.ranges import LARGEST
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
 from prefrl.errors import ConfigError, one_line, option
@@ -26,6 +27,7 @@ from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
 from prefrl.records import run_folder
+from prefrl.runs.sizes import check_sizes
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
 """Makes one environment."""
@@ -69,7 +71,7 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
     # A short run must not spend itself on exploring, but every environment needs a segment: an
     # episode where those are shorter.
     window = min(segment_length, limit)
-    explore = max(min(preset.explore_steps, steps // 10), num_envs * window)
+    explore = max(min(preset.explore_steps, steps // 10), min(num_envs * window, LARGEST))
     decided = {
         **vars(config),
         **_episode_lengths(config, preset, window, limit, own_env),
@@ -87,6 +89,7 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
         "queries": _decided_queries(config.queries, preset),
     }
     resolved = ResolvedRun(**decided)
+    check_sizes(resolved)
     _check_exploration(resolved)
     return resolved
 

@@ -15,6 +15,7 @@ from prefrl.records.metrics import import_wandb
 from prefrl.records.new_folder import check_new_folder, new_folder
 from prefrl.runs.budget import check_budget
 from prefrl.runs.compose import OneRun
+from prefrl.runs.effect import check_effects
 from prefrl.runs.ending import result_of
 from prefrl.runs.finished import Found, find, given_more, with_episodes
 from prefrl.runs.own_parts import (
@@ -72,6 +73,7 @@ def run(
     names = names_of(parts)
     with own_environments(parts, config.env) as (parts, own):
         resolved = resolve(config, own_env=own.look() if own else None)
+        check_effects(config, resolved, parts)
         folder = out if out is not None else _new_folder(resolved)
         one = OneRun(resolved, folder, parts)
     with contextlib.ExitStack() as stack:

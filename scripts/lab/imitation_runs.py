@@ -160,6 +160,7 @@ def run_imitation(job: Job) -> dict[str, Any]:
 def run_prefrl(job: Job) -> dict[str, Any]:
     """Makes a whole run of prefrl: checkpoints, curve, evaluation and all are part of its time."""
     from prefrl import RewardConfig, RunConfig, run
+    from prefrl.config.true_reward import of_true_reward
 
     # A trunk layer and a head's first layer: two hidden ones.
     networks: dict[str, Any] = {
@@ -176,7 +177,6 @@ def run_prefrl(job: Job) -> dict[str, Any]:
         explore_steps=explore,
         budget=job.comparisons,
         segment_length=SEGMENT_LENGTH,
-        reward="true" if is_true else "learned",
         reward_model=RewardConfig(**networks if job.has_its_networks else {}),
         num_envs=NUM_ENVS,
         seed=job.seed,
@@ -189,6 +189,8 @@ def run_prefrl(job: Job) -> dict[str, Any]:
             "policy_kwargs": POLICY,
         },
     )
+    if is_true:
+        config = of_true_reward(config)
     stopwatch = Stopwatch()
     summary = run(config, out=Path("run"), show_progress=False).summary
     return {

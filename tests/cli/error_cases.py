@@ -185,6 +185,10 @@ CASES: dict[str, Case] = {
     ),
     "run: evaluations nowhere": run("--eval-every", "100", "--eval-in", "nowhere"),
     "run: an unknown schedule": run("--queries.schedule", "rising"),
+    "run: an oracle that errs": run("--teacher.p-mistake", "0.2"),
+    "run: a budget of a run that asks nobody": run("--reward", "true"),
+    "run: a teacher whom nobody asks": run("--reward", "true", "--teacher", "noisy"),
+    "run: a pace of a teacher that answers at once": run("--pace", "answers"),
     # Files and folders.
     "run: a config file that is not there": run("--config", "nowhere.yaml"),
     "run: a folder that cannot be made": run("--out", "/dev/null/run"),

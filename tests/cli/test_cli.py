@@ -15,7 +15,8 @@ import pytest
 
 from prefrl import EnhancedRewardModel
 from prefrl.cli.result_text import result_text
-from prefrl.config import ResolvedRun, TeacherConfig, from_yaml, to_yaml
+from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml, to_yaml
+from prefrl.config.true_reward import OF_LEARNED_REWARDS
 from tests import tiny_runs
 from tests.command_line import ROOT, prefrl, start
 from tests.runs.test_resume import Home, assert_same
@@ -129,11 +130,13 @@ def test_options_override_the_config_file(whole, tmp_path):
     words = ["run", f"--config={whole.run / 'config.yaml'}", "--out", "run", "--seed", "3", *SHORT]
     assert prefrl(tmp_path, *words).status == 0
     was, now = (from_yaml(folder / "config.yaml") for folder in (whole.run, tmp_path / "run"))
-    assert now == replace(was, seed=3, steps=130, reward="true")
+    ignored = {name: getattr(now, name) for name in OF_LEARNED_REWARDS}
+    assert now == replace(was, seed=3, steps=130, reward="true", **ignored)
+    assert now.budget == RunConfig().budget, "that of a run on the true reward is nobody's"
 
 
 def test_another_teacher_than_the_files_comes_with_its_own_failings(whole, tmp_path):
-    words = ["run", "--config", whole.run / "config.yaml", "--out", "run", *SHORT]
+    words = ["run", "--config", whole.run / "config.yaml", "--out", "run"]
     more = ["--teacher", "noisy", "--teacher.p-mistake", "0.25"]
     assert prefrl(tmp_path, *words, *more).status == 0
     teacher = from_yaml(tmp_path / "run/config.yaml").teacher

@@ -23,7 +23,6 @@ CONFIG = RunConfig(
     checkpoint_every=300,
     max_episode_steps=30,
     eval_episodes=1,
-    min_first_answers=4,
 )
 
 

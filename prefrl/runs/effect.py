@@ -1,0 +1,102 @@
+"""Settings that would have no effect in a run are refused, by name, before it starts."""
+
+import dataclasses
+
+from prefrl.agents.table import preset_for
+from prefrl.config import PaceConfig, ResolvedRun, RunConfig, TeacherConfig
+from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
+from prefrl.errors import ConfigError, option, shown
+from prefrl.feedback.protocols import is_async
+from prefrl.runs.parts import Parts
+
+_OF_PACE = {"max_steps_ahead": "answers", "min_first_answers": "steps"}
+"""Setting -> the one pace that it is of."""
+
+_BY_WHOM = {
+    "beta": "noisy",
+    "gamma": "myopic",
+    "p_mistake": "mistake",
+    "skip_fraction": "skip",
+    "equal_fraction": "equal",
+}
+"""Setting of a teacher -> the teacher that is named after it."""
+
+
+def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> None:
+    """Refuses settings that say something which the run would not do.
+
+    What has the value that it would have anyway says nothing: a run's config.yaml reruns it.
+
+    Args:
+        config: the settings as they were given.
+        resolved: the same, decided.
+        parts: parts of one's own.
+
+    Raises:
+        ConfigError: there is such a setting; it is named, with what to do.
+    """
+    if config.reward == "true":
+        _check_true_reward(config, resolved)
+        return
+    _check_oracle(config.teacher)
+    _check_pace(config, parts)
+
+
+def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
+    bare = of_true_reward(config)
+    preset = preset_for(config.env, resolved.agent)
+    usual = {
+        "teacher": bare.teacher.decided(),
+        "queries": dataclasses.replace(
+            bare.queries, num_sessions=preset.num_sessions, newest_steps=preset.newest_steps
+        ),
+        "reward_model": bare.reward_model.decided(),
+    }
+    for name in OF_LEARNED_REWARDS:
+        given, left_out = getattr(config, name), getattr(bare, name)
+        if name not in usual:
+            others = [name] if given != left_out else []
+        else:
+            # What the preset decides is in the config.yaml of a run that nobody gave it to, too.
+            others = [
+                f"{name}.{field.name}"
+                for field in dataclasses.fields(given)
+                if getattr(given, field.name)
+                not in (getattr(left_out, field.name), getattr(usual[name], field.name))
+            ]
+        if others:
+            raise of_no_use(others[0])
+
+
+def _check_oracle(teacher: TeacherConfig) -> None:
+    if teacher.name != "oracle":
+        return
+    for name, other in _BY_WHOM.items():
+        value = getattr(teacher, name)
+        if value is not None and value != getattr(TeacherConfig().decided(), name):
+            raise ConfigError(
+                f"{option(f'teacher.{name}')} is {shown(value)}, but an oracle never errs; choose "
+                f"{option('teacher.name', other)}, whose {name} may be anything"
+            )
+
+
+def _check_pace(config: RunConfig, parts: Parts) -> None:
+    default = PaceConfig()
+    given = [
+        field.name
+        for field in dataclasses.fields(PaceConfig)
+        if getattr(config, field.name) != getattr(default, field.name)
+    ]
+    if not given:
+        return
+    if parts.teacher is None or not is_async(parts.teacher):
+        raise ConfigError(
+            f"{option(given[0])} was given, but it is of teachers that take their time, and this "
+            "one answers at once; leave it out"
+        )
+    for name, pace in _OF_PACE.items():
+        if name in given and config.pace != pace:
+            raise ConfigError(
+                f"{option(name)} was given, but it is of pace {pace}, and pace is {config.pace}; "
+                f"leave it out, or choose {option('pace', pace)}"
+            )
