@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prefrl.errors import DataError
 from prefrl.segments import FloatArray
 
 # Neighbours are looked for among this many visited states: the estimate needs no more, and the
@@ -31,6 +32,9 @@ class StateEntropyReward:
         visited: (M, O) observations seen so far.
         k: which neighbour.
         rng: draws the reference states where there are more than 4,096.
+
+    Raises:
+        DataError: fewer than two states were visited.
     """
 
     def __init__(self, visited: FloatArray, *, k: int = 5, rng: np.random.Generator) -> None:
@@ -38,7 +42,7 @@ class StateEntropyReward:
             visited = visited[rng.choice(len(visited), size=MAX_REFERENCE, replace=False)]
         self.k = min(k, len(visited) - 1)
         if self.k < 1:
-            raise ValueError(f"{len(visited)} visited states; state entropy needs 2 or more")
+            raise DataError(f"{len(visited)} visited states; state entropy needs 2 or more")
         reference = torch.from_numpy(np.array(visited, dtype=np.float32))
         std = reference.std(0, correction=0)
         self._scale = 1.0 / torch.where(std > 1e-6, std, torch.ones_like(std))

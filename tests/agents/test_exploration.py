@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from prefrl.agents.exploration import MAX_REFERENCE, StateEntropyReward, no_reward
+from prefrl.errors import DataError
 
 
 def rewards_of(reward: StateEntropyReward, states: object) -> np.ndarray:
@@ -74,7 +75,7 @@ def test_fewer_states_than_neighbours_are_enough_but_not_fewer_than_two():
     visited = np.array([[0.0], [2.0], [4.0]], dtype=np.float32)
     assert StateEntropyReward(visited, k=5, rng=rng()).k == 2
     for num in (0, 1):
-        with pytest.raises(ValueError, match=f"^{num} visited states; state entropy needs 2"):
+        with pytest.raises(DataError, match=f"^{num} visited states; state entropy needs 2"):
             StateEntropyReward(visited[:num], rng=rng())
 
 

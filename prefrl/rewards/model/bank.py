@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prefrl.errors import DataError, at_least
+from prefrl.errors import ConfigError, DataError, at_least
 from prefrl.rewards.model.bank_policies import POLICIES, Offer
 
 # Embeddings with no component of this size have no direction, and so are like nothing.
@@ -41,7 +41,7 @@ class FeatureBank(nn.Module):
             the highest priority, of equal ones the older.
 
     Raises:
-        ValueError: an argument is out of range.
+        ConfigError: an argument is out of range.
     """
 
     embeddings: Tensor
@@ -53,11 +53,11 @@ class FeatureBank(nn.Module):
     def __init__(self, capacity: int, num_features: int, *, policy: str = "fifo") -> None:
         super().__init__()
         if capacity < 0:
-            raise ValueError(at_least("capacity", capacity, 0))
+            raise ConfigError(at_least("capacity", capacity, 0))
         if num_features < 1:
-            raise ValueError(at_least("num_features", num_features, 1))
+            raise ConfigError(at_least("num_features", num_features, 1))
         if policy not in POLICIES:
-            raise ValueError(f"policy is {policy!r}; expected one of {', '.join(POLICIES)}")
+            raise ConfigError(f"policy is {policy!r}; expected one of {', '.join(POLICIES)}")
         self.capacity = capacity
         self.num_features = num_features
         self.policy = policy
@@ -210,11 +210,11 @@ class FeatureBank(nn.Module):
             similarity 0.
 
         Raises:
-            ValueError: k is less than 1.
+            ConfigError: k is less than 1.
             DataError: queries have another width than the bank, or are not finite.
         """
         if k < 1:
-            raise ValueError(at_least("k", k, 1))
+            raise ConfigError(at_least("k", k, 1))
         shape = (_num_rows(queries), self.num_features)
         queries = _directions(self._checked("queries", queries, shape))
         if self.is_empty:
@@ -241,7 +241,7 @@ class FeatureBank(nn.Module):
             Both are 0 where nothing is similar.
 
         Raises:
-            ValueError, DataError: as `search`.
+            ConfigError, DataError: as `search`.
         """
         similarity, index = self.search(queries, k)
         weights = similarity.where(similarity > MIN_SIMILARITY, torch.zeros_like(similarity))
@@ -267,7 +267,7 @@ class FeatureBank(nn.Module):
             and `predicted` itself comes back if alpha is 0 or the bank is empty.
 
         Raises:
-            ValueError, DataError: as `search`; DataError also where there is not one prediction to
+            ConfigError, DataError: as `search`; DataError also where there is not one prediction to
                 a query.
         """
         if alpha == 0 or self.is_empty:

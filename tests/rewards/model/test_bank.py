@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError
 from prefrl.rewards.model import bank as bank_module
 from prefrl.rewards.model.bank import FeatureBank
 from prefrl.rewards.model.bank_policies import POLICIES
@@ -93,7 +93,7 @@ class TestConstruction:
         ],
     )
     def test_wrong_arguments_are_named_with_what_was_expected(self, arguments, said):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ConfigError, match=said):
             FeatureBank(**{"capacity": 3, "num_features": 2, **arguments})
 
     def test_it_starts_empty_and_its_state_has_the_shapes_of_a_full_one(self):
@@ -448,7 +448,7 @@ class TestSearch:
 
     @pytest.mark.parametrize("bank", [FeatureBank(3, 2), compass()])
     def test_wrong_questions_are_refused_whatever_the_bank_holds(self, bank):
-        with pytest.raises(ValueError, match="k is 0; expected 1 or more"):
+        with pytest.raises(ConfigError, match="k is 0; expected 1 or more"):
             bank.search(torch.ones(1, 2), 0)
         for wrong, said in (
             (torch.ones(4, 3), r"queries has shape \(4, 3\); expected \(4, 2\)"),
