@@ -2,6 +2,7 @@
 
 import copy
 import io
+import operator
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
 from prefrl.agents.policy_file import weights_path, write_policy
 from prefrl.agents.supported import changed_observations, check_spaces
-from prefrl.errors import ConfigError, ContractError, StorageError, one_line
+from prefrl.errors import ConfigError, ContractError, DataError, StorageError, one_line
 from prefrl.records.files import write_atomically
 from prefrl.records.weights import read_weights
 from prefrl.seeding import seed_global_generators
@@ -339,6 +340,22 @@ class SB3Agent(ABC):
         self.model.set_parameters(state["parameters"], exact_match=True)
         for name, value in state["variables"].items():
             getattr(self.model, name).copy_(value)
+        for name in self.model._get_torch_save_params()[0]:
+            part = operator.attrgetter(name)(self.model)
+            if isinstance(part, torch.optim.Optimizer):
+                _check_moments(part, name)
+
+
+def _check_moments(optimizer: torch.optim.Optimizer, name: str) -> None:
+    """Refuses moments of other shapes than their weights', which torch finds out in a step."""
+    kinds = {frozenset(moments) for moments in optimizer.state.values() if moments}
+    if len(kinds) > 1:
+        raise DataError(f"{name} remembers other things of some of its weights than of others")
+    for weights, moments in optimizer.state.items():
+        for moment in moments.values():
+            shape = getattr(moment, "shape", None)
+            if shape is None or shape not in ((), weights.shape) or not moment.isfinite().all():
+                raise DataError(f"{name} remembers what does not fit its weights")
 
 
 def changing_schedules(model: BaseAlgorithm) -> list[str]:

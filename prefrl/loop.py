@@ -331,7 +331,7 @@ class PreferenceLoop:
                 self.agent.set_reward(feedback.learner.reward_function())
             self._fitted = count, digest = tuple(state["fitted"])
             self._is_corrected = count > 0 and digest != _digest(feedback.dataset.first(count))
-        self.seconds = dict(state["seconds"])
+        self.seconds = {**dict.fromkeys(TIMED, 0.0), **state["seconds"]}
         self.last_metrics = dict(state["last_metrics"])
         if self.records.log is not None:
             self.records.log.cut_back(log_mark(state))

@@ -16,6 +16,7 @@ from prefrl.runs.compose import OneRun
 from prefrl.runs.evaluation import Evaluation, evaluation_of
 from prefrl.runs.finished import Found, keep, remove_checkpoints
 from prefrl.runs.parts import RunResult
+from prefrl.runs.restoring import from_file
 from prefrl.runs.summary import read_summary, summarise
 from prefrl.seeding import EVALUATION
 from prefrl.types import RewardFunction
@@ -68,9 +69,10 @@ def result_of(run: OneRun, found: Found) -> RunResult:
         StorageError: its summary is damaged.
     """
     try:
-        run.agent.restore(found.state["agent"])
-        if run.feedback is not None:
-            run.feedback.learner.restore(found.state["learner"])
+        with from_file(run.folder, found):
+            run.agent.restore(found.state["agent"])
+            if run.feedback is not None:
+                run.feedback.learner.restore(found.state["learner"])
         summary = read_summary(run.folder)
         # A kill, or what kept them from being done, may have left some of these.
         if not run.config.keep_checkpoints:

@@ -94,7 +94,7 @@ def with_episodes(found: Found, folder: Path) -> Found:
         StorageError: their file is missing or damaged.
     """
     store = load_episodes(folder / run_folder.EPISODES)
-    return Found(found.step, {**found.state, "store": store.state()})
+    return dataclasses.replace(found, state={**found.state, "store": store.state()})
 
 
 def given_more(config: ResolvedRun, *, steps: int | None, budget: int | None) -> ResolvedRun:

@@ -30,6 +30,7 @@ from prefrl.runs.compose import OneRun
 from prefrl.runs.ending import end
 from prefrl.runs.finished import Found, running_checkpoints
 from prefrl.runs.parts import Reporting, RunResult
+from prefrl.runs.restoring import restore
 from prefrl.runs.watch import Watch, WatchSettings
 from prefrl.seeding import EVALUATION_WHILE_TRAINING
 from prefrl.session.question_files import FileQuestions
@@ -83,8 +84,8 @@ class Work:
                 feedback=run.feedback,
                 records=records,
             )
-            if state:
-                loop.restore(state)
+            if found is not None:
+                restore(loop, folder, found)
                 state.clear()  # Whoever still holds it: a replay buffer need not be kept twice.
             else:
                 log.cut_back(None)

@@ -37,6 +37,7 @@ from prefrl.seeding import (
     Streams,
 )
 from prefrl.segments import FloatArray, SegmentBatch
+from prefrl.segments.stored import check_arrays
 from prefrl.types import State
 
 
@@ -297,6 +298,7 @@ class RewardTrainer:
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
+        check_arrays(state, {"asked_observation_embeddings": ("f", (None, None))})
         self.model.load_state_dict(state["model"])
         self._num_banked = int(state["num_banked"])
         self._asked_observation_embeddings = state["asked_observation_embeddings"]
