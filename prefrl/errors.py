@@ -104,6 +104,11 @@ def at_least(name: str, value: object, least: int) -> str:
     return f"{option(name)} is {shown(value)}; expected {least} or more"
 
 
+def at_most(name: str, value: object, most: int) -> str:
+    """Says that a setting or an argument is larger than it may be."""
+    return f"{option(name)} is {shown(value)}; expected at most {most:,}"
+
+
 def shown(value: object) -> str:
     """Returns a value as Python would write it, in one line that stays short whatever it is."""
     try:

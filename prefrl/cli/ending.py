@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import sys
 import threading
@@ -19,6 +20,8 @@ FAILED = 1
 STOPPED = 130  # as shells count: 128 and the signal's number
 READER_LEFT = 141
 
+# Torch has no type for it on the CPU, and one on the GPU that is not imported here.
+_OUT_OF_MEMORY = re.compile("allocate memory|not enough memory|out of memory")
 _LONGEST_LINE = 1_500  # characters
 _REPORTED = ("prefrl", "torch", "gymnasium", "stable-baselines3", "numpy")
 _SHOWN = ("torch", "gymnasium", "stable-baselines3", "mujoco")
@@ -54,7 +57,9 @@ def status_of(error: BaseException, *, is_debug: bool) -> int:
 def _said(error: BaseException) -> str:
     if isinstance(error, PrefrlError):
         return str(error) or type(error).__name__
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+    ):
         return f"this machine has not enough memory for that: {with_type(error)}"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}"

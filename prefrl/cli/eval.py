@@ -11,9 +11,13 @@ from typing import Literal
 import tyro
 
 from prefrl.cli.parsing import parse
-from prefrl.errors import ConfigError, at_least, option
+from prefrl.config.ranges import LARGEST_SEED
+from prefrl.errors import ConfigError, at_least, at_most, option
 
 _USUAL_SECONDS = 10.0
+
+_MOST_EPISODES = 1_000_000
+_MOST_PIXELS = 8_192  # what graphics cards and the codec can do
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,14 @@ class EvalCommand:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(at_least(name, value, least))
+        for name, most in (
+            ("episodes", _MOST_EPISODES),
+            ("seed", LARGEST_SEED),
+            ("video_size", _MOST_PIXELS),
+        ):
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise ConfigError(at_most(name, value, most))
         if self.video_seconds is not None and not 0 < self.video_seconds < math.inf:
             raise ConfigError(
                 f"{option('video_seconds')} is {self.video_seconds}; expected more than 0"

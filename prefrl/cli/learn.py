@@ -5,7 +5,8 @@ from pathlib import Path
 
 from prefrl.cli.parsing import parse
 from prefrl.config import RewardConfig
-from prefrl.errors import ConfigError, at_least
+from prefrl.config.ranges import LARGEST_SEED
+from prefrl.errors import ConfigError, at_least, at_most
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class LearnCommand:
             raise ConfigError("--run fits with the run's own settings; give it alone")
         if self.seed < 0:
             raise ConfigError(at_least("seed", self.seed, 0))
+        if self.seed > LARGEST_SEED:
+            raise ConfigError(at_most("seed", self.seed, LARGEST_SEED))
 
 
 def learn_command(words: list[str]) -> None:

@@ -42,6 +42,7 @@ def ended_with(error: BaseException, monkeypatch, capsys, *more: str) -> tuple[i
         (DataError("two\n lines"), 2, "prefrl: two lines"),
         (DataError(), 2, "prefrl: DataError"),
         (MemoryError(), 1, "prefrl: this machine has not enough memory for that: MemoryError"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "prefrl: this machine has"),
         (PermissionError(13, "Permission denied", "a b"), 1, "prefrl: a b cannot be used: Perm"),
         (SystemExit(0), 1, "prefrl: something that was called ended the process, with 0"),
         (ConfigError("a\x1b[31m\x00\udcff"), 2, "prefrl: a\\x1b[31m\\x00\\udcff"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prefrl.config import QueryConfig, ResolvedRun, RewardConfig, RunConfig
 from prefrl.errors import ConfigError
 from prefrl.runs.resolve import resolve
+from tests.cli.in_process import call, contents
 
 BASE = RunConfig(env="Pendulum-v1", steps=20_000)
 
@@ -95,3 +96,21 @@ def test_any_sizes_are_decided_or_refused_soon(
         decided = None
     assert decided is None or isinstance(decided, ResolvedRun)
     assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("eval run --episodes 1e30", "--episodes is "),
+        ("eval run --seed 1e30", "--seed is "),
+        ("eval run --video x.mp4 --video-size 1e9", "--video-size is 1000000000; expected at most"),
+        ("learn --data a.npz --out b --seed 1e30", "--seed is "),
+        ("bench --env Pendulum-v1 --out b --seeds 1e12", "--seeds is 1000000000000; expected at"),
+        ("bench --env Pendulum-v1 --out b --jobs 1e9", "--jobs is 1000000000; expected at most"),
+        ("run --env Pendulum-v1 --out b --num-envs 1e12", "--num-envs asks for at least"),
+        ("run --env Pendulum-v1 --out b --threads 1e5", "--threads is 100,000; expected at most"),
+    ],
+)
+def test_commands_refuse_what_has_no_end_by_its_option(words, said, tmp_path):
+    assert call(tmp_path, words.split()).refusal.startswith(f"prefrl: {said}")
+    assert not contents(tmp_path)

@@ -10,7 +10,7 @@ from typing import Protocol, TextIO
 from prefrl.benchmark.grid.cell_process import POLL_S, CellProcess, function_name
 from prefrl.benchmark.grid.cells import Cell, CellFunction
 from prefrl.benchmark.grid.ledger import Failure, Ledger
-from prefrl.errors import ConfigError, at_least
+from prefrl.errors import ConfigError, at_least, at_most
 
 OnDone = Callable[[Cell, Failure | None], object]
 """Takes each cell when it is over, and why it failed if it did."""
@@ -47,6 +47,9 @@ class Executor(Protocol):
         ...
 
 
+_MOST_AT_ONCE = 1_024  # processes, and threads of each
+
+
 class LocalExecutor:
     """Processes of this machine: a fresh one a cell.
 
@@ -64,6 +67,8 @@ class LocalExecutor:
         for name, number in (("jobs", jobs), ("threads", threads)):
             if number is not None and number < 1:
                 raise ConfigError(at_least(name, number, 1))
+            if number is not None and number > _MOST_AT_ONCE:
+                raise ConfigError(at_most(name, number, _MOST_AT_ONCE))
         self.threads = threads or (max(1, num_cores() // jobs) if jobs else 1)
         self.jobs = jobs or max(1, num_cores() // self.threads)
 

@@ -17,12 +17,14 @@ from prefrl.benchmark.queries.rl_cell import run_rl_cell
 from prefrl.config import BenchmarkConfig, PoolSettings, RewardConfig, Schedule
 from prefrl.config.checking import settings
 from prefrl.envs.registry import find_spec
-from prefrl.errors import ConfigError, PrefrlError, StorageError
+from prefrl.errors import ConfigError, PrefrlError, StorageError, at_most
 from prefrl.queries import make_strategy
 from prefrl.queries.pairs import num_pairs
 from prefrl.queries.strategies import canonical_name
 from prefrl.records.json_file import read_json_object
 from prefrl.records.versions import version_of
+
+_MOST_SEEDS = 10_000
 
 
 @settings()
@@ -62,6 +64,8 @@ class QueryBenchmark(BenchmarkConfig):
                 f"eval_every is {self.eval_every}, but that is of mode rl; no policy is trained on "
                 "the reward models of mode reward"
             )
+        if self.seeds > _MOST_SEEDS:
+            raise ConfigError(at_most("seeds", self.seeds, _MOST_SEEDS))
         for env in self.envs:
             find_spec(env)
         totals = self.schedule.totals()
