@@ -1,4 +1,4 @@
-"""What environments must be before their first step: one, usable, and of one kind side by side."""
+"""Conditions on environments before their first step: one, usable, and of one kind side by side."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -130,7 +130,7 @@ class _DescribesWhatItIsAskedAbout(type):
 
 
 class _Description(metaclass=_DescribesWhatItIsAskedAbout):
-    """What `isinstance` finds every wrapper to be, once it has written a description on it."""
+    """Counts as the class of every wrapper, once a description is written on it."""
 
 
 def _wrappers_of(env: Any) -> Iterator[tuple[Any, Any]]:

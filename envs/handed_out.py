@@ -1,4 +1,4 @@
-"""What a vector environment hands out, made our own.
+"""Copies of what a vector environment hands out.
 
 Axes: N environments.
 """

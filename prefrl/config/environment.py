@@ -26,7 +26,7 @@ class WrapperRecord:
 
 @settings("environment", kw_only=True)
 class EnvironmentRecord:
-    """What a reward model needs to know of an environment to tell whether it fits.
+    """Facts of an environment by which a reward model tells whether it fits.
 
     Args:
         observation_dim: O.

@@ -1,4 +1,4 @@
-"""How many different questions a run can ask."""
+"""Counts the different questions that a run can ask."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What stands at the door: environments of one kind, and vector environments as SB3's are."""
+"""Tests of the door: environments of one kind, and vector environments as SB3's are."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is handed to the two reward wrappers, and is no environment or no reward."""
+"""Tests of the two reward wrappers' arguments that are no environment or no reward."""
 
 from functools import partial
 from types import SimpleNamespace

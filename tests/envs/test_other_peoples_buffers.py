@@ -1,4 +1,4 @@
-"""What environments hand out, they may write to again, share and delay; no record may notice."""
+"""Environments write again to what they hand out, share it and delay it; no record may notice."""
 
 from collections.abc import Callable
 from functools import partial

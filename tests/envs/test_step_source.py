@@ -1,4 +1,4 @@
-"""What a wrapper's source says of its `step`, beside what it does."""
+"""Compares what a wrapper's source says of its `step` with what it does."""
 
 from typing import Any
 
@@ -100,7 +100,7 @@ class PaysMore(ScalesActions):
 
 
 def does_change(wrapper: type[Any4]) -> bool:
-    """What it does, whatever its source says."""
+    """Tries what it does, whatever its source says."""
     inner = Logged()
     said = walk(wrapper(inner))
     same: list[Any] = walk(Logged())

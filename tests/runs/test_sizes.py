@@ -1,4 +1,4 @@
-"""What no machine can hold is refused by name, soon, and before anything is made."""
+"""Sizes that no machine can hold are refused by name, soon, and before anything is made."""
 
 import dataclasses
 import time
