@@ -111,19 +111,19 @@ class Answer:
             object.__setattr__(self, "p_left", float(self.p_left))
         if not (isinstance(self.p_left, float) and (self.is_skip or 0 <= self.p_left <= 1)):
             raise DataError(
-                f"the answer to question {shown(self.question)} is {shown(self.p_left)}; expected 1 "
-                "(left), 0 (right), 0.5 (tie), the share of votes for left, or NaN (skip)"
+                f"the answer to question {shown(self.question)} is {shown(self.p_left)}; expected "
+                "1 (left), 0 (right), 0.5 (tie), the share of votes for left, or NaN (skip)"
             )
         if not isinstance(self.annotator, str):
             raise DataError(
-                f"annotator of the answer to question {shown(self.question)} is {shown(self.annotator)}; "
-                "expected text"
+                f"annotator of the answer to question {shown(self.question)} is "
+                f"{shown(self.annotator)}; expected text"
             )
         when = self.answered_s
         if when is not None and not (isinstance(when, numbers.Real) and math.isfinite(when)):
             raise DataError(
-                f"answered_s of the answer to question {shown(self.question)} is {shown(when)}; expected "
-                "seconds since 1970, or None"
+                f"answered_s of the answer to question {shown(self.question)} is "
+                f"{shown(when)}; expected seconds since 1970, or None"
             )
         if when is not None:
             object.__setattr__(self, "answered_s", float(when))
