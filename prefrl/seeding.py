@@ -96,8 +96,8 @@ class Streams:
 def first_episode_seed(seed: int) -> int:
     """Returns the environment's seed in the first of the episodes that a finished policy plays.
 
-    Further episodes have the next ones. Seeds lie so far apart that no two of them share an
-    episode; and those of seed 0 are 0, 1, 2, ..., as they have been in every version.
+    Further episodes have the next ones. Seeds lie so far apart that neighbouring ones share
+    no episode; and those of seed 0 are 0, 1, 2, ..., as they have been in every version.
 
     Args:
         seed: what somebody has chosen, 0 or more.
@@ -105,7 +105,10 @@ def first_episode_seed(seed: int) -> int:
     Returns:
         a seed in [0, 2**31), which libraries of any age take.
     """
-    return Streams(seed).seed * _EPISODES_A_SEED % 2**31
+    low = Streams(seed).seed * _EPISODES_A_SEED
+    # What is past 31 bits would be lost in the remainder, as is the product of it.
+    high = seed >> 31
+    return (low + (Streams(high).integer(EVALUATION) if high else 0)) % 2**31
 
 
 def seed_global_generators(seed: int) -> None:

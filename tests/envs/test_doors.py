@@ -73,7 +73,7 @@ NO_REWARDS = [
     [0.0],
     np.zeros(3),
     {"reward": 1.0},
-    object(),
+    pytest.param(object(), id="an object"),
     EnhancedRewardModel,
     SimpleNamespace(reward_function=None),
 ]
