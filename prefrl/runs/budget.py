@@ -1,50 +1,48 @@
-"""Counts the different questions that a run can ask."""
+"""Bounds how many different questions a run can ask."""
 
 from collections.abc import Sequence
 
 from prefrl.config import ResolvedRun
-from prefrl.errors import ConfigError
-from prefrl.plan import Phase, growing_episode
+from prefrl.errors import ConfigError, option
+from prefrl.plan import Phase
 
 
-def check_budget(config: ResolvedRun, plan: Sequence[Phase]) -> None:
+def check_budget(config: ResolvedRun, plan: Sequence[Phase], *, may_ask_late: bool) -> None:
     """Refuses a budget that could only be spent by asking the same questions again.
+
+    Args:
+        config: the settings.
+        plan: the phases of the run.
+        may_ask_late: questions may be asked after the last session, as by a teacher that answers in
+            its own time, in the place of those that were skipped.
 
     Raises:
         ConfigError: there are fewer pairs of segments; it says how many.
     """
-    asked_at = [index for index, phase in enumerate(plan) if phase.num_queries]
-    if not asked_at:
-        return
-    most = num_pairs(config, plan[: asked_at[-1]])
-    if config.budget > most:
+    most = most_pairs(plan, may_ask_late=may_ask_late) * max(1, len(config.objectives))
+    if any(phase.num_queries for phase in plan) and config.budget > most:
+        about = "" if len(config.objectives) < 2 else ", each for every objective"
+        when = "its end" if may_ask_late else "its last session"
         raise ConfigError(
-            f"budget is {config.budget}, but until its last session this run has only {most} "
-            f"different pairs of segments to ask about (steps {config.steps}, segment_length "
-            f"{config.segment_length}); choose at most {most}, more steps, or shorter segments"
+            f"{option('budget')} is {config.budget}, but until {when} this run takes "
+            f"{_last_step(plan, may_ask_late)} steps, in which there are {most} different pairs of "
+            f"segments to ask about at most{about}; choose at most {most}, or more steps"
         )
 
 
-def num_pairs(config: ResolvedRun, phases: Sequence[Phase]) -> int:
-    """Returns how many different pairs of segments there are in what phases record.
+def most_pairs(plan: Sequence[Phase], *, may_ask_late: bool) -> int:
+    """Returns how many different pairs of segments there can be, whatever the environment does.
 
-    Episodes are taken to last until their time limit; each phase begins new ones.
+    A segment begins at each step at most. One does at every step where episodes are a step long, as
+    an episode that is over before it is as long as a segment is one by itself; how early those of
+    an environment end is not known before.
     """
-    num = sum(_num_segments(config, phase) for phase in phases)
+    num = _last_step(plan, may_ask_late)
     return num * (num - 1) // 2
 
 
-def _num_segments(config: ResolvedRun, phase: Phase) -> int:
-    limit, length = config.max_episode_steps, config.segment_length
-    if config.train_episode_steps is not None:
-        limit = growing_episode(
-            phase.start_step,
-            first=config.train_episode_steps,
-            whole=limit,
-            total_steps=config.ends()[0].steps,
-        )
-    if phase.is_exploration:
-        limit = min(limit, config.explore_episode_steps or limit)
-    num_whole, rest = divmod(phase.num_steps // config.num_envs, limit)
-    # An episode that is over before it is as long as a segment is one by itself.
-    return config.num_envs * (num_whole * max(limit - length + 1, 1) + max(rest - length + 1, 0))
+def _last_step(plan: Sequence[Phase], may_ask_late: bool) -> int:
+    """Returns the environment steps that are taken before the last question can be asked."""
+    if may_ask_late:
+        return plan[-1].start_step + plan[-1].num_steps
+    return max((phase.start_step for phase in plan if phase.num_queries), default=0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from prefrl.arguments import flag, function, instance, optional, path, whole_number
 from prefrl.config import ResolvedRun, RunConfig, to_yaml
 from prefrl.errors import ConfigError, StorageError, option, resuming
+from prefrl.feedback.protocols import is_async
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, is_there, write_text_atomically
 from prefrl.records.metrics import import_wandb
@@ -78,7 +79,7 @@ def run(
         one = OneRun(resolved, folder, parts)
     with contextlib.ExitStack() as stack:
         stack.callback(one.close)
-        check_budget(resolved, one.plan)
+        check_budget(resolved, one.plan, may_ask_late=is_async(parts.teacher))
         stack.enter_context(new_folder(folder, is_worth_keeping=lambda: one.agent.num_steps > 0))
         stack.enter_context(claimed(folder))
         write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
@@ -167,7 +168,7 @@ def _give_more(
     found = with_episodes(found, folder)
     one = OneRun(config, folder, parts)
     try:
-        check_budget(config, one.plan)
+        check_budget(config, one.plan, may_ask_late=is_async(parts.teacher))
     except ConfigError:
         one.close()
         raise

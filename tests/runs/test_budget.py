@@ -2,83 +2,119 @@
 
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl import QueryConfig, run
+from prefrl import Parts, QueryConfig, run
 from prefrl.envs import make_vec_env
 from prefrl.errors import ConfigError
-from prefrl.plan import growing_episode
-from prefrl.runs.budget import num_pairs
-from prefrl.runs.resolve import make_configured_env, plan, resolve
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.plan import Phase
+from prefrl.runs.budget import most_pairs
 from prefrl.segments import EpisodeStore
 from tests import tiny_runs
+from tests.own_envs import PointMass
 
 
-def test_the_largest_budget_is_taken_and_one_more_is_refused_before_there_is_a_folder(tmp_path):
-    config = tiny_runs.ppo(
-        num_envs=1,
-        steps=40,
-        segment_length=10,
-        explore_steps=13,
-        queries=QueryConfig(num_sessions=1, min_candidates=10),
-        eval_episodes=0,
-    )
+class EndsEarly(gym.Wrapper):
+    """A point mass whose episodes are over after so many steps each, in turns."""
+
+    def __init__(self, lengths):
+        super().__init__(PointMass())
+        self.lengths = lengths
+        self.num_episodes = self.left = 0
+
+    def reset(self, **arguments):
+        self.left = self.lengths[self.num_episodes % len(self.lengths)]
+        self.num_episodes += 1
+        return self.env.reset(**arguments)
+
+    def step(self, action):
+        self.left -= 1
+        observation, reward, _, _, info = self.env.step(action)
+        return observation, reward, self.left == 0, False, info
+
+
+class TwoObjectives(gym.Wrapper):
+    """A point mass that tells how near it is, and how still it stands."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        near, still = -float(np.abs(observation).sum()), -float(np.abs(action).sum())
+        return observation, reward, terminated, truncated, {**info, "near": near, "still": still}
+
+
+def one_session(**changes):
+    settings = {
+        "num_envs": 1,
+        "steps": 40,
+        "segment_length": 10,
+        "explore_steps": 13,
+        "queries": QueryConfig(num_sessions=1, min_candidates=10),
+        "eval_episodes": 0,
+    }
+    return tiny_runs.ppo(**{**settings, **changes})
+
+
+def test_more_answers_than_pairs_are_refused_before_there_is_a_folder(tmp_path):
     out = tmp_path / "deep" / "run"
-    said = (
-        r"^budget is 7, but .* only 6 different pairs .* choose at most 6, more steps, or shorter"
-    )
+    said = r"^budget is 79, but .* 13 steps, in which there are 78 different pairs .* at most 78"
     with pytest.raises(ConfigError, match=said):
-        run(replace(config, budget=7), out=out, show_progress=False)
+        run(one_session(budget=79), out=out, show_progress=False)
     assert not out.parent.exists()
-    summary = run(replace(config, budget=6), out=out, show_progress=False).summary
-    assert summary["num_answers"] == 6
+
+
+@pytest.mark.filterwarnings("ignore:episodes end early")
+def test_an_environment_of_short_episodes_may_be_asked_about_each_pair_of_them(tmp_path):
+    parts = Parts(make_env=lambda: EndsEarly([1]))
+    config = one_session(budget=78, max_episode_steps=100)
+    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
+    assert result.summary["num_answers"] == 78
+    pairs = PreferenceDataset.load(tmp_path / "run" / "comparisons.npz").window_pairs()
+    assert len(np.unique(pairs, axis=0)) == 78
+
+
+def test_a_pair_may_be_asked_about_once_for_each_objective(tmp_path):
+    config = one_session(budget=2 * 78, objectives=["near", "still"], env="own-v0")
+    parts = Parts(make_env=lambda: TwoObjectives(PointMass()))
+    config = replace(config, max_episode_steps=100)
+    run(config, out=tmp_path / "run", parts=parts, show_progress=False)
+    with pytest.raises(ConfigError, match=f"choose at most {2 * 78}, or more steps"):
+        run(
+            replace(config, budget=2 * 78 + 1),
+            out=tmp_path / "more",
+            parts=parts,
+            show_progress=False,
+        )
 
 
 @given(
-    steps=st.integers(20, 200),
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=6),
+    steps=st.lists(st.integers(1, 60), min_size=1, max_size=4),
     num_envs=st.integers(1, 3),
-    segment_length=st.integers(2, 12),
-    limit=st.integers(4, 30),
-    checkpoint_every=st.integers(10, 100),
-    train_episode_steps=st.none() | st.integers(4, 30),
+    segment_length=st.integers(1, 12),
 )
-def test_pairs_are_counted_as_the_store_has_them(
-    steps, num_envs, segment_length, limit, checkpoint_every, train_episode_steps
+def test_no_store_has_more_pairs_than_are_allowed_however_its_episodes_end(
+    lengths, steps, num_envs, segment_length
 ):
-    steps -= steps % num_envs
-    first = train_episode_steps
-    assume(first is None or min(segment_length, limit) <= first <= limit)
-    config = tiny_runs.ppo(
-        steps=steps,
-        num_envs=num_envs,
-        segment_length=segment_length,
-        max_episode_steps=limit,
-        checkpoint_every=checkpoint_every,
-        train_episode_steps=first,
-        explore_steps=None,
-    )
-    try:
-        resolved = resolve(config)
-        phases = plan(resolved)
-    except ConfigError:
-        assume(False)
-    store = EpisodeStore()
-    for phase in phases:
-        length = limit
-        if first is not None:
-            step = phase.start_step
-            length = growing_episode(step, first=first, whole=limit, total_steps=steps)
-        shorter = replace(resolved, max_episode_steps=length)
-        venv = make_vec_env(lambda c=shorter: make_configured_env(c), num_envs, store)  # type: ignore[misc]
+    store, phases, taken = EpisodeStore(), [], 0
+    for num_steps in steps:
+        phases.append(Phase(taken, num_envs * num_steps))
+        taken += num_envs * num_steps
+        venv = make_vec_env(lambda: EndsEarly(lengths), num_envs, store)
         venv.reset()
-        for _ in range(phase.num_steps // num_envs):
+        for _ in range(num_steps):
             venv.step(np.zeros((num_envs, 2)))
         venv.reset()
         venv.close()
-    lengths = np.array([len(episode) for episode in store.episodes])
-    whole = np.array([episode.is_complete for episode in store.episodes])
-    num = int(np.where(lengths >= segment_length, lengths - segment_length + 1, whole).sum())
-    assert num_pairs(resolved, phases) == num * (num - 1) // 2
+    phases.append(Phase(taken, 10, num_queries=5))
+    num = sum(
+        len(episode) - segment_length + 1 if len(episode) >= segment_length else episode.is_complete
+        for episode in store.episodes
+    )
+    assert num * (num - 1) // 2 <= most_pairs(phases, may_ask_late=False)
+    if lengths == [1] or segment_length == 1:
+        assert num * (num - 1) // 2 == most_pairs(phases, may_ask_late=False)
