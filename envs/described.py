@@ -1,16 +1,18 @@
-"""Describes environments as reward models record them: sizes, bounds, transforming wrappers."""
+"""Describes environments: their kind, and sizes, bounds and transforming wrappers for rewards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
 from numpy.typing import NDArray
 
 from prefrl.config import EnvironmentRecord
 from prefrl.envs.wrapper_kinds import fault_of, record_of, transforms
+from prefrl.errors import one_line
 
 # Some environments say "unbounded" with the largest float32.
 _UNBOUNDED = 1e30
@@ -28,11 +30,14 @@ class Described:
         env_id: its Gymnasium id, where it has one.
         record: what a reward model that is trained in it remembers.
         faults: (wrapper's name, what is wrong with any reward around it), the outermost first.
+        kind: what else is the same in all environments of one kind, by what it is called, as far as
+            it is known.
     """
 
     env_id: str | None
     record: EnvironmentRecord
     faults: tuple[tuple[str, str], ...]
+    kind: Mapping[str, str]
 
 
 def describe(env: Any) -> Described:
@@ -65,7 +70,16 @@ def describe(env: Any) -> Described:
         action_choices=_choices(raw.action_space),
         wrappers=tuple(records),
     )
-    return Described(spec.id if spec else None, record, tuple(faults))
+    return Described(spec.id if spec else None, record, tuple(faults), _kind(env))
+
+
+def _kind(env: Any) -> dict[str, str]:
+    return {
+        "class": type(env.unwrapped).__qualname__,
+        "observation space": one_line(str(env.observation_space)),
+        "action space": one_line(str(env.action_space)),
+        "time limit": str(time_limit(env)),
+    }
 
 
 def describe_all(venv: Any) -> list[Described]:
@@ -82,16 +96,17 @@ def describe_all(venv: Any) -> list[Described]:
     if not within:
         return [outer]
     faults, records = outer.faults, outer.record.wrappers
-    if records:  # The rows are those of the outermost that transforms.
-        return [
-            Described(
-                one.env_id,
-                replace(outer.record, wrappers=records + one.record.wrappers),
-                faults + one.faults,
-            )
-            for one in within
-        ]
-    return [Described(one.env_id, one.record, faults + one.faults) for one in within]
+    # The rows are those of the outermost that transforms.
+    return [
+        replace(
+            one,
+            record=replace(outer.record, wrappers=records + one.record.wrappers)
+            if records
+            else one.record,
+            faults=faults + one.faults,
+        )
+        for one in within
+    ]
 
 
 def _within(venv: Any, outer: Described) -> list[Described]:
@@ -103,9 +118,13 @@ def _within(venv: Any, outer: Described) -> list[Described]:
     if wrapped:
         venv.env_method("__delattr__", _ATTRIBUTE, indices=wrapped)
     others = [i for i in range(venv.num_envs) if i not in found]
+    here = getattr(venv.unwrapped, "envs", None)
+    here = here if isinstance(here, (list, tuple)) else ()  # None is in this process.
     bare = replace(outer, record=replace(outer.record, wrappers=()), faults=())
     for i, spec in zip(others, _asked(venv.get_attr, "spec", others), strict=False):
-        found[i] = replace(bare, env_id=getattr(spec, "id", None))
+        is_here = i < len(here) and isinstance(here[i], gym.Env)
+        kind = _kind(here[i]) if is_here else {}
+        found[i] = replace(bare, env_id=getattr(spec, "id", None), kind=kind)
     return [found[i] for i in sorted(found)]
 
 
@@ -146,6 +165,14 @@ def wrapper_in(env: gym.Env[Any, Any], name: str) -> gym.Wrapper[Any, Any, Any, 
     """Returns the outermost wrapper of a class of this name; None where there is none."""
     found = (wrapper for wrapper, _ in _wrappers_of(env) if type(wrapper).__name__ == name)
     return next(found, None)
+
+
+def time_limit(env: Any) -> int | None:
+    """Returns the steps after which an environment's outermost `TimeLimit` ends every episode."""
+    for wrapper, _ in _wrappers_of(env):
+        if isinstance(wrapper, TimeLimit):
+            return wrapper._max_episode_steps
+    return None
 
 
 def _bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:

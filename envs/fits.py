@@ -36,29 +36,42 @@ def check_faultless(found: Described, door: Door) -> None:
         )
 
 
-def check_alike(side_by_side: Sequence[Described]) -> None:
-    """Refuses environments of several kinds side by side.
+def check_alike(side_by_side: Sequence[Described], door: Door) -> None:
+    """Refuses environments of several kinds side by side: what is learned of one fits no other.
+
+    Args:
+        side_by_side: the environments.
+        door: what was to be put around them.
 
     Raises:
-        SpaceError: two differ; both are named.
+        SpaceError: two differ; both are named, and so is in what.
     """
     first = side_by_side[0]
     for number, other in enumerate(side_by_side[1:], start=1):
-        if other.env_id != first.env_id:
-            differ = f"is {other.env_id}, not {first.env_id}"
-        elif other.record.wrappers != first.record.wrappers:
-            ours, theirs = (
-                ", ".join(map(_call, one.record.wrappers)) or "nothing" for one in (first, other)
+        differ = _difference(other, first)
+        if differ:
+            unchecked = "" if door == "a run" else ", or pass check=False"
+            raise SpaceError(
+                f"environments side by side are of several kinds: {_kind_name(first)} is the "
+                f"first, {_kind_name(other)} is number {number} (from 0), and {differ}; make "
+                f"environments of one kind{unchecked}"
             )
-            differ = f"is wrapped in {theirs}, not in {ours}"
-        elif other.record != first.record:
-            differ = "has other bounds"
-        else:
-            continue
-        raise SpaceError(
-            f"environment {number} (from 0) {differ}, as number 0; environments side by side are "
-            "to be of one kind, or pass check=False"
-        )
+
+
+def _kind_name(one: Described) -> str:
+    return one.env_id or one.kind.get("class", "an environment without a name")
+
+
+def _difference(one: Described, other: Described) -> str | None:
+    if one.env_id != other.env_id:
+        return f"its name is {_kind_name(one)}, not {_kind_name(other)}"
+    if one.record.wrappers != other.record.wrappers:
+        own, others = (_calls(each.record.wrappers) for each in (one, other))
+        return f"it is wrapped in {own}, not in {others}"
+    for what, value in one.kind.items():
+        if other.kind.get(what, value) != value:
+            return f"its {what} is {value}, not {other.kind[what]}"
+    return "it has other bounds" if one.record != other.record else None
 
 
 def check_fits(
@@ -202,6 +215,10 @@ def _outside(name: str, door: Door) -> str:
 def _call(wrapper: WrapperRecord) -> str:
     given = ", ".join(f"{key}={_short(value)}" for key, value in wrapper.arguments.items())
     return f"{wrapper.name}({given})" if given else wrapper.name
+
+
+def _calls(wrappers: Sequence[WrapperRecord]) -> str:
+    return ", ".join(map(_call, wrappers)) or "nothing"
 
 
 def _in_order(wrappers: Sequence[WrapperRecord]) -> str:

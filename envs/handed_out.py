@@ -17,12 +17,6 @@ from prefrl.envs.same_process import made_careful
 from prefrl.errors import ContractError
 
 
-def envs_within(venv: VecEnv) -> list[Any]:
-    """Returns the environments that are in this process; none of a simulator's own kind."""
-    envs = getattr(venv.unwrapped, "envs", None)
-    return list(envs) if isinstance(envs, (list, tuple)) else []
-
-
 class HandedOut:
     """Takes what a vector environment returns, checks it, and copies what may be written to again.
 

@@ -15,6 +15,7 @@ from gymnasium.wrappers import TimeLimit
 
 from prefrl.arguments import flag, instance, optional, whole_number
 from prefrl.envs.admission import check_env
+from prefrl.envs.described import time_limit
 from prefrl.envs.encoding import (
     ActionsFromZero,
     FlatObservation,
@@ -186,13 +187,4 @@ def prepared(env: gym.Env[Any, Any], *, env_id: str, max_episode_steps: int) -> 
         isinstance(env.observation_space, spaces.Box) and len(env.observation_space.shape) == 1
     ):
         env = FlatObservation(env)
-    return env if has_time_limit(env) else TimeLimit(env, max_episode_steps)
-
-
-def has_time_limit(env: gym.Env[Any, Any]) -> bool:
-    """Says whether one of its wrappers ends every episode."""
-    while isinstance(env, gym.Wrapper):
-        if isinstance(env, TimeLimit):
-            return True
-        env = env.env
-    return False
+    return TimeLimit(env, max_episode_steps) if time_limit(env) is None else env

@@ -15,12 +15,11 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from prefrl.arguments import optional
-from prefrl.envs.admission import check_one_kind
 from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import action_encoder, observation_encoder
 from prefrl.envs.ends import is_terminated, last_observation
 from prefrl.envs.fits import check_alike, check_faultless, check_fits
-from prefrl.envs.handed_out import HandedOut, envs_within
+from prefrl.envs.handed_out import HandedOut
 from prefrl.envs.reward_source import (
     EnsembleReward,
     RewardSource,
@@ -94,8 +93,7 @@ class RewardVecEnv(VecEnvWrapper):
         self._encode_action = action_encoder(venv.action_space, name)
         if check:
             check_faultless(self.described, "RewardVecEnv")
-            check_alike(described)
-            check_one_kind(envs_within(venv))
+            check_alike(described, "RewardVecEnv")
         self._handed_out = HandedOut(venv, name)
         self.set_reward(reward)
         self._true_return = np.zeros(venv.num_envs)

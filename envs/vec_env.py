@@ -6,10 +6,10 @@ from typing import Any
 import gymnasium as gym
 
 from prefrl.arguments import function, instance, whole_number
-from prefrl.envs.admission import check_env, check_one_kind, env_name
+from prefrl.envs.admission import check_env, env_name
 from prefrl.envs.described import describe_all
 from prefrl.envs.encoding import check_action_bounds
-from prefrl.envs.fits import check_faultless
+from prefrl.envs.fits import check_alike, check_faultless
 from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
@@ -92,12 +92,13 @@ def side_by_side(
             # Before SB3 looks at the space, which names nothing when it cannot use it.
             check_env(env)
             check_action_bounds(env.action_space, env_name(env))
-        check_one_kind(envs)
         makers = [lambda env=env: env for env in envs]
         venv = SameProcessVecEnv(makers)  # type: ignore[arg-type]
         name, spec = env_name(envs[0]), envs[0].spec
         recorder = Recorder(venv, store, env_id=name, objectives=objectives, warns=warns)
-        check_faultless(describe_all(recorder)[0], "a run")
+        described = describe_all(recorder)
+        check_alike(described, "a run")
+        check_faultless(described[0], "a run")
         return RewardVecEnv(recorder, None, env_id=spec.id if spec else None)
     except BaseException:
         close_envs(envs)

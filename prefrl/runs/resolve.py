@@ -8,7 +8,6 @@ from typing import Any
 
 import gymnasium as gym
 import torch
-from gymnasium.wrappers import TimeLimit
 
 from prefrl.agents.presets import Preset
 from prefrl.agents.settings import (
@@ -20,6 +19,7 @@ from prefrl.agents.settings import (
 from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
 from prefrl.config.ranges import LARGEST
+from prefrl.envs.described import time_limit
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
 from prefrl.errors import ConfigError, one_line, option
@@ -170,17 +170,14 @@ def _check_exploration(config: ResolvedRun) -> None:
 def _time_limit(config: RunConfig, own_env: gym.Env[Any, Any] | None) -> int:
     if own_env is None:
         return episode_steps(find_spec(config.env), config.max_episode_steps)
-    asked, env = config.max_episode_steps, own_env
-    while isinstance(env, gym.Wrapper):
-        if isinstance(env, TimeLimit):
-            limit = env._max_episode_steps
-            if asked not in (None, limit):
-                raise ConfigError(
-                    f"max_episode_steps is {asked}, but {config.env} ends its episodes after "
-                    f"{limit} steps by itself; leave one of the two out"
-                )
-            return limit
-        env = env.env
+    asked, limit = config.max_episode_steps, time_limit(own_env)
+    if limit is not None:
+        if asked not in (None, limit):
+            raise ConfigError(
+                f"max_episode_steps is {asked}, but {config.env} ends its episodes after {limit} "
+                "steps by itself; leave one of the two out"
+            )
+        return limit
     if asked is None:
         raise ConfigError(
             f"{config.env} has no time limit; choose one with {option('max_episode_steps')}"

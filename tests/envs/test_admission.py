@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.wrappers import TimeLimit
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from prefrl import RewardVecEnv
 from prefrl.envs import make_env, make_vec_env
@@ -48,6 +48,10 @@ def test_robots_of_several_kinds_side_by_side_are_refused_by_name(makers, said):
 def test_so_they_are_where_sb3_put_them_side_by_side(other: Callable[[], gym.Env[Any, Any]]):
     with pytest.raises(SpaceError, match="side by side"):
         RewardVecEnv(side_by_side([Counting, other]), looking_ahead)
+
+
+def test_one_that_is_wrapped_in_what_only_looks_on_is_of_the_same_kind_as_one_that_is_bare():
+    RewardVecEnv(side_by_side([Counting, lambda: OrderEnforcing(Counting())]), looking_ahead)
 
 
 class Peculiar(Native):

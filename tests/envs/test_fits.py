@@ -311,7 +311,7 @@ def test_what_transforms_each_environment_is_refused_by_name_wherever_it_lives(p
 
 def test_environments_of_several_kinds_side_by_side_are_refused():
     mixed = DummyVecEnv([Logged, partial(stacked, ["ClipAction"])])
-    with pytest.raises(SpaceError, match=r"environment 1 .* is wrapped in ClipAction, not in no"):
+    with pytest.raises(SpaceError, match=r"number 1 .* it is wrapped in ClipAction, not in no"):
         RewardVecEnv(mixed, looking_ahead)
     RewardVecEnv(mixed, looking_ahead, check=False)
 

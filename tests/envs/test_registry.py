@@ -11,7 +11,8 @@ from gymnasium.envs.registration import registry
 from gymnasium.wrappers import TimeLimit
 
 from prefrl.envs import make_env
-from prefrl.envs.registry import episode_steps, find_spec, has_time_limit, prepared
+from prefrl.envs.described import time_limit
+from prefrl.envs.registry import episode_steps, find_spec, prepared
 from prefrl.errors import ConfigError, SpaceError
 from tests.envs.tasks import Camera, Counting, Pieces
 
@@ -227,7 +228,7 @@ def test_dictionaries_and_actions_that_start_anywhere_are_made_fit_for_agents(la
 def test_an_environment_of_ones_own_is_prepared_the_same_way():
     env = prepared(Pieces(), env_id="Pieces", max_episode_steps=3)
     assert env.observation_space.shape == (7,)
-    assert has_time_limit(env)
+    assert time_limit(env) is not None
     limited = TimeLimit(Counting(), 2)
     assert prepared(limited, env_id="Counting", max_episode_steps=9) is limited
     with pytest.raises(SpaceError, match="Camera: observation is an image"):
