@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
 from prefrl.agents.policy_file import weights_path, write_policy
 from prefrl.agents.supported import changed_observations, check_spaces
-from prefrl.errors import ConfigError, ContractError, DataError, StorageError, one_line
+from prefrl.errors import ConfigError, ContractError, DataError, StorageError, text_of
 from prefrl.records.files import write_atomically
 from prefrl.records.weights import read_weights
 from prefrl.seeding import seed_global_generators
@@ -309,7 +309,7 @@ class SB3Agent(ABC):
             policy.load_state_dict(own)
             if isinstance(error, StorageError):
                 raise
-            raise StorageError(f"{path} is damaged: {one_line(str(error))}") from error
+            raise StorageError(f"{path} is damaged: {text_of(error)}") from error
         try:
             yield
         finally:

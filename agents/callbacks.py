@@ -5,7 +5,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from prefrl.errors import ConfigError, ContractError, PrefrlError, calling, with_type
+from prefrl.errors import ConfigError, calling, name_of, not_a
 
 Callbacks = Sequence[BaseCallback] | Callable[[], Sequence[BaseCallback]]
 """Callbacks, or a function that makes them anew for every start of a run."""
@@ -33,18 +33,12 @@ class RunCallbacks(CallbackList):
             with calling("callbacks"):
                 made = callbacks()
         if isinstance(made, (str, BaseCallback)) or not isinstance(made, Sequence):
-            raise ConfigError(
-                f"callbacks is a {type(made).__name__}; expected a list of BaseCallback objects, "
-                "or a function that returns one"
-            )
+            expected = "a list of BaseCallback objects, or a function that returns one"
+            raise ConfigError(not_a("callbacks", made, expected))
         for index, callback in enumerate(made):
             if not isinstance(callback, BaseCallback):
-                is_class = isinstance(callback, type) and issubclass(callback, BaseCallback)
-                found = f"the class {callback.__name__}" if is_class else type(callback).__name__
-                raise ConfigError(
-                    f"callbacks[{index}] is {found}; expected a BaseCallback object of "
-                    "stable_baselines3.common.callbacks"
-                )
+                expected = "a BaseCallback object of stable_baselines3.common.callbacks"
+                raise ConfigError(not_a(f"callbacks[{index}]", callback, expected))
         super().__init__(list(made))
         self._has_begun = False
 
@@ -72,13 +66,8 @@ class RunCallbacks(CallbackList):
 
     def _on_step(self) -> bool:
         for callback in self.callbacks:
-            try:
+            with calling(f"the callback {name_of(callback)}"):
                 goes_on = callback.on_step()
-            except PrefrlError:
-                raise
-            except Exception as error:
-                name = f"the callback {type(callback).__name__}"
-                raise ContractError(f"{name} raised {with_type(error)}") from error
             if not goes_on:
                 raise ConfigError(
                     f"the callback {type(callback).__name__} stopped the training at step "

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from prefrl.errors import PrefrlError, StorageError, one_line
+from prefrl.errors import PrefrlError, StorageError, text_of
 from prefrl.records.files import reason, write_bytes_atomically
 from prefrl.records.json_file import entry, parse_json
 from prefrl.records.weights import read_weights, write_weights
@@ -119,7 +119,7 @@ def read_policy(
             raise ValueError("the weights have other names, shapes or types")
         model.policy.load_state_dict(tensors, strict=True)
     except (PrefrlError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-        said = one_line(str(error)) or type(error).__name__
+        said = text_of(error)
         raise StorageError(
             f"{path} is of another policy than the run's settings describe: {said}"
         ) from None
@@ -178,7 +178,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str, tuple[Any, Any]]:
             _space(entry(described, name, dict)) for name in ("observation", "action")
         )
     except (ValueError, TypeError, OverflowError, AssertionError, MemoryError) as error:
-        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+        raise StorageError(f"{path} is damaged: {text_of(error)}") from None
     return tensors, agent, (observation, action)
 
 

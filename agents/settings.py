@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 
 from prefrl.agents.kinds import AgentKind
 from prefrl.agents.schedules import SCHEDULED, LinearSchedule, schedule_start
-from prefrl.errors import ConfigError, choices, option
+from prefrl.errors import ConfigError, choices, option, shown
 
 _MOST = 10**9  # steps, rows, updates: past this nothing fits into memory, or ends
 _WIDEST = 16_384  # units of a layer: a gigabyte between two of them
@@ -271,8 +270,7 @@ def _policy_settings(name: str, kind: AgentKind, policy: dict[str, Any]) -> dict
 
 def _check(key: str, value: Any, allowed: Allowed | None) -> None:
     if allowed is not None and not allowed.holds(value):
-        shown = reprlib.repr(value)
-        raise ConfigError(f"agent_settings.{key} is {shown}; expected {allowed.expected}")
+        raise ConfigError(f"agent_settings.{key} is {shown(value)}; expected {allowed.expected}")
 
 
 def check_rollouts(settings: dict[str, Any], num_envs: int) -> None:

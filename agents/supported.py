@@ -10,7 +10,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnvWrapper, VecTransposeImage
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, not_a
 
 # How steps come from the environment to what is learned of. A model with methods of its own for it
 # needs more than a run gives it: masks, hidden states, a buffer of another form.
@@ -117,9 +117,7 @@ def check_replay(model: OffPolicyAlgorithm) -> None:
             "episode does not; leave it off"
         )
     if not isinstance(buffer, ReplayBuffer):
-        raise ConfigError(
-            f"the replay buffer is a {type(buffer).__name__}; expected SB3's ReplayBuffer"
-        )
+        raise ConfigError(not_a("the replay buffer", buffer, "SB3's ReplayBuffer"))
     if not buffer.handle_timeout_termination:
         raise ConfigError(
             "handle_timeout_termination is False, so that the replay buffer does not tell time "

@@ -23,7 +23,7 @@ from prefrl.envs.encoding import (
 )
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.suites import bring, made_repeatable, suite_settings, usual_episode_steps
-from prefrl.errors import ConfigError, at_least, one_line, option, with_type
+from prefrl.errors import ConfigError, at_least, option, text_of, with_type
 from prefrl.own_modules import import_own
 
 # Gymnasium announces that v4 tasks have a successor. Who asks for v4 by name wants v4: the
@@ -49,7 +49,7 @@ def find_spec(env_id: str) -> EnvSpec:
         return gym.spec(name)
     except (gym.error.Error, ValueError) as error:
         near = [] if isinstance(error, gym.error.NamespaceNotFound) else _nearest(name)
-        hint = one_line(str(error)) or type(error).__name__
+        hint = text_of(error)
         if near:
             hint = f"the nearest names are {', '.join(near)}"
         if missing is not None and not any(_task(other) == _task(name) for other in near):

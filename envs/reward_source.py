@@ -8,7 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from prefrl.errors import ArgumentError, ContractError, DataError, StorageError, not_a, with_type
+from prefrl.errors import (
+    ArgumentError,
+    ContractError,
+    DataError,
+    StorageError,
+    name_of,
+    not_a,
+    with_type,
+)
 from prefrl.records import run_folder
 from prefrl.segments import FloatArray
 from prefrl.types import RewardFunction
@@ -84,11 +92,6 @@ def as_reward_function(
         raise ArgumentError("objective_weights are for a reward model; a function has its own")
     _check_takes_transitions(reward)
     return reward
-
-
-def name_of(reward_function: object) -> str:
-    """Names a reward function in errors."""
-    return getattr(reward_function, "__name__", type(reward_function).__name__)
 
 
 def _check_takes_transitions(reward: RewardFunction) -> None:

@@ -19,10 +19,9 @@ from prefrl.envs.reward_source import (
     NoveltyAware,
     RewardSource,
     as_reward_function,
-    name_of,
     own_rewards,
 )
-from prefrl.errors import ArgumentError, ConfigError, not_a
+from prefrl.errors import ArgumentError, ConfigError, name_of, not_a
 from prefrl.segments import FloatArray
 
 HINDSIGHT = (

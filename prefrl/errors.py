@@ -58,6 +58,16 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def text_of(error: BaseException) -> str:
+    """Returns the text of an error in one line, or its type where it says nothing."""
+    return one_line(str(error)) or type(error).__name__
+
+
+def name_of(part: object) -> str:
+    """Names a part of somebody's own: a function by its name, an object by that of its class."""
+    return str(getattr(part, "__name__", type(part).__name__))
+
+
 def with_type(error: BaseException) -> str:
     """Returns the type and the text of an error of somebody else's code, in one line."""
     name, text = type(error).__name__, one_line(str(error))

@@ -9,7 +9,7 @@ import yaml
 from prefrl.config.checking import validated
 from prefrl.config.run import RunConfig
 from prefrl.config.yaml_text import LARGEST_TEXT, Dumper, read_yaml
-from prefrl.errors import ConfigError, one_line, shown, with_type
+from prefrl.errors import ConfigError, shown, text_of, with_type
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -30,7 +30,7 @@ def from_yaml(path: Path) -> RunConfig:
     except OSError as error:
         raise ConfigError(f"could not read {path}: {error.strerror or with_type(error)}") from None
     except ValueError as error:
-        raise ConfigError(f"{path} is not YAML: {one_line(str(error))}") from None
+        raise ConfigError(f"{path} is not YAML: {text_of(error)}") from None
     if not isinstance(tree, dict):
         raise ConfigError(
             f"{path} holds no settings; expected a mapping such as a run's config.yaml"

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from prefrl.errors import one_line
+from prefrl.errors import one_line, text_of
 
 LARGEST_TEXT = 200_000  # characters; a run's config.yaml has some 3,000
 MOST_VALUES = 100_000
@@ -74,9 +74,9 @@ def read_yaml(text: str) -> Any:
         said = ", ".join(filter(None, [error.context, error.problem]))
         raise ValueError(f"{one_line(said)}{where}") from None
     except yaml.YAMLError as error:
-        raise ValueError(one_line(str(error))) from None
+        raise ValueError(text_of(error)) from None
     except Exception as error:  # noqa: BLE001 - each type of YAML's fails in a way of its own
-        said = f"a value is not of the type it is said to be: {one_line(str(error))}"
+        said = f"a value is not of the type it is said to be: {text_of(error)}"
         raise ValueError(said) from None
 
 

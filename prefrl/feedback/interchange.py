@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl import arguments
-from prefrl.errors import DataError, StorageError, one_line
+from prefrl.errors import DataError, StorageError, one_line, text_of
 from prefrl.feedback.columns import COLUMNS
 from prefrl.feedback.dataset import FileMemory, PreferenceDataset
 from prefrl.feedback.pairs import Pairs
@@ -73,7 +73,7 @@ def load_comparisons(path: Path | str, *, validation_fraction: float = 0.15) -> 
     try:
         return dataset_of(arrays, validation_fraction=validation_fraction)
     except (DataError, OverflowError, MemoryError) as error:
-        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+        raise StorageError(f"{path} is damaged: {text_of(error)}") from None
 
 
 def write(path: Path, dataset: PreferenceDataset, *, is_compact: bool = False) -> None:

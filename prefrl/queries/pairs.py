@@ -1,10 +1,8 @@
 """Pairs of a pool's segments: their number, their check and the side each segment stands on."""
 
-import reprlib
-
 import numpy as np
 
-from prefrl.errors import DataError, one_line
+from prefrl.errors import DataError, shown
 from prefrl.queries.predictor import PairIndices
 from prefrl.segments import SegmentBatch
 
@@ -37,8 +35,7 @@ def checked_pairs(pairs: PairIndices, num_segments: int, num_queries: int) -> Pa
         pairs = np.asarray(pairs)
     except Exception as error:  # ragged, or whatever somebody's object does
         raise DataError(
-            f"the query strategy chose {one_line(reprlib.repr(pairs))}; expected "
-            f"({num_queries}, 2) whole numbers"
+            f"the query strategy chose {shown(pairs)}; expected ({num_queries}, 2) whole numbers"
         ) from error
     if pairs.shape != (num_queries, 2) or not np.issubdtype(pairs.dtype, np.integer):
         raise DataError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import ArgumentError, ConfigError, not_a, unknown, with_type
+from prefrl.errors import ArgumentError, ConfigError, name_of, not_a, unknown, with_type
 from prefrl.own_modules import import_own
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, sides_drawn
@@ -112,10 +112,8 @@ def _imported(path: str) -> QueryStrategy:
         return strategy
     if callable(found):
         return Function(found)
-    raise ConfigError(
-        f"strategy {path!r} is a {type(found).__name__}; expected a class with a method `select`, "
-        "or a function that selects"
-    )
+    expected = "a class with a method `select`, or a function that selects"
+    raise ConfigError(not_a(f"strategy {path!r}", found, expected))
 
 
 def _public_names(module: ModuleType) -> list[str]:
@@ -194,11 +192,9 @@ class Function:
         return self.choose(pool, num_queries, predictor, rng=rng)
 
 
-def name_of(strategy: QueryStrategy) -> str:
+def strategy_name(strategy: QueryStrategy) -> str:
     """Returns the name of a strategy's class, or of the function that it is."""
-    if isinstance(strategy, Function):
-        return str(getattr(strategy.choose, "__name__", type(strategy.choose).__name__))
-    return type(strategy).__name__
+    return name_of(strategy.choose if isinstance(strategy, Function) else strategy)
 
 
 class Uniform:

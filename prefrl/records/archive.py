@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from prefrl.errors import StorageError, one_line
+from prefrl.errors import StorageError, one_line, text_of
 from prefrl.records.files import reason
 
 # What damaged bytes make zipfile and NumPy raise.
@@ -88,7 +88,7 @@ class OpenArchive:
             name = info.filename.removesuffix(_ARRAY)
             if "CRC" in str(error):
                 raise ValueError(f"{name} has changed since it was written") from None
-            raise ValueError(f"{name}: {one_line(str(error))}") from None
+            raise ValueError(f"{name}: {text_of(error)}") from None
         if found != info.file_size:
             name = info.filename.removesuffix(_ARRAY)
             raise ValueError(f"{name} declares {info.file_size} bytes and has {found}")
@@ -115,7 +115,7 @@ class OpenArchive:
                 array = npy.read_array(member, allow_pickle=False)
             return np.asarray(array, order="C")
         except ARCHIVE_DAMAGE as error:
-            raise ValueError(f"{name}: {one_line(str(error)) or type(error).__name__}") from None
+            raise ValueError(f"{name}: {text_of(error)}") from None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Returns every member as an array, by name.
@@ -170,7 +170,7 @@ def open_archive(
     except FileNotFoundError:
         raise StorageError(f"there is no file {path}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        said = reason(error) if isinstance(error, OSError) else one_line(str(error))
+        said = reason(error) if isinstance(error, OSError) else text_of(error)
         raise StorageError(f"cannot read {path}: {said}") from None
     with file:
         try:

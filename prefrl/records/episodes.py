@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl import arguments
-from prefrl.errors import DataError, StorageError, one_line
+from prefrl.errors import DataError, StorageError, text_of
 from prefrl.records.archive import read_arrays
 from prefrl.records.files import write_atomically
 from prefrl.segments import EpisodeStore
@@ -79,7 +79,7 @@ def load_episodes(path: str | Path) -> EpisodeStore:
         store.restore(state)
         return store
     except DataError as error:
-        said = one_line(str(error))
+        said = text_of(error)
         raise StorageError(f"{path} is damaged or holds no episodes: {said}") from None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefrl.errors import StorageError, one_line
+from prefrl.errors import StorageError, one_line, text_of
 from prefrl.records.files import reason
 
 # Whole numbers of more digits are none that anything here has written.
@@ -43,7 +43,7 @@ def parse_json(content: bytes | str) -> Any:
     except UnicodeError:
         raise ValueError("it holds text that is not Unicode") from None
     except ValueError as error:
-        raise ValueError(one_line(str(error))) from None
+        raise ValueError(text_of(error)) from None
     return tree
 
 
@@ -59,7 +59,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
             raise StorageError(f"{path} is damaged: it has {size} bytes")
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        said = reason(error) if isinstance(error, OSError) else one_line(str(error))
+        said = reason(error) if isinstance(error, OSError) else text_of(error)
         raise StorageError(f"could not read {path}: {said}") from None
     try:
         return parse_json(content)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from prefrl.errors import ConfigError, DataError, StorageError, one_line
+from prefrl.errors import ConfigError, DataError, StorageError, text_of
 from prefrl.records.files import reason
 from prefrl.records.json_file import parse_json
 from prefrl.segments.stored import check_arrays
@@ -216,7 +216,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
         try:
             rows.append(_row(line))
         except ValueError as error:
-            said = one_line(str(error))
+            said = text_of(error)
             raise StorageError(f"{path} is damaged: line {number} {said}") from None
     return rows
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from prefrl.errors import StorageError, one_line
+from prefrl.errors import StorageError, text_of
 from prefrl.records.files import reason, write_bytes_atomically
 
 _CHECKSUM = "crc32"
@@ -51,7 +51,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from None
     except (SafetensorError, RuntimeError, TypeError, ValueError, LookupError, MemoryError) as e:
-        said = one_line(str(e)) or type(e).__name__
+        said = text_of(e)
         raise StorageError(f"{path} is damaged: {said}") from None
     if not is_whole:
         raise StorageError(f"{path} is damaged: it has changed since it was written")

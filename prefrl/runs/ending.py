@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from prefrl.errors import EnvironmentFault, one_line, resuming
+from prefrl.errors import EnvironmentFault, name_of, resuming, text_of
 from prefrl.loop import PreferenceLoop
 from prefrl.media.plots import plot_learning_curve
 from prefrl.records import run_folder
@@ -100,7 +100,7 @@ def draw(run: OneRun, summary: Mapping[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - fonts, disks and backends fail in their own ways
         warnings.warn(
             f"the run is finished, but its learning curve could not be drawn: "
-            f"{one_line(str(error)) or type(error).__name__}; {resuming(run.folder)} draws it",
+            f"{text_of(error)}; {resuming(run.folder)} draws it",
             stacklevel=2,
         )
 
@@ -132,5 +132,5 @@ def _own_names(run: OneRun) -> dict[str, str]:
     names = {"agent": _agent_name(run)}
     if run.feedback is not None:
         own = {"teacher": run.parts.teacher, "strategy": run.parts.strategy}
-        names |= {name: type(part).__name__ for name, part in own.items() if part is not None}
+        names |= {name: name_of(part) for name, part in own.items() if part is not None}
     return names

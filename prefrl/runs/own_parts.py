@@ -18,7 +18,8 @@ from prefrl.envs.opening import close_envs
 from prefrl.envs.registry import making
 from prefrl.errors import ConfigError, StorageError, option
 from prefrl.records import run_folder
-from prefrl.records.files import reason, write_text_atomically
+from prefrl.records.files import is_there, write_text_atomically
+from prefrl.records.json_file import read_json_object
 from prefrl.runs.parts import Parts
 from prefrl.runs.resolve import MakeEnv
 
@@ -139,18 +140,11 @@ def recorded_parts(folder: Path) -> Names | None:
         StorageError: the file is damaged.
     """
     path = folder / run_folder.PARTS
-    if not path.exists():
+    if not is_there(path):
         return None
-    try:
-        names = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StorageError(f"could not read {path}: {reason(error)}") from None
-    except (ValueError, RecursionError):
-        names = None
+    names = read_json_object(path)
     known = {field.name for field in fields(Parts)}
-    if not isinstance(names, dict) or not all(
-        name in known and isinstance(value, str) for name, value in names.items()
-    ):
+    if not all(name in known and isinstance(value, str) for name, value in names.items()):
         raise StorageError(f"{path} is damaged: expected names of parts, each with its own name")
     return names
 

@@ -3,7 +3,6 @@
 Axes: B queries.
 """
 
-import reprlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import ContractError, DataError, calling, one_line
+from prefrl.errors import ContractError, DataError, calling, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
 from prefrl.feedback.pairs import are_new, window_pairs, windows_of
@@ -292,7 +291,7 @@ def _observed(teacher: Observer, pool: SegmentBatch) -> dict[str, float]:
         return {str(key): float(value) for key, value in dict(metrics).items()}
     except (TypeError, ValueError):
         raise ContractError(
-            f"observe of {name} returned {one_line(reprlib.repr(metrics))}; expected a dict of "
+            f"observe of {name} returned {shown(metrics)}; expected a dict of "
             "numbers by name, which may be empty"
         ) from None
 
@@ -308,9 +307,9 @@ def _checked_answers(teacher: object, answers: object, num: int) -> NDArray[np.f
     try:
         array = np.asarray(answers)
     except Exception as error:  # ragged, or whatever somebody's object does
-        raise ContractError(f"{what} a {type(answers).__name__}; expected {expected}") from error
+        raise ContractError(f"{what} {shown(answers)}; expected {expected}") from error
     if array.dtype.kind not in "fiub":
-        said = one_line(reprlib.repr(answers))
+        said = shown(answers)
         raise ContractError(f"{what} {said}; expected {expected}")
     if array.shape != (num,):
         raise ContractError(f"{what} an array of shape {array.shape}; expected {expected}")
@@ -333,7 +332,7 @@ def _collected(teacher: AsyncTeacher) -> list[Answer]:
     for answer in answers:
         if not isinstance(answer, Answer):
             raise DataError(
-                f"collect of {type(teacher).__name__} returned {one_line(reprlib.repr(answer))}; "
+                f"collect of {type(teacher).__name__} returned {shown(answer)}; "
                 "expected a list of Answer objects"
             )
     return answers

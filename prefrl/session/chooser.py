@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prefrl.errors import DataError, calling
 from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import Predictor, QueryStrategy
-from prefrl.queries.strategies import Uniform, name_of
+from prefrl.queries.strategies import Uniform, strategy_name
 from prefrl.seeding import AUDIT, CANDIDATES, SPREAD, STRATEGY, Streams, redrawn
 from prefrl.segments import SegmentBatch, equally_long
 from prefrl.session.pool import Source, farthest_apart
@@ -167,7 +167,7 @@ class Chooser:
             rng = self.streams.generator(redrawn(STRATEGY, draw), num_before)
             began_s = time.perf_counter()
             pool = drawn[kept]
-            with calling(f"select of the query strategy {name_of(strategy)}"):
+            with calling(f"select of the query strategy {strategy_name(strategy)}"):
                 pairs = strategy.select(pool, count - num_audits, self.predictor, rng=rng)
             self.select_s += time.perf_counter() - began_s
             pairs = checked_pairs(pairs, len(pool), count - num_audits)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError, StorageError, one_line
+from prefrl.errors import DataError, StorageError, text_of
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.records.archive import read_arrays, write_arrays
 from prefrl.records.files import reason, write_atomically, write_text_atomically
@@ -86,7 +86,7 @@ class FileQuestions(MemoryQuestions):
                 found[number] = _standing(number, row)
             return dict(sorted(found.items()))
         except (ValueError, DataError) as error:
-            raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+            raise StorageError(f"{path} is damaged: {text_of(error)}") from None
 
     def _commit(self, changed: dict[int, Standing], added: Sequence[Question] = ()) -> None:
         if not changed:
@@ -171,7 +171,7 @@ def _read_batch(path: Path) -> list[Question]:
             for row, (number, *rest) in enumerate(columns)
         ]
     except DataError as error:
-        raise StorageError(f"{path} is damaged: {one_line(str(error))}") from None
+        raise StorageError(f"{path} is damaged: {text_of(error)}") from None
 
 
 def _segments(arrays: Mapping[str, NDArray[Any]], side: str, num: int) -> SegmentBatch:

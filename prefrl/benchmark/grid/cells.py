@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import ConfigError, DataError
+from prefrl.errors import ConfigError, DataError, not_a
 
 Row = dict[str, Any]
 """A measurement of a cell: JSON values by name, null where one is not known."""
@@ -118,7 +118,7 @@ def plain(value: Any, place: str, *, nan_is_null: bool = False) -> Any:
             plain(one, f"{place}[{index}]", nan_is_null=nan_is_null)
             for index, one in enumerate(value)
         ]
-    raise DataError(f"{place} is a {type(value).__name__}; expected a plain JSON value")
+    raise DataError(not_a(place, value, "a plain JSON value"))
 
 
 def plain_rows(rows: Any) -> list[Row]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prefrl.arguments import numbers, path
-from prefrl.errors import ArgumentError, DataError, PrefrlError, StorageError, not_a, one_line
+from prefrl.errors import ArgumentError, DataError, PrefrlError, StorageError, not_a, text_of
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
 from prefrl.rewards.model.network import RewardNetwork
 from prefrl.rewards.model.statistics import MIN_STD, input_statistics
@@ -243,7 +243,7 @@ class EnhancedRewardModel(RewardNetwork):
         try:
             model = EnhancedRewardModel(**settings)
         except (PrefrlError, TypeError, ValueError, RuntimeError, MemoryError) as error:
-            said = one_line(str(error))
+            said = text_of(error)
             raise StorageError(f"{folder / CONFIG} describes no reward model: {said}") from None
         own = {name: (t.shape, t.dtype) for name, t in model.state_dict().items()}
         if own != {name: (t.shape, t.dtype) for name, t in tensors.items()}:
