@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from prefrl.envs.admission import check_env, env_name
+from prefrl.envs.env_checker import check_env, env_name
 from prefrl.errors import ConfigError, PrefrlError, with_type
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from prefrl.envs.bounds import BoundsWatch
 from prefrl.envs.encoding import (
     action_dim,
     action_encoder,
@@ -20,8 +19,9 @@ from prefrl.envs.encoding import (
     observation_encoder,
 )
 from prefrl.envs.ends import is_terminated, last_observation
-from prefrl.envs.handed_out import HandedOut
+from prefrl.envs.observation_bounds import BoundsWatch
 from prefrl.envs.sim_state import StateReader, state_reader
+from prefrl.envs.vec_outcomes import VecOutcomes
 from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError, with_type
 from prefrl.segments import Episode, EpisodeStore, FloatArray
 
@@ -67,7 +67,7 @@ class Recorder(VecEnvWrapper):
             )
         self._encode = observation_encoder(venv.observation_space, env_id)
         self._encode_action = action_encoder(venv.action_space, env_id)
-        self._handed_out = HandedOut(venv, env_id)
+        self._outcomes = VecOutcomes(venv, env_id)
         self._watch = BoundsWatch(venv.observation_space, env_id) if warns else None
         self._read_states: StateReader | None = None
         self._columns: dict[str, NDArray[Any]] = {}
@@ -112,7 +112,7 @@ class Recorder(VecEnvWrapper):
         self._row = 0
         self._start[:] = 0
         try:
-            observations = self._handed_out.observations(self.venv.reset())
+            observations = self._outcomes.observations(self.venv.reset())
         except PrefrlError:
             raise
         except Exception as error:
@@ -130,12 +130,12 @@ class Recorder(VecEnvWrapper):
         self._columns["actions"][self._row] = self._encode_action(actions)
         if self._read_states is not None:
             self._read_states(self._columns["sim_states"][self._row])
-        self.venv.step_async(self._handed_out.actions(actions))
+        self.venv.step_async(self._outcomes.actions(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
         """Notes the true reward, and cuts out the episodes that ended."""
         try:
-            outcome = self._handed_out.step(self.venv.step_wait())
+            outcome = self._outcomes.step(self.venv.step_wait())
         except PrefrlError:
             raise
         except Exception as error:

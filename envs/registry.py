@@ -14,13 +14,13 @@ from gymnasium.envs.registration import EnvSpec, registry
 from gymnasium.wrappers import TimeLimit
 
 from prefrl.arguments import flag, instance, optional, whole_number
-from prefrl.envs.admission import check_env
-from prefrl.envs.described import time_limit
+from prefrl.envs.description import time_limit
 from prefrl.envs.encoding import (
     ActionsFromZero,
     FlatObservation,
     check_action_bounds,
 )
+from prefrl.envs.env_checker import check_env
 from prefrl.envs.fixed_horizon import fixed_horizon_settings
 from prefrl.envs.suites import bring, made_repeatable, suite_settings, usual_episode_steps
 from prefrl.errors import ConfigError, at_least, option, text_of, with_type

@@ -15,11 +15,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from prefrl.arguments import optional
-from prefrl.envs.described import describe_all
+from prefrl.envs.compatibility import check_alike, check_faultless, check_fits
+from prefrl.envs.description import describe_all
 from prefrl.envs.encoding import action_encoder, observation_encoder
 from prefrl.envs.ends import is_terminated, last_observation
-from prefrl.envs.fits import check_alike, check_faultless, check_fits
-from prefrl.envs.handed_out import HandedOut
 from prefrl.envs.reward_source import (
     EnsembleReward,
     RewardSource,
@@ -28,6 +27,7 @@ from prefrl.envs.reward_source import (
 )
 from prefrl.envs.reward_wrapper import HINDSIGHT
 from prefrl.envs.success import ANY_STEP, SuccessTally
+from prefrl.envs.vec_outcomes import VecOutcomes
 from prefrl.errors import ArgumentError, ConfigError, not_a
 from prefrl.segments import FloatArray
 from prefrl.types import EpisodeReturns
@@ -53,7 +53,7 @@ class RewardVecEnv(VecEnvWrapper):
     Raises:
         ArgumentError: `venv` is no vector environment of SB3's, or `reward` no reward.
         SpaceError: the spaces do not flatten, the environments are of several kinds, or not those
-            that the reward model was trained on (`prefrl.envs.fits.check_fits`).
+            that the reward model was trained on (`prefrl.envs.compatibility.check_fits`).
         StorageError: the path is of no reward model.
 
     Example:
@@ -94,7 +94,7 @@ class RewardVecEnv(VecEnvWrapper):
         if check:
             check_faultless(self.described, "RewardVecEnv")
             check_alike(described, "RewardVecEnv")
-        self._handed_out = HandedOut(venv, name)
+        self._outcomes = VecOutcomes(venv, name)
         self.set_reward(reward)
         self._true_return = np.zeros(venv.num_envs)
         self._learned_return = np.zeros(venv.num_envs)
@@ -142,7 +142,7 @@ class RewardVecEnv(VecEnvWrapper):
 
     def reset(self) -> VecEnvObs:
         """Resets all environments; unfinished episodes count nowhere."""
-        observations = self._handed_out.observations(self.venv.reset())
+        observations = self._outcomes.observations(self.venv.reset())
         self._obs = self.flat(observations)
         for total in (self._true_return, self._learned_return, self._length):
             total[:] = 0
@@ -154,7 +154,7 @@ class RewardVecEnv(VecEnvWrapper):
         if self.reward_function is not None:
             # Before the environments can change them in place.
             self._action_rows = self._encode_action(actions)
-        self.venv.step_async(self._handed_out.actions(actions))
+        self.venv.step_async(self._outcomes.actions(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
         """Ends a step, rewarded by the reward function.
@@ -162,7 +162,7 @@ class RewardVecEnv(VecEnvWrapper):
         Raises:
             DataError: the reward function returned anything but one reward an environment.
         """
-        observations, true_rewards, dones, infos = self._handed_out.step(self.venv.step_wait())
+        observations, true_rewards, dones, infos = self._outcomes.step(self.venv.step_wait())
         flat = self.flat(observations)
         rewards = true_rewards
         if self._is_ensemble:

@@ -8,11 +8,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from prefrl.envs.admission import check_env, env_name
+from prefrl.envs.compatibility import check_faultless, check_fits
 from prefrl.envs.copies import copied, copied_info
-from prefrl.envs.described import describe, wrapper_in
+from prefrl.envs.description import describe, wrapper_in
 from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
-from prefrl.envs.fits import check_faultless, check_fits
+from prefrl.envs.env_checker import check_env, env_name
 from prefrl.envs.outcomes import observation_check, reset_outcome, step_outcome
 from prefrl.envs.reward_source import (
     EnsembleReward,
@@ -81,7 +81,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
     Raises:
         ArgumentError: `env` is no environment, or `reward` no reward.
         SpaceError: the spaces do not flatten, or the environment is not the one that the reward
-            model was trained on; `prefrl.envs.fits.check_fits` says what is compared.
+            model was trained on; `prefrl.envs.compatibility.check_fits` says what is compared.
         StorageError: the path is of no reward model.
 
     Example:

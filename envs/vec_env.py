@@ -6,14 +6,14 @@ from typing import Any
 import gymnasium as gym
 
 from prefrl.arguments import function, instance, whole_number
-from prefrl.envs.admission import check_env, env_name
-from prefrl.envs.described import describe_all
+from prefrl.envs.compatibility import check_alike, check_faultless
+from prefrl.envs.description import describe_all
 from prefrl.envs.encoding import check_action_bounds
-from prefrl.envs.fits import check_alike, check_faultless
+from prefrl.envs.env_checker import check_env, env_name
 from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
-from prefrl.envs.same_process import SameProcessVecEnv
+from prefrl.envs.same_process_vec_env import SameProcessVecEnv
 from prefrl.errors import ArgumentError, ConfigError, not_a, option
 from prefrl.segments import EpisodeStore
 

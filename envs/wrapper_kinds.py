@@ -13,9 +13,9 @@ import gymnasium as gym
 import numpy as np
 
 from prefrl.config import WrapperRecord
-from prefrl.envs.arguments import plain
 from prefrl.envs.encoding import ActionsFromZero, FlatObservation
-from prefrl.envs.step_source import changes_in_step
+from prefrl.envs.wrapper_arguments import plain
+from prefrl.envs.wrapper_source import changes_in_step
 
 # By name, as Gymnasium and Stable-Baselines3 move and rename their modules.
 _CHANGE_STEPS = frozenset(

@@ -13,7 +13,7 @@ import gymnasium as gym
 
 from prefrl.agents.table import DEFAULT_AGENT, preset_for
 from prefrl.config import RunConfig, TeacherConfig
-from prefrl.envs.admission import check_env
+from prefrl.envs.env_checker import check_env
 from prefrl.envs.opening import close_envs
 from prefrl.envs.registry import making
 from prefrl.errors import ConfigError, StorageError, option

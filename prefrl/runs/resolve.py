@@ -19,7 +19,7 @@ from prefrl.agents.settings import (
 from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
 from prefrl.config.ranges import LARGEST
-from prefrl.envs.described import time_limit
+from prefrl.envs.description import time_limit
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
 from prefrl.errors import ConfigError, one_line, option

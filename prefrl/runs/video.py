@@ -12,7 +12,7 @@ import numpy as np
 
 from prefrl import arguments
 from prefrl.arguments import function, whole_number
-from prefrl.envs.admission import check_env
+from prefrl.envs.env_checker import check_env
 from prefrl.envs.opening import close_envs
 from prefrl.errors import (
     ArgumentError,

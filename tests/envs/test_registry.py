@@ -11,7 +11,7 @@ from gymnasium.envs.registration import registry
 from gymnasium.wrappers import TimeLimit
 
 from prefrl.envs import make_env
-from prefrl.envs.described import time_limit
+from prefrl.envs.description import time_limit
 from prefrl.envs.registry import episode_steps, find_spec, prepared
 from prefrl.errors import ConfigError, SpaceError
 from tests.envs.tasks import Camera, Counting, Pieces

@@ -9,11 +9,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
 from prefrl import RewardVecEnv, RewardWrapper
 from prefrl.envs import make_vec_env
-from prefrl.envs.step_source import changes_in_step
+from prefrl.envs.wrapper_source import changes_in_step
 from prefrl.errors import SpaceError
 from prefrl.segments import EpisodeStore
 from tests.envs.stacks import Logged, walk
-from tests.envs.test_fits import model_for
+from tests.envs.test_compatibility import model_for
 
 Any4 = gym.Wrapper[Any, Any, Any, Any]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from prefrl.config import EnvironmentRecord, WrapperRecord
-from prefrl.envs.described import Described
+from prefrl.envs.description import Described
 from prefrl.errors import SpaceError
 
 Door = Literal["RewardWrapper", "RewardVecEnv", "a run"]

@@ -1,4 +1,4 @@
-"""Copies of what a vector environment hands out.
+"""Outcomes of a vector environment's `reset` and `step`, checked and copied as they come.
 
 Axes: N environments.
 """
@@ -13,11 +13,11 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 
 from prefrl.envs.copies import copied, copied_info
 from prefrl.envs.outcomes import observation_check
-from prefrl.envs.same_process import made_careful
+from prefrl.envs.same_process_vec_env import made_careful
 from prefrl.errors import ContractError
 
 
-class HandedOut:
+class VecOutcomes:
     """Takes what a vector environment returns, checks it, and copies what may be written to again.
 
     Simulators with a vector environment of their own return the buffers that they write to; some

@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import (
 from prefrl import EnhancedRewardModel, RewardVecEnv, RewardWrapper
 from prefrl.config import EnvironmentRecord, RewardModelConfig
 from prefrl.envs import make_env
-from prefrl.envs.described import describe
+from prefrl.envs.description import describe
 from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.envs.registry import prepared
 from prefrl.errors import SpaceError

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from prefrl.envs.arguments import plain
+from prefrl.envs.wrapper_arguments import plain
 
 numbers = st.booleans() | st.integers() | st.floats() | st.text() | st.none() | st.binary()
 values = st.recursive(

@@ -5,8 +5,8 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from prefrl.envs.admission import env_name
 from prefrl.envs.copies import copied, copied_info
+from prefrl.envs.env_checker import env_name
 from prefrl.envs.opening import close_envs
 from prefrl.envs.outcomes import (
     ObservationCheck,
