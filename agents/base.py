@@ -3,7 +3,6 @@
 import copy
 import io
 import operator
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from prefrl.agents.callbacks import RunCallbacks, step_callbacks
 from prefrl.agents.policy_file import weights_path, write_policy
 from prefrl.agents.supported import changed_observations, check_spaces
 from prefrl.errors import ConfigError, ContractError, DataError, StorageError, text_of
+from prefrl.records.archive import open_archive
 from prefrl.records.files import write_atomically
 from prefrl.records.weights import read_weights
 from prefrl.seeding import seed_global_generators
@@ -297,7 +297,7 @@ class SB3Agent(ABC):
             if beside.exists():
                 policy.load_state_dict(read_weights(beside)[0])
             else:
-                with zipfile.ZipFile(path) as archive:
+                with open_archive(path, "policy") as archive:
                     content = archive.read("policy.pth")
                 if not content.startswith(b"PK"):  # Torch's older formats could run code.
                     raise ValueError("policy.pth in it is none of Stable-Baselines3's")
@@ -354,7 +354,8 @@ def _check_moments(optimizer: torch.optim.Optimizer, name: str) -> None:
     for weights, moments in optimizer.state.items():
         for moment in moments.values():
             shape = getattr(moment, "shape", None)
-            if shape is None or shape not in ((), weights.shape) or not moment.isfinite().all():
+            is_alike = shape in ((), weights.shape) and moment.is_floating_point()
+            if shape is None or not is_alike or not moment.isfinite().all():
                 raise DataError(f"{name} remembers what does not fit its weights")
 
 

@@ -23,6 +23,7 @@ from prefrl.agents.settings import checked_settings
 from prefrl.agents.supported import check_model
 from prefrl.agents.table import AGENTS, agent_kind
 from prefrl.errors import ConfigError, StorageError, option, with_type
+from prefrl.records.files import opened
 
 
 def make_model(
@@ -158,7 +159,8 @@ def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
             f"{path} is of a {name} model that its run brought along; load it with that class"
         )
     try:
-        model = AGENTS[name].algorithm.load(path, device="cpu")
+        with opened(path) as file:
+            model = AGENTS[name].algorithm.load(file, device="cpu")
     except Exception as error:  # every kind of damage surfaces elsewhere in the unpickling
         raise StorageError(f"{path} is damaged or no {name} policy: {with_type(error)}") from error
     return lambda observations: model.predict(observations, deterministic=True)[0]

@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from prefrl.errors import StorageError, one_line, text_of
-from prefrl.records.files import reason
+from prefrl.records.files import opened, reason
 
 # What damaged bytes make zipfile and NumPy raise.
 ARCHIVE_DAMAGE = (
@@ -166,7 +166,7 @@ def open_archive(
     """
     path = Path(path)
     try:
-        file = path.open("rb")
+        file = opened(path)
     except FileNotFoundError:
         raise StorageError(f"there is no file {path}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -178,7 +178,9 @@ def open_archive(
             if not start:
                 raise StorageError(f"{path} is damaged: it is empty")
             if not start.startswith(b"PK"):
-                raise StorageError(f"{path} holds no {kind}: it is no .npz archive")
+                raise StorageError(
+                    f"{path} holds no {kind}: it is no {path.suffix or '.npz'} archive"
+                )
             if not zipfile.is_zipfile(file):
                 raise zipfile.BadZipFile("its end is missing")
             size = os.fstat(file.fileno()).st_size

@@ -29,7 +29,8 @@ class EventFiles:
             StorageError: the disk refused.
         """
         try:
-            return {path.name: path.stat().st_size for path in sorted(self._folder.glob(_NAMES))}
+            files = [path for path in sorted(self._folder.glob(_NAMES)) if path.is_file()]
+            return {path.name: path.stat().st_size for path in files}
         except OSError as error:
             raise StorageError(f"could not read {self._folder}: {reason(error)}") from error
 
@@ -49,7 +50,11 @@ class EventFiles:
             raise DataError("the sizes of TensorBoard's files are not sizes by name")
         try:
             for path in self._folder.glob(_NAMES):
-                if path.name not in mark:
+                if path.is_symlink():  # What it leads to is not the run's.
+                    path.unlink()
+                elif not path.is_file():
+                    continue
+                elif path.name not in mark:
                     path.unlink()
                 elif path.stat().st_size > (size := max(mark[path.name], 0)):
                     os.truncate(path, size)

@@ -4,13 +4,18 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import uuid
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
 from prefrl.errors import StorageError, with_type
 
+# Else a pipe is waited for; Windows has neither.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_MOST_BYTES = 2**29  # of a file that is read as a whole; archives are not
 _LONGEST_NAME = 50  # characters, of up to 4 bytes each, beside the 14 of what is in the making
 
 
@@ -96,6 +101,41 @@ def reason(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeError):
         return "its name holds bytes that are no text"
     return getattr(error, "strerror", None) or with_type(error)
+
+
+def opened(path: str | os.PathLike[str]) -> BufferedReader:
+    """Opens a file to read.
+
+    What waits for somebody to write, or never ends, is no file: a pipe, a socket, a device.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+        ValueError: the path holds a NUL.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no file, but a pipe or a device")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def content_of(path: str | os.PathLike[str]) -> bytes:
+    """Returns all that is in a file.
+
+    Raises:
+        OSError: it cannot be read, is no file, or is larger than any that is read as a whole.
+        ValueError: the path holds a NUL.
+    """
+    with opened(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it has {size} bytes, and is read up to {_MOST_BYTES}")
+        return file.read(_MOST_BYTES)
 
 
 def is_there(path: Path) -> bool:

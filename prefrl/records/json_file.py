@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.errors import StorageError, one_line, text_of
-from prefrl.records.files import reason
+from prefrl.records.files import content_of, reason
 
 # Whole numbers of more digits are none that anything here has written.
 MAX_DIGITS = 40
-# Beyond this it is not read at all.
-MAX_BYTES = 256 * 2**20
 
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -55,9 +53,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise StorageError(f"{path} is damaged: it has {size} bytes")
-        content = path.read_bytes()
+        content = content_of(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         said = reason(error) if isinstance(error, OSError) else text_of(error)
         raise StorageError(f"could not read {path}: {said}") from None

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from prefrl.errors import ConfigError, DataError, StorageError, text_of
-from prefrl.records.files import reason
+from prefrl.records.files import content_of, opened, reason
 from prefrl.records.json_file import parse_json
 from prefrl.segments.stored import check_arrays
 from prefrl.types import State
@@ -87,6 +87,8 @@ class JsonLinesSink:
         self._path = Path(path)
         self._digests: list[int] = []
         try:
+            if self._path.exists():
+                opened(self._path).close()
             self._file = self._path.open("ab", buffering=0)
         except OSError as error:
             raise self._error(error) from error
@@ -173,8 +175,7 @@ def check_lines(path: Path, mark: object) -> tuple[int, list[int]]:
     if digests is not None:
         check_arrays(known, {"digests": ("u", (None,))})
     try:
-        with path.open("rb") as file:
-            content = file.read(position)
+        content = content_of(path)[:position]
     except FileNotFoundError:
         content = b""
     except OSError as error:
@@ -207,7 +208,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     """
     path = Path(path)
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = content_of(path).split(b"\n")
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from error
     rows = []

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from prefrl.errors import StorageError, text_of
-from prefrl.records.files import reason, write_bytes_atomically
+from prefrl.records.files import opened, reason, write_bytes_atomically
 
 _CHECKSUM = "crc32"
 
@@ -41,6 +41,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         StorageError: it is missing or damaged, or holds numbers that are not finite; it is named.
     """
     try:
+        opened(path).close()
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -183,7 +183,7 @@ def test_a_policy_plays_with_the_weights_of_a_file_and_then_with_its_own_again(a
         assert agent.predict(observations).tolist() == others.tolist()
     (tmp_path / "policy.zip").write_text("no archive")
     with (
-        pytest.raises(StorageError, match=r"policy.zip is damaged: File is not a zip file"),
+        pytest.raises(StorageError, match=r"policy.zip holds no policy: it is no .zip archive"),
         agent.weights_of(tmp_path / "policy.zip"),
     ):
         pass

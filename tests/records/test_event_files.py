@@ -25,6 +25,20 @@ def test_files_that_somebody_removed_are_not_missed(tmp_path):
     assert EventFiles(tmp_path / "gone").mark() == {}
 
 
+def test_links_and_folders_of_such_names_change_nothing_elsewhere(tmp_path):
+    elsewhere, folder = tmp_path / "mine.txt", tmp_path / "tensorboard"
+    elsewhere.write_text("not of the run")
+    folder.mkdir()
+    (folder / "events.out.tfevents.1").symlink_to(elsewhere)
+    (folder / "events.out.tfevents.2").symlink_to(tmp_path / "nowhere")
+    (folder / "events.out.tfevents.3").mkdir()
+    events = EventFiles(folder)
+    assert events.mark().keys() <= {"events.out.tfevents.1"}
+    events.cut_back({"events.out.tfevents.1": 3, "events.out.tfevents.2": 3})
+    assert elsewhere.read_text() == "not of the run"
+    assert (folder / "events.out.tfevents.3").is_dir()
+
+
 @pytest.mark.parametrize("mark", [3, [], {"a": "1"}, {"a": None}])
 def test_a_mark_that_is_none_is_refused(tmp_path, mark):
     with pytest.raises(DataError):

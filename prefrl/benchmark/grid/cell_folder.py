@@ -23,7 +23,13 @@ from typing import Any
 from prefrl.benchmark.grid.cells import Cell, Row, digest, plain_rows
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.records.archive import open_archive
-from prefrl.records.files import reason, remove_leftovers, write_atomically, write_text_atomically
+from prefrl.records.files import (
+    content_of,
+    reason,
+    remove_leftovers,
+    write_atomically,
+    write_text_atomically,
+)
 from prefrl.records.json_file import read_json_object
 
 
@@ -61,7 +67,9 @@ class CellFolder:
         with _storage(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.path)
-            (self.path / "failure.txt").unlink(missing_ok=True)
+            # The log, too: where it is a link, nothing is written to what it leads to.
+            for path in (self.path / "failure.txt", self.log):
+                path.unlink(missing_ok=True)
         if not (self.path / "cell.json").exists():
             write_json(self.path / "cell.json", cell.fields())
 
@@ -121,7 +129,7 @@ class CellFolder:
         if self.is_finished or not path.exists():
             return None
         with _storage(path):
-            return path.read_text("utf-8", errors="replace")
+            return content_of(path).decode("utf-8", errors="replace")
 
     def pack(self) -> None:
         """Puts what the work folder holds into `kept.zip`."""
@@ -150,7 +158,7 @@ class CellFolder:
         with _storage(self.path):
             if not self.packed_file.exists() and self.work.is_dir() and any(self.work.iterdir()):
                 self.pack()
-            return self.packed_file.read_bytes() if self.packed_file.exists() else None
+            return content_of(self.packed_file) if self.packed_file.exists() else None
 
 
 @contextlib.contextmanager

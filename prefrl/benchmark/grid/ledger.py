@@ -19,7 +19,7 @@ from prefrl.benchmark.grid.cell_folder import CellFolder, write_json
 from prefrl.benchmark.grid.cells import AXES, Cell, Row, digest, plain
 from prefrl.benchmark.grid.results import FILE, read_results, write_results
 from prefrl.errors import ConfigError, DataError, StorageError
-from prefrl.records.files import claimed, is_there, reason
+from prefrl.records.files import claimed, content_of, is_there, reason
 from prefrl.records.json_file import read_json_object
 from prefrl.records.new_folder import new_folder
 
@@ -104,7 +104,7 @@ class Ledger:
         """Returns the content of `inputs`, by file name, for machines without the folder."""
         try:
             # Those with a dot are in the making, or were when a kill came.
-            return {path.name: path.read_bytes() for path in sorted(self.inputs.glob("[!.]*"))}
+            return {path.name: content_of(path) for path in sorted(self.inputs.glob("[!.]*"))}
         except OSError as error:
             raise StorageError(f"could not read {self.inputs}: {reason(error)}") from None
 

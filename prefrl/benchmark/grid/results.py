@@ -16,7 +16,7 @@ from typing import Any
 from prefrl.benchmark.grid.cells import Row
 from prefrl.errors import ConfigError, DataError, StorageError, one_line
 from prefrl.records.archive import MAX_RATIO, MAX_UNPACKED
-from prefrl.records.files import reason, write_atomically
+from prefrl.records.files import content_of, reason, write_atomically
 
 FILE = "results.parquet"
 MODES = ("reward", "rl")
@@ -95,7 +95,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     path = Path(folder) / FILE
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from error
     try:
