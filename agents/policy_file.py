@@ -17,7 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from prefrl.errors import PrefrlError, StorageError, text_of
-from prefrl.records.files import content_of, reason, write_bytes_atomically
+from prefrl.records.files import content_of, opened, reason, write_bytes_atomically
 from prefrl.records.json_file import entry, parse_json
 from prefrl.records.weights import read_weights, write_weights
 
@@ -73,6 +73,21 @@ def copy_policy(source: Path, target: Path) -> None:
             except OSError as error:
                 raise StorageError(f"could not read {path}: {reason(error)}") from error
             write_bytes_atomically(copy, content)
+
+
+def check_policy(archive: Path) -> None:
+    """Makes sure that `copy_policy` can copy an archive and the weights beside it.
+
+    Raises:
+        StorageError: neither is there, or one cannot be read, or the weights are damaged.
+    """
+    if agent_of(archive) is None and not archive.exists():
+        raise StorageError(f"there is no policy {archive}")
+    try:
+        if archive.exists():
+            opened(archive).close()
+    except OSError as error:
+        raise StorageError(f"could not read {archive}: {reason(error)}") from error
 
 
 def agent_of(archive: Path) -> str | None:

@@ -5,13 +5,14 @@ each candidate's episodes are kept with it, and scored by the final reward.
 """
 
 import contextlib
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefrl.agents.policy_file import copy_policy
-from prefrl.errors import StorageError
+from prefrl.agents.policy_file import check_policy, copy_policy
+from prefrl.errors import DataError, StorageError
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import load_state, save_state
 from prefrl.records.files import reason
@@ -69,6 +70,18 @@ class CandidatePolicies:
         # Second: what has episodes has a policy.
         save_state(self._episodes(step), rollouts.state(), fingerprint=self._fingerprint)
 
+    def check(self) -> None:
+        """Makes sure that what may be the best policy can be read, before anything else is done.
+
+        Raises:
+            StorageError: a file is missing or damaged; it is named.
+        """
+        for step in self.steps():
+            self._rollouts(step)
+            check_policy(self._policy(step))
+        if (earlier := self.earlier_best()) is not None:
+            check_policy(earlier[1])
+
     def keep_best(self, path: Path, reward_function: RewardFunction | None) -> Best | None:
         """Copies the policy with the highest return; of equal ones, the latest.
 
@@ -88,10 +101,13 @@ class CandidatePolicies:
         if best is not None:
             return best
         for step in self.steps():
-            state = load_state(self._episodes(step), fingerprint=self._fingerprint)
-            rollouts = Rollouts.from_state(state)
+            rollouts = self._rollouts(step)
             true_return = float(rollouts.true_returns().mean())
-            score = rollouts.scored_by(reward_function) if reward_function else true_return
+            try:
+                score = rollouts.scored_by(reward_function) if reward_function else true_return
+            except DataError as error:
+                path = self._episodes(step)
+                raise StorageError(f"{path} does not fit this run: {error}") from None
             if best is None or score >= best.score:
                 best = Best(step, score, true_return)
         if best is not None:
@@ -135,8 +151,16 @@ class CandidatePolicies:
 
     def steps(self) -> list[int]:
         """Returns the steps at which the candidates were evaluated, ascending."""
-        names = self._folder.glob("step_*.npz")
-        return sorted(int(path.stem.removeprefix("step_")) for path in names)
+        named = ((re.fullmatch(r"step_([0-9]+)", p.stem), p) for p in self._folder.glob("*.npz"))
+        found = ((int(match[1]), path.name) for match, path in named if match)
+        return sorted(step for step, name in found if name == self._episodes(step).name)
+
+    def _rollouts(self, step: int) -> Rollouts:
+        path = self._episodes(step)
+        try:
+            return Rollouts.from_state(load_state(path, fingerprint=self._fingerprint))
+        except DataError as error:
+            raise StorageError(f"{path} is damaged: {error}") from None
 
     def _policy(self, step: int) -> Path:
         return self._folder / f"step_{step:09d}.zip"

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.envs.reward_vec_env import RewardVecEnv
+from prefrl.errors import DataError
 from prefrl.segments import FloatArray
+from prefrl.segments.stored import check_arrays, check_finite
 from prefrl.types import RewardFunction, State
 
 _MAX_BATCH = 32  # episodes that a policy is asked about at once
@@ -91,12 +93,38 @@ class Rollouts:
 
     @classmethod
     def from_state(cls, state: State) -> "Rollouts":
-        """Puts together what `state` returned; what the reward said at the time is not in it."""
+        """Puts together what `state` returned; what the reward said at the time is not in it.
+
+        Raises:
+            DataError: an array is missing, or does not fit the others; it is named.
+        """
+        _check(state)
         episode, obs = state["episode"], state["observations"]
         next_obs = np.roll(obs, -1, axis=0)
         next_obs[np.append(np.diff(episode) > 0, True)] = state["last_observations"]
         transitions = obs, state["actions"], next_obs, state["done"]
         return cls(episode, state["true_rewards"], None, transitions)
+
+
+def _check(state: State) -> None:
+    check_arrays(state, {"episode": ("iu", (None,))})
+    episode = state["episode"]
+    # Else sums by episode would take memory for every number up to the largest.
+    if not len(episode) or episode[0] != 0 or not np.isin(np.diff(episode), (0, 1)).all():
+        raise DataError("episode is not 0, 1, ..., in order")
+    num = len(episode)
+    check_arrays(
+        state,
+        {
+            "true_rewards": ("fiu", (num,)),
+            "observations": ("fiu", (num, None)),
+            "actions": ("fiu", (num, None)),
+            "done": ("b", (num,)),
+        },
+    )
+    last = (int(episode[-1]) + 1, state["observations"].shape[1])
+    check_arrays(state, {"last_observations": ("fiu", last)})
+    check_finite(state, ("true_rewards", "observations", "actions", "last_observations"))
 
 
 class _Tape:

@@ -85,6 +85,7 @@ class Work:
                 records=records,
             )
             if found is not None:
+                run.candidates.check()
                 restore(loop, folder, found)
                 state.clear()  # Whoever still holds it: a replay buffer need not be kept twice.
             else:

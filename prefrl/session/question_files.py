@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -61,7 +62,9 @@ class FileQuestions(MemoryQuestions):
         self._standing = standings
 
     def _batch_files(self) -> list[Path]:
-        return sorted(path for path in self.folder.glob("*.npz") if path.stem.isdigit())
+        return sorted(
+            path for path in self.folder.glob("*.npz") if re.fullmatch(r"[0-9]+", path.stem)
+        )
 
     def _read_standings(self) -> dict[int, Standing]:
         path = self.folder / STANDINGS

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.errors import StorageError
+from prefrl.records.checkpoint import save_state
 from prefrl.runs.candidate_policies import (
     MAX_POLICIES,
     Best,
@@ -86,6 +87,44 @@ def test_damaged_episodes_and_those_of_another_run_are_named(candidates, tmp_pat
     (tmp_path / "candidates" / "step_000000200.zip").unlink()
     with pytest.raises(StorageError, match=r"there is no policy .*step_000000200\.zip"):
         candidates.keep_best(tmp_path / "best", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("episode", np.array([0, 0, 2**60, 2**60])),
+        ("episode", np.array([-1, -1, 0, 0])),
+        ("episode", "text"),
+        ("true_rewards", np.array([1.0, 2.0, np.nan, 1.0])),
+        ("observations", np.zeros((3, 1))),
+        ("last_observations", np.zeros((2, 5))),
+        ("done", np.zeros(4)),
+        ("actions", None),
+    ],
+)
+def test_episodes_that_are_none_are_refused_before_a_run_goes_on(tmp_path, candidates, name, wrong):
+    candidates.check()
+    state = {**played(5, 7).state(), name: wrong}
+    path = tmp_path / "candidates" / "step_000000200.npz"
+    save_state(path, state, fingerprint="mine")
+    with pytest.raises(StorageError, match=rf"{path.name} is damaged: .*{name}"):
+        candidates.check()
+
+
+def test_a_policy_that_cannot_be_copied_is_named_before_a_run_goes_on(tmp_path, candidates):
+    path = tmp_path / "candidates" / "step_000000100.zip"
+    path.unlink()
+    with pytest.raises(StorageError, match=r"there is no policy .*step_000000100\.zip"):
+        candidates.check()
+    path.mkdir()
+    with pytest.raises(StorageError, match=r"could not read .*step_000000100\.zip: Is a directory"):
+        candidates.check()
+
+
+def test_files_of_other_names_are_no_candidates(tmp_path, candidates):
+    for name in ("step_x.npz", "step_7.npz", "step_\u00b2.npz", "step_.npz"):
+        (tmp_path / "candidates" / name).write_text("no candidate")
+    assert candidates.steps() == [100, 200]
 
 
 def test_a_candidate_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
