@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from prefrl.envs.encoding import Encoder, batch_of_one
 from prefrl.envs.outcomes import observation_check
-from prefrl.errors import ContractError
+from prefrl.errors import ContractError, EnvironmentFault
 from prefrl.segments import FloatArray
 
 # SB3's name for it, and those that Gymnasium's vector environments have had.
@@ -42,11 +42,38 @@ def last_observation(
     """
     for key in _LAST_OBSERVATION:
         if info.get(key) is not None:
-            observation_check(space, name)(info[key])
-            row: FloatArray = encode(batch_of_one(space, info[key]))[0]
-            return row
+            return _row(info[key], space, encode, name)
     raise ContractError(
         f"the vector environment of {name} ended an episode without "
         "infos[i]['terminal_observation']: SB3's put the episode's last observation there, as what "
         "step returns is the next episode's first"
     )
+
+
+def kept_observation(
+    info: Mapping[str, Any], space: spaces.Space[Any], encode: Encoder, name: str
+) -> FloatArray | None:
+    """Returns (O,) what an episode's last step led to where one environment resets by itself.
+
+    Args:
+        info: of the last step.
+        space: the environment's observations.
+        encode: makes rows of a batch of them.
+        name: of the environment.
+
+    Returns:
+        None where it says nothing of the kind, as most reset when they are told to.
+    """
+    for key in _LAST_OBSERVATION:
+        if info.get(key) is not None:
+            try:
+                return _row(info[key], space, encode, name)
+            except EnvironmentFault:  # something else of the same name
+                continue
+    return None
+
+
+def _row(observation: Any, space: spaces.Space[Any], encode: Encoder, name: str) -> FloatArray:
+    observation_check(space, name)(observation)
+    row: FloatArray = encode(batch_of_one(space, observation))[0]
+    return row

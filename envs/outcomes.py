@@ -71,15 +71,22 @@ def _refuse_info(info: Any, name: str, method: str) -> NoReturn:
 
 
 def _number(reward: Any, name: str) -> float:
-    # Arrays of one number are what a reward computed by arrays often is.
-    number = reward.item() if getattr(reward, "size", None) == 1 else reward
+    number = _of_one(reward)
     if not isinstance(number, numbers.Real):
         raise EnvironmentFault(f"{name} returned {_shown(reward)} as reward; expected a number")
     return float(number)
 
 
+def _of_one(value: Any) -> Any:
+    """Returns the number in an array or tensor of one, which what is computed by them often is."""
+    try:
+        return value.item()
+    except (AttributeError, ValueError, RuntimeError, TypeError):  # no array, or one of more
+        return value
+
+
 def _claim(value: Any, what: str) -> bool:
-    claim = value.item() if getattr(value, "size", None) == 1 else value
+    claim = _of_one(value)
     if not isinstance(claim, numbers.Real) or claim not in (0, 1):
         raise EnvironmentFault(f"{what} as {_shown(value)}; expected True or False")
     return bool(claim)

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from prefrl.arguments import optional
+from prefrl.envs.careful import made_careful
 from prefrl.envs.compatibility import check_alike, check_faultless, check_fits
 from prefrl.envs.description import describe_all
 from prefrl.envs.encoding import action_encoder, observation_encoder
@@ -108,6 +109,7 @@ class RewardVecEnv(VecEnvWrapper):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, class_attributes=dict(inspect.getmembers(type(self))))
+        made_careful(self.venv)  # Some environments make themselves anew when they are copied.
 
     def set_reward(self, reward: RewardSource | None) -> None:
         """Uses another reward from the next step on; None passes the true one through.

@@ -12,6 +12,7 @@ from prefrl.envs.compatibility import check_faultless, check_fits
 from prefrl.envs.copies import copied, copied_info
 from prefrl.envs.description import describe, wrapper_in
 from prefrl.envs.encoding import action_encoder, batch_of_one, observation_encoder
+from prefrl.envs.ends import kept_observation
 from prefrl.envs.env_checker import check_env, env_name
 from prefrl.envs.outcomes import observation_check, reset_outcome, step_outcome
 from prefrl.envs.reward_source import (
@@ -192,9 +193,13 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
             rewards, uncertainty = self.reward_function.with_uncertainty(obs, row)
             info["reward_uncertainty"] = float(uncertainty[0])
         else:
-            # A copy, as the function may write to it.
+            reached = next_obs.copy()  # as the function may write to it
+            if terminated or truncated:
+                # The next episode's first observation is returned where it reset by itself.
+                kept = kept_observation(info, self.env.observation_space, self._encode, self._name)
+                reached = reached if kept is None else kept[None]
             done = np.array([bool(terminated)])
-            rewards = self.reward_function(obs, row, next_obs.copy(), done)
+            rewards = self.reward_function(obs, row, reached, done)
         if isinstance(self.reward_function, NoveltyAware) and self.reward_function.knows_novelty:
             info["reward_novelty"] = float(self.reward_function.novelty(obs, row)[0])
         info["true_reward"] = float(true_reward)

@@ -1,19 +1,15 @@
 """`SameProcessVecEnv`: environments stepped one after the other, none of them trusted."""
 
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+import gymnasium as gym
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from prefrl.envs.copies import copied, copied_info
 from prefrl.envs.env_checker import env_name
 from prefrl.envs.opening import close_envs
-from prefrl.envs.outcomes import (
-    ObservationCheck,
-    observation_check,
-    reset_outcome,
-    step_outcome,
-)
+from prefrl.envs.outcomes import observation_check, reset_outcome, step_outcome
 
 
 class SameProcessVecEnv(DummyVecEnv):
@@ -30,14 +26,10 @@ class SameProcessVecEnv(DummyVecEnv):
 
     hands_out_its_own = True
 
-    # Made when first asked for: a `DummyVecEnv` can become one of these; see `made_careful`.
-    @cached_property
-    def _name(self) -> str:
-        return env_name(self.envs[0])
-
-    @cached_property
-    def _check(self) -> ObservationCheck:
-        return observation_check(self.observation_space, self._name)
+    def __init__(self, env_fns: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
+        super().__init__(list(env_fns))
+        self._name = env_name(self.envs[0])
+        self._check = observation_check(self.observation_space, self._name)
 
     def reset(self) -> Any:
         """Resets every environment."""
@@ -85,15 +77,3 @@ class SameProcessVecEnv(DummyVecEnv):
         """Closes every environment, once, whatever one of them raises."""
         envs, self.envs = self.envs, []
         close_envs(envs)
-
-
-def made_careful(venv: VecEnv) -> None:
-    """Lets an SB3 `DummyVecEnv`, bare or in wrappers, step as a `SameProcessVecEnv` does.
-
-    SB3's own does not copy the last observation of an episode before it resets the environment,
-    which may overwrite it; nobody above can tell.
-    """
-    innermost = venv.unwrapped
-    if type(innermost) is DummyVecEnv:
-        # The very object, as its owner holds it too; the class adds no state of its own.
-        innermost.__class__ = SameProcessVecEnv

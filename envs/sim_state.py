@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from prefrl.errors import EnvironmentFault, SpaceError
 
+_PARTS = ("qpos", "qvel", "act", "mocap_pos", "mocap_quat")
+
 
 class StateReader:
     """Copies the states of simulations side by side: positions, velocities, activations, mocap.
@@ -32,8 +34,10 @@ class StateReader:
         self.dim = dims.pop()
 
     def _look(self) -> None:
-        """Finds the simulations' arrays, which stay valid as long as these live."""
+        """Finds the simulations' arrays, which stay valid as long as MuJoCo's simulations live."""
         self._simulations = [owner.data for owner in self._owners]
+        # MuJoCo's own, unlike somebody's object of the same names, never gets other arrays.
+        self._are_mujocos = all(type(data).__module__[:6] == "mujoco" for data in self._simulations)
         # Settled here, since this is read in every step: one call then copies all of it.
         self._views = [view for data in self._simulations for view in _flat_parts(data)]
 
@@ -44,7 +48,7 @@ class StateReader:
             EnvironmentFault: a new simulation has a state of another size.
         """
         for owner, known in zip(self._owners, self._simulations, strict=True):
-            if owner.data is not known:
+            if not self._are_mujocos or owner.data is not known:
                 self._look_again(len(rows))
                 break
         if self._views:
@@ -63,7 +67,7 @@ class StateReader:
 
 
 def _flat_parts(data: Any) -> list[NDArray[np.float64]]:
-    views = [data.qpos, data.qvel, data.act, data.mocap_pos, data.mocap_quat]
+    views = [getattr(data, name) for name in _PARTS]
     return [view.reshape(-1) for view in views if view is not None and view.size]
 
 
@@ -88,4 +92,5 @@ def _has_state(owner: Any) -> bool:
         data = owner.data
     except Exception:  # noqa: BLE001 - of that name others may have anything
         return False
-    return all(hasattr(data, name) for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat"))
+    parts = [getattr(data, name, False) for name in _PARTS]
+    return all(part is None or hasattr(part, "reshape") for part in parts)

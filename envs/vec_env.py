@@ -93,7 +93,7 @@ def side_by_side(
             check_env(env)
             check_action_bounds(env.action_space, env_name(env))
         makers = [lambda env=env: env for env in envs]
-        venv = SameProcessVecEnv(makers)  # type: ignore[arg-type]
+        venv = SameProcessVecEnv(makers)
         name, spec = env_name(envs[0]), envs[0].spec
         recorder = Recorder(venv, store, env_id=name, objectives=objectives, warns=warns)
         described = describe_all(recorder)

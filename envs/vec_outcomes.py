@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from prefrl.envs.careful import made_careful
 from prefrl.envs.copies import copied, copied_info
 from prefrl.envs.outcomes import observation_check
-from prefrl.envs.same_process_vec_env import made_careful
 from prefrl.errors import ContractError
 
 

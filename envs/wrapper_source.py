@@ -41,29 +41,30 @@ def _changes(cls: type, method: str) -> bool:
         return False
     if not isinstance(tree, ast.FunctionDef):
         return False
-    calls = [node for node in ast.walk(tree) if _steps(node, method)]
+    calls = [node for node in ast.walk(tree) if _steps(node, method, tree)]
     if not calls:
         return False
-    repeated = (_steps(node, method) for loop in _loops(tree) for node in ast.walk(loop))
+    repeated = (_steps(node, method, tree) for loop in _loops(tree) for node in ast.walk(loop))
     if len(calls) > 1 or any(repeated):
         return True
     (call,) = calls
     assert isinstance(call, ast.Call)
     taken = [argument.arg for argument in tree.args.args[1:2]]
-    written = list(_written(tree))
-    if not {*taken}.isdisjoint(written) or not _hands_on(call, taken):
+    if not {*taken}.isdisjoint(_written(tree)) or not _hands_on(call, taken):
         return True
-    return any(written.count(name) > 1 for name in _received(tree, call)) or _swaps(tree, call)
+    return _changes_outcome(tree, call)
 
 
-def _steps(node: ast.AST, method: str) -> bool:
+def _steps(node: ast.AST, method: str, tree: ast.AST) -> bool:
     """Tells whether it is a call of the same method of what is wrapped."""
-    return (
+    if not (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == method
-        and ast.unparse(node.func.value) in ("self.env", "self.venv", "super()")
-    )
+    ):
+        return False
+    stepped = _value_of(node.func.value, tree)
+    return ast.unparse(stepped).startswith(("self.env", "self.venv", "super("))
 
 
 def _loops(tree: ast.AST) -> Iterator[ast.AST]:
@@ -76,33 +77,123 @@ def _hands_on(call: ast.Call, taken: list[str]) -> bool:
 
 
 def _written(tree: ast.AST) -> Iterator[str]:
-    """Yields the names that are assigned to, or into, each time that they are."""
+    """Yields what is assigned to, each time that it is: names, attributes, and places in them."""
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Name, ast.Subscript)) and isinstance(node.ctx, ast.Store):
-            while isinstance(node, ast.Subscript):
-                node = node.value
-            if isinstance(node, ast.Name):
-                yield node.id
+        if isinstance(node, ast.keyword) and node.arg == "out":  # NumPy's
+            yield ast.unparse(node.value)
+        if isinstance(getattr(node, "ctx", None), ast.Store):
+            at: Any = node
+            while isinstance(at, ast.Subscript):
+                if isinstance(at.value, ast.Name):
+                    yield ast.unparse(at)
+                at = at.value
+            if at is node or not isinstance(at, ast.Name) or at.id not in _wholes(tree):
+                yield ast.unparse(at)
 
 
-def _received(tree: ast.AST, call: ast.Call) -> list[str]:
-    """Returns the names that the observation and the reward of a step are given."""
+def _wholes(tree: ast.AST) -> set[str]:
+    """Returns the names of what a call returned as a whole, places of which are told apart."""
+    names = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and node.value is call:
-            (target, *_) = node.targets
-            if isinstance(target, ast.Tuple):
-                return [part.id for part in target.elts[:2] if isinstance(part, ast.Name)]
-    return []
+        if isinstance(node, (ast.Assign, ast.NamedExpr)) and isinstance(
+            _inner(node.value), ast.Call
+        ):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
 
 
-def _swaps(tree: ast.AST, call: ast.Call) -> bool:
-    """Tells whether something else is returned than the names of what was received."""
-    names = _received(tree, call)
-    if len(names) < 2:
-        return False
+def _changes_outcome(tree: ast.AST, call: ast.Call) -> bool:
+    """Tells whether anything else is returned than the observation and reward of a step."""
+    if any(isinstance(node, ast.Expr) and node.value is call for node in ast.walk(tree)):
+        return any(isinstance(node, ast.Return) and node.value for node in ast.walk(tree))
+    received, wholes = _received(tree, call)
+    written = list(_written(tree))
+    if any(written.count(name) > 1 for name in (*wholes, *received[0], *received[1])):
+        return True
+    for name in wholes:
+        places = [text for text in written if text.startswith(f"{name}[")]
+        if any(place not in {f"{name}[{i}]" for i in (2, 3, 4)} for place in places):
+            return True
+        for place, names in enumerate(received):
+            names.add(f"{name}[{place}]")
     for node in ast.walk(tree):
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            given = node.value.elts[:2]
-            if [part.id if isinstance(part, ast.Name) else "" for part in given] != names:
+        if isinstance(node, ast.Return) and _inner(node.value) is not call:
+            (first, second) = (*_first_parts(node.value, tree, wholes), "", "")[:2]
+            if first not in received[0] or second not in received[1]:
                 return True
-    return False
+    is_kept = any(received) or any(
+        isinstance(node, ast.Return) and _inner(node.value) is call for node in ast.walk(tree)
+    )
+    return not is_kept  # What became of it cannot be told.
+
+
+def _received(tree: ast.AST, call: ast.Call) -> tuple[tuple[set[str], set[str]], set[str]]:
+    """Returns the names that a step's observation, its reward, and the whole of it are given."""
+    received: tuple[set[str], set[str]] = (set(), set())
+    wholes: set[str] = set()
+    for node in 2 * list(ast.walk(tree)):  # Once more, as a whole may be unpacked further up.
+        if not isinstance(node, (ast.Assign, ast.NamedExpr)):
+            continue
+        value = _inner(node.value)
+        if value is not call and ast.unparse(value) not in wholes:
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, (ast.Tuple, ast.List)):
+                for names, part in zip(received, target.elts, strict=False):
+                    names.add(ast.unparse(part))
+            else:
+                wholes.add(ast.unparse(target))
+    return received, wholes
+
+
+def _inner(value: Any) -> Any:
+    """Returns what is made a list or tuple of, or the value itself."""
+    while (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id in ("list", "tuple")
+        and len(value.args) == 1
+    ):
+        value = value.args[0]
+    return value
+
+
+def _value_of(value: Any, tree: ast.AST) -> Any:
+    """Returns what a name was assigned, or the value itself."""
+    if isinstance(value, ast.Name):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == value.id:
+                return node.value
+    return value
+
+
+def _first_parts(value: Any, tree: ast.AST, wholes: set[str]) -> list[str]:
+    """Returns the first parts of a tuple, as they are written."""
+    value = _inner(value)
+    if isinstance(value, (ast.Tuple, ast.List)):
+        parts = []
+        for part in value.elts:
+            if isinstance(part, ast.Starred) and _is_of(part.value, wholes):
+                parts += _first_parts(part.value, tree, wholes)
+            else:
+                parts.append(ast.unparse(part))
+        return parts
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        left = _first_parts(value.left, tree, wholes)
+        return left + _first_parts(value.right, tree, wholes)
+    if isinstance(value, ast.Name) and value.id in wholes:
+        return [f"{value.id}[{i}]" for i in range(5)]
+    if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice):
+        whole, at = ast.unparse(value.value), value.slice
+        bounds: list[Any] = [
+            part.value if isinstance(part, ast.Constant) else None for part in (at.lower, at.upper)
+        ]
+        if whole in wholes and at.step is None:
+            return [f"{whole}[{i}]" for i in range(5)][bounds[0] : bounds[1]]
+    known = _value_of(value, tree)
+    return ["?"] if known is value else _first_parts(known, tree, wholes)
+
+
+def _is_of(value: ast.expr, wholes: set[str]) -> bool:
+    return isinstance(value, ast.Subscript) and ast.unparse(value.value) in wholes

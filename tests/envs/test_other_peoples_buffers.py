@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ import pytest
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
 from prefrl import RewardVecEnv, RewardWrapper
 from prefrl.agents.relabel_buffer import relabel
@@ -22,7 +23,7 @@ from prefrl.envs.recorder import Recorder
 from prefrl.envs.vec_env import SameProcessVecEnv
 from prefrl.segments import EpisodeStore
 from tests.agents.stacks import SMALL_SAC
-from tests.envs.tasks import looking_ahead
+from tests.envs.tasks import looking_ahead, pickled
 
 Manners = Literal["good", "overwrites at once", "overwrites at the next call", "swaps"]
 MANNERS: tuple[Manners, ...] = ("overwrites at once", "overwrites at the next call", "swaps")
@@ -182,6 +183,10 @@ class Native(VecEnv):
         return [False] * self.num_envs
 
 
+class OneOfTheirOwn(DummyVecEnv):
+    """A subclass, as users make them."""
+
+
 class Meddling:
     """A reward function that writes to its arguments, and returns the same array again."""
 
@@ -200,9 +205,9 @@ class Meddling:
         return own
 
 
-def bare(envs: list[Any]) -> DummyVecEnv:
+def bare(envs: list[Any], kind: type[DummyVecEnv] = DummyVecEnv) -> DummyVecEnv:
     makers = iter(envs)
-    return DummyVecEnv([lambda: next(makers)] * len(envs))
+    return kind([lambda: next(makers)] * len(envs))
 
 
 def _same(env: Any) -> Any:
@@ -215,6 +220,7 @@ def recorder(venv: VecEnv, store: EpisodeStore) -> Recorder:
 
 STACKS: dict[str, Callable[[list[Any], Any, EpisodeStore], VecEnv]] = {
     "sb3's": lambda envs, reward, _: RewardVecEnv(bare(envs), reward),
+    "a subclass of sb3's": lambda envs, reward, _: RewardVecEnv(bare(envs, OneOfTheirOwn), reward),
     "sb3's, monitored": lambda envs, reward, _: RewardVecEnv(VecMonitor(bare(envs)), reward),
     "recorded": lambda envs, reward, store: RewardVecEnv(recorder(bare(envs), store), reward),
     "ours": lambda envs, reward, store: RewardVecEnv(
@@ -329,6 +335,34 @@ def test_experience_stays_as_it_is_when_it_is_rewarded_anew():
     np.testing.assert_equal(columns[1], columns[0])
 
 
+def test_ends_of_episodes_in_other_processes_are_those_that_were():
+    played_out = []
+    kinds: list[tuple[Any, Manners]] = [
+        (DummyVecEnv, "good"),
+        (SubprocVecEnv, "overwrites at the next call"),
+    ]
+    for make, manners in kinds:
+        env = partial(Mannered, 0, "box", manners)
+        venv = RewardVecEnv(make([partial(gym.wrappers.TimeLimit, env(), 9)]), looking_ahead)
+        kept: list[Any] = [venv.reset()]
+        for _ in range(9):
+            _, rewards, dones, (info,) = venv.step(np.full((1, 2), 0.25, "f"))
+            kept.append([rewards, dones, info.get("terminal_observation"), info["nested"]])
+        venv.close()
+        played_out.append(kept)
+    np.testing.assert_equal(played_out[1], played_out[0])
+
+
+def test_a_vector_environment_of_somebodys_stays_what_it_was():
+    theirs = bare([Mannered(0, "box", "swaps")])
+    venv = RewardVecEnv(theirs, looking_ahead)
+    venv.reset()
+    venv.close()
+    assert type(theirs) is DummyVecEnv
+    again: Any = pickled(theirs).reset()
+    assert again.shape == (1, 3), "closed by one, and used again"
+
+
 class NewData(gym.Env[Any, Any]):
     """A slide whose simulation is made anew.
 
@@ -381,3 +415,59 @@ def test_states_are_those_of_the_simulation_that_there_is(when):
     for episode in store.episodes:
         states = episode.sim_states.astype(np.float32)
         np.testing.assert_array_equal(states, episode.observations[:-1])
+
+
+class Held(NewData):
+    """Shows its simulation as an object of its own, whose arrays are others at each step."""
+
+    def __init__(self) -> None:
+        super().__init__("reset")
+        self.simulation, self.data = self.data, SimpleNamespace()
+        self._fill()
+
+    def _fill(self) -> None:
+        for name in ("qpos", "qvel", "act", "mocap_pos", "mocap_quat"):
+            setattr(self.data, name, getattr(self.simulation, name).copy())
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        gym.Env.reset(self, seed=seed)
+        mujoco.mj_resetData(self.model, self.simulation)
+        self.simulation.qpos[:] = self.np_random.uniform()
+        self._fill()
+        return self._seen(), {}
+
+    def step(self, action: Any) -> Any:
+        mujoco.mj_step(self.model, self.simulation, 5)
+        self._fill()
+        return self._seen(), 0.0, False, bool(self.np_random.uniform() < 0.2), {}
+
+
+class Lists(NewData):
+    """Keeps a state of the same names that is no arrays."""
+
+    def __init__(self) -> None:
+        super().__init__("reset")
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        outcome = super().reset(seed=seed)
+        self.model, self.data = None, SimpleNamespace(qpos=[0.0], qvel=[0.0], act=None)
+        self.data.mocap_pos = self.data.mocap_quat = []
+        return outcome
+
+
+def test_states_of_somebodys_own_object_are_looked_up_at_each_step():
+    store = EpisodeStore()
+    venv = make_vec_env(Held, 2, store)
+    venv.reset()
+    for _ in range(40):
+        venv.step(np.ones((2, 1)))
+    venv.reset()
+    for episode in store.episodes:
+        states = episode.sim_states.astype(np.float32)
+        np.testing.assert_array_equal(states, episode.observations[:-1])
+
+
+def test_a_state_that_is_no_arrays_is_none():
+    store = EpisodeStore()
+    venv = make_vec_env(Lists, 1, store)
+    assert len(venv.reset()) == 1

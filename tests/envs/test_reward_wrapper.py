@@ -262,3 +262,46 @@ def test_a_step_that_only_resets_is_rewarded_with_nothing():
     first, second = steps[2][0], steps[3][0]  # of the next episode
     expected = looking_ahead(first[None], np.ones((1, 2)), second[None], np.array([False]))
     assert steps[3][1] == expected[0]
+
+
+class ResetsAtOnce(gym.Wrapper[Any, Any, Any, Any]):
+    """Resets in the step that ends an episode, as Gymnasium's own wrapper did before 1.0."""
+
+    def __init__(self, env: gym.Env[Any, Any], key: str) -> None:
+        super().__init__(env)
+        self.key = key
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        if terminated or truncated:
+            last = obs
+            obs, info = self.env.reset()
+            info[self.key] = last
+        return obs, reward, terminated, truncated, info
+
+
+@pytest.mark.parametrize("key", ["final_observation", "final_obs"])
+def test_a_step_that_also_resets_is_rewarded_for_what_it_led_to(key):
+    rewards: list[list[float]] = []
+    for resets in (True, False):
+        env: Any = Counting(lengths=(2, 3))
+        env = RewardWrapper(ResetsAtOnce(env, key) if resets else env, looking_ahead)
+        env.reset()
+        rewards.append([])
+        for _ in range(5):
+            _, reward, terminated, truncated, _ = env.step(np.zeros(env.action_space.shape, "f"))
+            rewards[-1].append(float(reward))
+            if (terminated or truncated) and not resets:
+                env.reset()
+    assert rewards[0] == rewards[1]
+
+
+def test_anything_else_under_the_name_of_a_last_observation_is_left_alone():
+    class Says(gym.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            obs, reward, _, truncated, info = self.env.step(action)
+            return obs, reward, True, truncated, {**info, "final_observation": "seen"}
+
+    env = RewardWrapper(Says(gym.make("Pendulum-v1")), looking_ahead)
+    env.reset(seed=0)
+    assert env.step(np.zeros(1, "f"))[4]["final_observation"] == "seen"

@@ -95,6 +95,101 @@ class Pays(Any4):
         return obs, reward, terminated, truncated, info
 
 
+class EndsAWhole(Any4):
+    def step(self, action: Any):
+        whole = list(self.env.step(action))
+        whole[4]["seen"] = True
+        whole[3] = whole[3] or whole[0][0] > 100
+        return tuple(whole)
+
+
+class AddsToTheInfo(Any4):
+    def step(self, action: Any):
+        whole = self.env.step(action)
+        return (*whole[:4], {**whole[4], "seen": True})
+
+
+class JoinsTheInfo(Any4):
+    def step(self, action: Any):
+        env = self.env
+        whole = env.step(action)
+        return whole[:4] + ({"seen": True},)  # noqa: RUF005
+
+
+class NamesTheResult(Any4):
+    def step(self, action: Any):
+        obs, reward, *rest = self.env.step(action)
+        result = (obs, reward, *rest)
+        return result  # noqa: RET504
+
+
+class ScalesTheWhole(Any4):
+    def step(self, action: Any):
+        whole = list(self.env.step(action))
+        whole[0] = whole[0] * 2
+        return tuple(whole)
+
+
+class ScalesThePart(Any4):
+    def step(self, action: Any):
+        whole = self.env.step(action)
+        return (whole[0] * 2,) + whole[1:]  # noqa: RUF005
+
+
+class ScalesTheStarred(Any4):
+    def step(self, action: Any):
+        obs, *rest = self.env.step(action)
+        return (obs * 2, *rest)
+
+
+class ScalesInAnother(Any4):
+    def step(self, action: Any):
+        return self._scaled(*self.env.step(action))
+
+    def _scaled(self, obs: Any, *rest: Any) -> Any:
+        return (obs * 2, *rest)
+
+
+class ScalesTheResult(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        result = (obs * 2, reward, terminated, truncated, info)
+        return result  # noqa: RET504
+
+
+class ClipsInPlace(Any4):
+    def step(self, action: Any):
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        np.clip(obs, -0.1, 0.1, out=obs)
+        return obs, reward, terminated, truncated, info
+
+
+class ClipsActionsInPlace(Any4):
+    def step(self, action: Any):
+        np.clip(action, -0.1, 0.1, out=action)
+        return self.env.step(action)
+
+
+class UnpacksLater(Any4):
+    def step(self, action: Any):
+        whole = self.env.step(action)
+        obs, reward, terminated, truncated, info = whole
+        obs = obs + 1
+        return obs, reward, terminated, truncated, info
+
+
+class PaysItself(Any4):
+    def step(self, action: Any):
+        obs, self.paid, terminated, truncated, info = self.env.step(action)
+        return obs, float(self.paid) + 1.0, terminated, truncated, info
+
+
+class CallsByAnotherName(Any4):
+    def step(self, action: Any):
+        env = self.env
+        return env.step(action * 0.5)
+
+
 class PaysMore(ScalesActions):
     """Inherits its step."""
 
@@ -116,8 +211,27 @@ def does_change(wrapper: type[Any4]) -> bool:
     return False
 
 
-LOOKS_ON = [Logs, HandsOn, EndsEarly, KeepsWhole]
+LOOKS_ON = [
+    Logs,
+    HandsOn,
+    EndsEarly,
+    KeepsWhole,
+    EndsAWhole,
+    AddsToTheInfo,
+    JoinsTheInfo,
+    NamesTheResult,
+]
 CHANGES = [
+    ScalesTheWhole,
+    ScalesThePart,
+    ScalesTheStarred,
+    ScalesInAnother,
+    ScalesTheResult,
+    ClipsInPlace,
+    ClipsActionsInPlace,
+    UnpacksLater,
+    PaysItself,
+    CallsByAnotherName,
     AddsNoise,
     ScalesOnReturn,
     WritesInto,
