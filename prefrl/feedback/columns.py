@@ -3,6 +3,7 @@
 Axes: N answers.
 """
 
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -163,3 +164,32 @@ def _check_answers(p_left: NDArray[np.float64]) -> None:
             f"p_left: an answer is {wrong[0]}; expected 1 (left), 0 (right), 0.5 (tie), the "
             "share of votes for left, or NaN (skip)"
         )
+
+
+def checked_columns(
+    columns: Mapping[str, Any], num: int, *, first_question: int = 0
+) -> dict[str, NDArray[Any]]:
+    """Returns every column there is: those given, checked, and the neutral rest.
+
+    Args:
+        columns: those given, by name; empty ones are as good as none.
+        num: N.
+        first_question: number of the first, where questions are not given.
+
+    Raises:
+        DataError: one is no column of answers, or does not fit.
+    """
+    if unknown := sorted(set(columns) - set(COLUMNS)):
+        raise DataError(f"{unknown[0]} is no column of answers; expected {', '.join(COLUMNS)}")
+    checked = {}
+    for name in COLUMNS:
+        given: Any = columns.get(name)
+        is_left_out = given is None or (
+            isinstance(given, Sized) and not len(given) and name != "p_left"
+        )
+        checked[name] = (
+            neutral_column(name, num, first_question=first_question)
+            if is_left_out
+            else checked_column(name, given, num)
+        )
+    return checked

@@ -5,7 +5,7 @@ Axes: N answers, B those of a batch, T steps, O observation dims, A action dims.
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,9 @@ from prefrl.feedback.columns import (
     COLUMNS,
     AnswerColumns,
     KnownColumns,
-    checked_column,
+    checked_columns,
     is_neutral,
     joined_column,
-    neutral_column,
 )
 from prefrl.feedback.comparisons import Comparisons
 from prefrl.feedback.pairs import Pairs, are_new, window_pairs
@@ -156,7 +155,7 @@ class PreferenceDataset:
             columns = {**columns, "p_left": columns.get("p_left", np.zeros(0))}
         else:
             columns = {"p_left": np.zeros(0), **columns}
-        for name, column in _checked(columns, num).items():
+        for name, column in checked_columns(columns, num).items():
             setattr(self, name, column)
 
     def __len__(self) -> int:
@@ -250,7 +249,7 @@ class PreferenceDataset:
         pairs = Pairs.of(left, right)
         given = {**columns, "p_left": p_left, "session": session}
         first_question = int(self.question.max(initial=-1)) + 1
-        added = _checked(given, len(p_left), first_question=first_question)
+        added = checked_columns(given, len(p_left), first_question=first_question)
         added["is_validation"] = self._held_out(p_left, rng)
         # Only now, that all of it is known to fit.
         self._pairs.append(pairs)
@@ -378,26 +377,6 @@ def _check_batches(name: str, batches: object) -> None:
         raise ArgumentError(not_a(name, batches, expected))
     for number, batch in enumerate(batches):
         instance(f"{name}[{number}]", batch, SegmentBatch)
-
-
-def _checked(
-    columns: Mapping[str, Any], num: int, *, first_question: int = 0
-) -> dict[str, NDArray[Any]]:
-    """Returns every column there is: those given, checked, and the neutral rest."""
-    if unknown := sorted(set(columns) - set(COLUMNS)):
-        raise DataError(f"{unknown[0]} is no column of answers; expected {', '.join(COLUMNS)}")
-    checked = {}
-    for name in COLUMNS:
-        given: Any = columns.get(name)
-        is_left_out = given is None or (
-            isinstance(given, Sized) and not len(given) and name != "p_left"
-        )
-        checked[name] = (
-            neutral_column(name, num, first_question=first_question)
-            if is_left_out
-            else checked_column(name, given, num)
-        )
-    return checked
 
 
 def _dims(segments: SegmentBatch) -> tuple[int, ...]:

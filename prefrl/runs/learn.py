@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from prefrl.config import RewardConfig, RewardModelConfig, from_yaml
-from prefrl.errors import ConfigError, StorageError, option
+from prefrl.errors import ConfigError, option
 from prefrl.feedback.interchange import load_comparisons
 from prefrl.media.plots import plot_reliability
 from prefrl.records import run_folder
@@ -13,6 +13,7 @@ from prefrl.records.new_folder import check_new_folder, new_folder
 from prefrl.rewards.fitting.building import trained_in
 from prefrl.rewards.learn import LearningReport, fit_reward_model
 from prefrl.rewards.model import EnhancedRewardModel
+from prefrl.runs.resolve import check_is_run
 
 
 def learn_from_file(
@@ -56,8 +57,7 @@ def learn_again(folder: Path | str) -> LearningReport:
             file in it is damaged; it is named.
     """
     folder = Path(folder)
-    if not is_there(folder / run_folder.CONFIG):
-        raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
+    check_is_run(folder)
     with claimed(folder):
         config = from_yaml(folder / run_folder.CONFIG)
         if config.reward != "learned":

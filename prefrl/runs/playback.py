@@ -14,12 +14,11 @@ from prefrl.envs.cameras import render_settings
 from prefrl.envs.opening import close_envs
 from prefrl.errors import ConfigError, StorageError, option, unknown
 from prefrl.records import run_folder
-from prefrl.records.files import is_there
 from prefrl.records.json_file import entry, read_json_object
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
 from prefrl.runs.own_parts import check_same_env
-from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env, settings_of
+from prefrl.runs.resolve import MakeEnv, check_is_run, env_maker, make_configured_env, settings_of
 from prefrl.runs.video import film
 from prefrl.seeding import first_episode_seed
 
@@ -118,8 +117,7 @@ def film_run(  # noqa: PLR0913 - each is an option of `prefrl eval`
 def _finished(
     folder: Path, policy: PolicyName, *, trust: bool
 ) -> tuple[RunConfig, Callable[[Any], Any]]:
-    if not is_there(folder / run_folder.CONFIG):
-        raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
+    check_is_run(folder)
     config = settings_of(folder)
     if policy not in get_args(PolicyName):
         raise ConfigError(unknown("policy", policy, get_args(PolicyName)))

@@ -22,11 +22,12 @@ from prefrl.config.ranges import LARGEST
 from prefrl.envs.description import time_limit
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
-from prefrl.errors import ConfigError, one_line, option
+from prefrl.errors import ConfigError, StorageError, one_line, option
 from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
 from prefrl.records import run_folder
+from prefrl.records.files import is_there
 from prefrl.runs.sizes import check_sizes
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
@@ -262,6 +263,16 @@ def plan(config: ResolvedRun, *, stride: int | None = None) -> tuple[Phase, ...]
         budget = after.budget - before.budget if is_learned else 0
         phases += plan_more(start=before.steps, steps=after.steps, budget=budget, **common)
     return phases
+
+
+def check_is_run(folder: Path) -> None:
+    """Refuses a folder that holds no run.
+
+    Raises:
+        StorageError: it does not, or cannot be looked into.
+    """
+    if not is_there(folder / run_folder.CONFIG):
+        raise StorageError(f"{folder} holds no run: there is no {run_folder.CONFIG} in it")
 
 
 def settings_of(folder: Path) -> RunConfig:

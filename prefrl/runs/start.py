@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefrl.arguments import flag, function, instance, optional, path, whole_number
 from prefrl.config import ResolvedRun, RunConfig, to_yaml
-from prefrl.errors import ConfigError, StorageError, option, resuming
+from prefrl.errors import ConfigError, option, resuming
 from prefrl.feedback.protocols import is_async
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, is_there, write_text_atomically
@@ -27,7 +27,7 @@ from prefrl.runs.own_parts import (
     record_parts,
 )
 from prefrl.runs.parts import Parts, Reporting, RunResult
-from prefrl.runs.resolve import resolve, settings_of
+from prefrl.runs.resolve import check_is_run, resolve, settings_of
 from prefrl.runs.work import Work
 
 __all__ = ["Parts", "RunResult", "resume", "run"]
@@ -75,7 +75,7 @@ def run(
     with own_environments(parts, config.env) as (parts, own):
         resolved = resolve(config, own_env=own.look() if own else None)
         check_effects(config, resolved, parts)
-        folder = out if out is not None else _new_folder(resolved)
+        folder = out if out is not None else _usual_folder(resolved)
         one = OneRun(resolved, folder, parts)
     with contextlib.ExitStack() as stack:
         stack.callback(one.close)
@@ -131,10 +131,7 @@ def resume(
         for name, value in (("steps", steps), ("budget", budget))
     )
     parts = _checked(parts, show_progress, wandb_project, on_checkpoint)
-    if not is_there(folder / run_folder.CONFIG):
-        raise StorageError(
-            f"{folder} holds no run to resume: there is no {run_folder.CONFIG} in it"
-        )
+    check_is_run(folder)
     reporting = Reporting(show_progress, wandb_project, on_checkpoint)
     if wandb_project is not None:
         import_wandb()
@@ -225,6 +222,6 @@ def _checked(
     return own or Parts()
 
 
-def _new_folder(config: ResolvedRun) -> Path:
+def _usual_folder(config: ResolvedRun) -> Path:
     name = f"{config.env.replace('/', '_').replace(':', '_')}-{config.agent}-{config.reward}"
     return Path("runs") / f"{name}-seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -377,7 +377,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     for name in ("run", "nowhere"):
         outcome = prefrl(tmp_path, "run", "--resume", name)
         assert outcome.status == 2
-        assert outcome.complaint.startswith(f"prefrl: {name} holds no run to resume")
+        assert outcome.complaint.startswith(f"prefrl: {name} holds no run: there is no")
     assert list((tmp_path / "run").iterdir()) == []
 
 
