@@ -385,7 +385,7 @@ class TestDamage:
             ("segment_length", None, "it lacks segment_length"),
             ("observations", np.zeros((40, 2, 2), np.float32), "observations has shape"),
             ("observations", np.full((40, 4), np.nan), "observations holds NaN, an infinity"),
-            ("actions", np.array([None] * 40), "actions: Object arrays cannot be loaded"),
+            ("actions", np.array([None] * 40), "actions: it holds Python objects"),
             ("actions", np.zeros((39, 2)), r"actions has shape \(39, 2\); expected \(40, dims\)"),
             ("true_reward", np.zeros((40, 1)), r"true_reward has shape \(40, 1\)"),
             ("frames", np.zeros((40, 2, 2), np.uint8), "frames has shape"),
