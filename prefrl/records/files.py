@@ -64,8 +64,13 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
         folder: one that no other process writes into.
     """
     for path in Path(folder).rglob(".*.tmp"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name):
+        if is_leftover(path):
             path.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Says whether a file is one that a kill in the middle of a write left behind."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name) is not None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
-from prefrl.records.files import beside, reason, try_to_write
+from prefrl.records.files import beside, is_leftover, reason, try_to_write
 
 
 @contextlib.contextmanager
@@ -70,7 +70,9 @@ class _Tried(Exception):
 
 
 def _is_in_use(folder: Path) -> bool:
-    return os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir()))
+    if not os.path.lexists(folder):
+        return False
+    return not folder.is_dir() or not all(map(is_leftover, folder.iterdir()))
 
 
 def _is_in_the_way(path: Path) -> bool:

@@ -1,11 +1,13 @@
 """The end of a run: what was learned is written down, then evaluated, summed up and drawn."""
 
+import contextlib
 import json
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from prefrl.errors import EnvironmentFault, name_of, resuming, text_of
+from prefrl.agents.policy_file import weights_path, write_policy
+from prefrl.errors import EnvironmentFault, StorageError, name_of, resuming, text_of
 from prefrl.loop import PreferenceLoop
 from prefrl.media.plots import plot_learning_curve
 from prefrl.records import run_folder
@@ -74,6 +76,11 @@ def result_of(run: OneRun, found: Found) -> RunResult:
             if run.feedback is not None:
                 run.feedback.learner.restore(found.state["learner"])
         summary = read_summary(run.folder)
+        # Runs of before 0.2 have an archive alone, which nobody need trust where there are weights.
+        archive = run.folder / run_folder.POLICY
+        if not weights_path(archive).exists():
+            with contextlib.suppress(StorageError):  # A folder that may only be read is no worse.
+                write_policy(archive, run.agent.model, agent=run.agent.name)
         # A kill, or what kept them from being done, may have left some of these.
         if not run.config.keep_checkpoints:
             remove_checkpoints(run.folder)

@@ -82,8 +82,9 @@ def run(
         check_budget(resolved, one.plan, may_ask_late=is_async(parts.teacher))
         stack.enter_context(new_folder(folder, is_worth_keeping=lambda: one.agent.num_steps > 0))
         stack.enter_context(claimed(folder))
-        write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
+        # Settings come last: with them it can be resumed, for which its parts must be known.
         record_parts(folder, names)
+        write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
         reporting = Reporting(show_progress, wandb_project, on_checkpoint)
         return Work(one, reporting).finish(None)
 

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.errors import StorageError
-from prefrl.records.new_folder import new_folder
+from prefrl.records.files import beside
+from prefrl.records.new_folder import check_new_folder, new_folder
 
 
 @given(
@@ -48,3 +49,12 @@ def test_what_cannot_be_made_leaves_no_part_of_its_path(tmp_path):
     with pytest.raises(StorageError, match=r"could not make .*: File name too long"), made:
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["any", "config.yaml", "parts.json"])
+def test_a_folder_that_holds_nothing_but_what_a_kill_cut_short_is_new(name, tmp_path):
+    beside(tmp_path / name).write_text("half")
+    check_new_folder(tmp_path, instead="choose another")
+    (tmp_path / name).write_text("whole")
+    with pytest.raises(StorageError, match="is in use; choose another"):
+        check_new_folder(tmp_path, instead="choose another")

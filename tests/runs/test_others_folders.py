@@ -94,3 +94,18 @@ def test_an_archive_alone_is_loaded_where_it_is_trusted(tmp_path, runs, capsys):
     assert "has its policy in policy.zip alone" in capsys.readouterr().err
     assert main(["eval", str(folder), "--episodes", "1", "--trust"]) == 0
     assert capsys.readouterr().out == expected
+
+
+def test_a_finished_run_of_before_weights_were_written_gets_them_when_it_is_resumed(
+    tmp_path, runs, capsys
+):
+    folder = tmp_path / "run"
+    shutil.copytree(runs / "finished", folder)
+    assert main(["eval", str(folder), "--episodes", "1"]) == 0
+    expected = capsys.readouterr().out
+    weights = (folder / POLICY).with_suffix(".safetensors")
+    weights.unlink()
+    assert main(["run", "--resume", str(folder)]) == 0
+    assert f"prefrl eval {folder}" in capsys.readouterr().out
+    assert main(["eval", str(folder), "--episodes", "1"]) == 0
+    assert capsys.readouterr().out == expected

@@ -152,6 +152,20 @@ def test_a_part_that_a_run_was_made_without_is_refused(name, own_run, tmp_path):
         resume(plain, parts=Parts(**OWN), show_progress=False)
 
 
+def test_a_kill_before_the_parts_are_named_leaves_nothing_to_go_on_with(tmp_path, monkeypatch):
+    def killed(folder: Path, names: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prefrl.runs.start.record_parts", killed)
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(CONFIG, out=out, parts=Parts(**OWN), show_progress=False)
+    monkeypatch.undo()
+    with pytest.raises(StorageError, match="holds no run"):
+        resume(out, show_progress=False)
+    run(CONFIG, out=out, parts=Parts(**OWN), show_progress=False)
+
+
 def test_a_run_of_before_parts_were_named_takes_any(own_run, tmp_path):
     old = tmp_path / "old"
     shutil.copytree(own_run, old)
