@@ -243,6 +243,7 @@ def played(venv: VecEnv, num_steps: int, *, is_good: bool) -> list[Any]:
         assert (own == actions).all(), "the agent's array"
         own[...] = own if is_good else -33
         kept.append(venv.step_wait())
+        kept.append(list(venv.unwrapped.reset_infos))
         if step == 5:
             kept.append(venv.reset())
     kept.append(venv.reset())
@@ -299,21 +300,20 @@ def test_a_simulators_own_vector_environment_goes_on_in_its_buffers(
     kind=st.sampled_from(["box", "dict", "tuple"]),
     manners=st.sampled_from(MANNERS),
     num_steps=st.integers(0, 12),
+    wrap=st.sampled_from([_same, getattr(gym.wrappers, "Autoreset", _same)]),
 )
-def test_nor_what_the_wrapper_of_one_environment_hands_out(kind, manners, num_steps):
+def test_nor_what_the_wrapper_of_one_environment_hands_out(kind, manners, num_steps, wrap):
     outcomes = []
     for is_good in (True, False):
-        env = RewardWrapper(
-            Mannered(0, kind, "good" if is_good else manners),
-            Meddling("good" if is_good else manners),
-        )
+        inner = wrap(Mannered(0, kind, "good" if is_good else manners))
+        env = RewardWrapper(inner, Meddling("good" if is_good else manners))
         kept: list[Any] = [env.reset()]
         action = np.zeros(2, "f")
         for _ in range(num_steps):
             action[:] = 0.25, 0.5
             kept.append(env.step(action))
             assert action.tolist() == [0.25, 0.5]
-            if kept[-1][2] or kept[-1][3]:
+            if (kept[-1][2] or kept[-1][3]) and wrap is _same:
                 kept.append(env.reset())
         outcomes.append(kept)
     np.testing.assert_equal(outcomes[1], outcomes[0])
