@@ -3,6 +3,7 @@
 import copy
 import io
 import operator
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,19 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
+from prefrl.agents.passed_on import watched
 from prefrl.agents.policy_file import weights_path, write_policy
 from prefrl.agents.supported import changed_observations, check_spaces
-from prefrl.errors import ConfigError, ContractError, DataError, StorageError, text_of
+from prefrl.errors import (
+    ConfigError,
+    ContractError,
+    DataError,
+    Diverged,
+    PrefrlError,
+    StorageError,
+    text_of,
+    with_type,
+)
 from prefrl.records.archive import open_archive
 from prefrl.records.files import write_atomically
 from prefrl.records.weights import read_weights
@@ -108,6 +119,7 @@ class SB3Agent(ABC):
         self.model = model
         self.venv = find_reward_stage(model.get_env())
         check_spaces(model, self.venv)
+        self._passed_on = watched(model, self.venv)
         # Steps of a model that was trained before are no steps of the run.
         self.steps_before = model.num_timesteps
         model.num_timesteps = 0
@@ -124,7 +136,8 @@ class SB3Agent(ABC):
         self.name = ""
         # The user's own, called on training steps.
         self.callbacks: RunCallbacks | None = None
-        changing = changing_schedules(model)
+        with self._named():
+            changing = changing_schedules(model)
         if changing and total_steps is None:
             raise ConfigError(
                 f"{' and '.join(changing)} of the {type(model).__name__} change over the run; "
@@ -204,13 +217,69 @@ class SB3Agent(ABC):
         names = [*model._excluded_save_params(), *_SET_WHILE_LEARNING]
         model._excluded_save_params = lambda: names  # type: ignore[method-assign]
         callbacks = step_callbacks(self.on_step, None if is_exploration else self.callbacks)
+        if self._passed_on is not None:
+            callbacks.insert(0, self._passed_on)
         try:
-            model.learn(
-                num_steps, callback=callbacks, reset_num_timesteps=False, tb_log_name="agent"
-            )
+            with self._named():
+                model.learn(
+                    num_steps, callback=callbacks, reset_num_timesteps=False, tb_log_name="agent"
+                )
         finally:
             for name in _SET_WHILE_LEARNING:
                 delattr(model, name)
+        self._check_finite()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Says in one line what a model of one's own raised, and of any that it has diverged.
+
+        Raises:
+            ContractError: it raised something else than an error of prefrl's or of the disk.
+            Diverged: it has weights that are not finite.
+        """
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            self._check_finite(error)  # An environment, too, cannot do with actions of NaN.
+            if isinstance(error, PrefrlError):
+                raise
+            if isinstance(error, ValueError) and str(error).startswith("Expected parameter "):
+                # Torch's, of a distribution: weights can be useless long before they are infinite.
+                raise self._diverged("nothing can be drawn from its policy any more") from error
+            if self.name:  # of the table: an error that was not foreseen
+                raise
+            raise ContractError(
+                f"the {type(self.model).__name__} raised {with_type(error)}"
+            ) from error
+
+    def _check_finite(self, cause: Exception | None = None) -> None:
+        """Refuses weights that are not finite, and moments of them."""
+        policy = self.model.policy
+        optimizers = [
+            part
+            for name in self.model._get_torch_save_params()[0]
+            if isinstance(part := operator.attrgetter(name)(self.model), torch.optim.Optimizer)
+        ]
+        tensors = [
+            *policy.parameters(),
+            *(
+                moment
+                for optimizer in optimizers
+                for moments in optimizer.state.values()
+                for moment in moments.values()
+                if isinstance(moment, torch.Tensor)
+            ),
+        ]
+        if not all(torch.isfinite(tensor).all() for tensor in tensors):
+            raise self._diverged("its weights are no longer finite") from cause
+
+    def _diverged(self, why: str) -> Diverged:
+        return Diverged(
+            f"the {type(self.model).__name__} has diverged by step {self.num_steps}: {why}; choose "
+            "a smaller learning_rate in another run"
+        )
 
     def _check_steps(self, num_steps: int) -> None:
         if num_steps < 0 or num_steps % self.stride:
@@ -257,13 +326,15 @@ class SB3Agent(ABC):
 
     def predict(self, observations: Any) -> Any:
         """Returns the policy's deterministic actions for (N, O) raw observations."""
-        return self.model.predict(observations, deterministic=True)[0]
+        with self._named():
+            return self.model.predict(observations, deterministic=True)[0]
 
     def save_policy(self, path: Path) -> None:
         """Writes the policy's weights, and then SB3's own archive of the model.
 
         Both take raw observations when loaded; the weights lie beside the archive, and no code is
-        run where they are loaded. First they: a model of one's own may not let itself be pickled.
+        run where they are loaded. First they: a model of one's own may not let itself be pickled,
+        which is warned of.
 
         Raises:
             StorageError: it could not be written; what was there before is untouched.
@@ -278,7 +349,17 @@ class SB3Agent(ABC):
                 model.num_timesteps -= self.steps_before
 
         write_policy(path, self.model, agent=self.name)
-        write_atomically(path, write)
+        try:
+            write_atomically(path, write)
+        except (PrefrlError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a class of the user's own has in it
+            path.unlink(missing_ok=True)  # It would be an older policy's.
+            warnings.warn(
+                f"{path} was not written, as the {type(self.model).__name__} cannot be saved: "
+                f"{with_type(error)}; its weights are in {weights_path(path)}",
+                stacklevel=2,
+            )
 
     @contextmanager
     def weights_of(self, path: Path) -> Iterator[None]:

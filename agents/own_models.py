@@ -1,6 +1,7 @@
 """Models that a function of the user's own makes."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from prefrl.agents.base import find_reward_stage
 from prefrl.agents.supported import check_model
-from prefrl.errors import ArgumentError, ConfigError, not_a
+from prefrl.errors import ArgumentError, ConfigError, calling, not_a
 
 MakeModel = Callable[[Any], BaseAlgorithm]
 """Makes an SB3 model for a stack of vector environments."""
@@ -25,10 +26,12 @@ def made_by(make_model: MakeModel, venv: Any) -> BaseAlgorithm:
 
     Raises:
         ArgumentError: it is no such function, or returned no model.
+        ContractError: it raised.
         ConfigError: the model is built on something else, or cannot be trained (`check_model`).
     """
     check_takes_venv(make_model)
-    model: Any = make_model(venv)
+    with calling("make_model"):
+        model: Any = make_model(venv)
     if not isinstance(model, BaseAlgorithm):
         raise ArgumentError(
             not_a("what make_model returned", model, f"a Stable-Baselines3 model: {_EXAMPLE}")
@@ -40,7 +43,19 @@ def made_by(make_model: MakeModel, venv: Any) -> BaseAlgorithm:
             f"make_model built its {type(model).__name__} on other environments than the vector "
             f"environment it was given; write make_model={_EXAMPLE}"
         )
+    _say_what_has_no_effect(model)
     return model
+
+
+def _say_what_has_no_effect(model: BaseAlgorithm) -> None:
+    given = {"tensorboard_log": model.tensorboard_log, "set_logger": model._custom_logger}
+    for name, value in given.items():
+        if value:
+            warnings.warn(
+                f"{name} of the {type(model).__name__} has no effect: a run writes TensorBoard's "
+                "events into its own folder",
+                stacklevel=3,
+            )
 
 
 def check_takes_venv(make_model: Any) -> None:

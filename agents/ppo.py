@@ -113,11 +113,19 @@ class OnPolicyAgent(SB3Agent):
         self._check_steps(num_steps)
         model = self.model
         observations: list[Any] = [model._last_obs]
+        # Through wrappers of one's own, so that they are known for what they are before a teacher
+        # is asked; others need not see this.
+        env: Any = self.venv if self._passed_on is None else model.get_env()
         for step in range(num_steps // self.num_envs):
             if self.explore_episode_steps and step and step % self.explore_episode_steps == 0:
                 self._reset_environments()
             actions = np.stack([self.venv.action_space.sample() for _ in range(self.num_envs)])
-            last, _, model._last_episode_starts, _ = self.venv.step(actions)
+            last, rewards, dones, _ = env.step(actions)
+            if self._passed_on is not None:
+                self._passed_on.check(
+                    {"actions": actions, "new_obs": last, "rewards": rewards, "dones": dones}
+                )
+            model._last_episode_starts = dones
             observations.append(last)
             model._last_obs = last
             model.num_timesteps += self.num_envs

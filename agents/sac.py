@@ -5,6 +5,7 @@ instead of 256: on HalfCheetah they learn as much in 100,000 steps (4,246 agains
 in half the time.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,7 @@ class OffPolicyAgent(SB3Agent):
         check_replay(model)
         self._train_every = trained_every(model)
         # How many steps are random before exploring seeks novelty.
-        self.random_steps = RANDOM_STEPS
+        self.random_steps = _random_steps(model)
         self._has_explored_only = False
 
     @property
@@ -133,7 +134,8 @@ class OffPolicyAgent(SB3Agent):
         if self.model.replay_buffer is not None:
             mark_cut(self.model.replay_buffer)
         if self.model.action_noise is not None:
-            self.model.action_noise.reset()  # Noise with a memory, too, begins anew.
+            with self._named():
+                self.model.action_noise.reset()  # Noise with a memory, too, begins anew.
         super()._reset_environments()
 
     def train(self, num_steps: int) -> None:
@@ -153,7 +155,11 @@ class OffPolicyAgent(SB3Agent):
             self._reset_critic()
             self.model.learning_starts = 0
             if buffer.size():
-                self.model.train(gradient_steps=CATCH_UP_UPDATES, batch_size=self.model.batch_size)
+                with self._named():
+                    self.model.train(
+                        gradient_steps=CATCH_UP_UPDATES, batch_size=self.model.batch_size
+                    )
+                self._check_finite()
 
     def refill(self, store: EpisodeStore) -> int:
         """Fills the empty replay buffer with the newest recorded steps, at their true rewards."""
@@ -212,6 +218,13 @@ class OffPolicyAgent(SB3Agent):
     def _columns(self) -> list[str]:
         buffer = self.model.replay_buffer
         return [name for name in _BUFFER_COLUMNS if hasattr(buffer, name)]
+
+
+def _random_steps(model: OffPolicyAlgorithm) -> int:
+    """Returns the model's learning_starts, or our own number where it has its class's default."""
+    known = inspect.signature(type(model)).parameters.get("learning_starts")
+    is_default = known is not None and model.learning_starts == known.default
+    return RANDOM_STEPS if is_default else int(model.learning_starts)
 
 
 def sac_preset(task: str) -> Preset:

@@ -18,6 +18,9 @@ _GATHERS_BY: dict[type[BaseAlgorithm], tuple[str, ...]] = {
     OnPolicyAlgorithm: ("collect_rollouts",),
     OffPolicyAlgorithm: ("collect_rollouts", "_sample_action", "_store_transition"),
 }
+# Overrides of these that call the method they override only watch or add to it, as loggers do. What
+# is stored is relabelled, and so has to be stored as it is.
+_MAY_BE_EXTENDED = ("collect_rollouts", "_sample_action")
 _EXAMPLES = "such as PPO, A2C, TRPO, SAC, TD3, DDPG, DQN, TQC, CrossQ and QRDQN"
 
 
@@ -39,8 +42,7 @@ def check_model(model: Any) -> None:
             f"{_EXAMPLES}"
         )
     for method in _GATHERS_BY[base]:
-        its = getattr(type(model), method)
-        if its is not getattr(base, method) or method in vars(model):
+        if method in vars(model) or not _is_followed(type(model), base, method):
             raise ConfigError(
                 f"cannot train a {name}: it gathers steps in a way of its own ({method}), which a "
                 "run does not follow where it explores and evaluates; supported are models that "
@@ -48,6 +50,21 @@ def check_model(model: Any) -> None:
             )
     if getattr(model, "policy", None) is None:
         raise ConfigError(f"the {name} has no policy yet; make it without _init_setup_model=False")
+
+
+def _is_followed(kind: type, base: type, method: str) -> bool:
+    """Says whether a method does what the base class's does, or calls that."""
+    overrides = [
+        vars(its)[method] for its in kind.__mro__ if method in vars(its) and its is not base
+    ]
+    return not overrides or (
+        method in _MAY_BE_EXTENDED and all(_hands_on(own, method) for own in overrides)
+    )
+
+
+def _hands_on(override: Any, method: str) -> bool:
+    names = getattr(getattr(override, "__code__", None), "co_names", ())
+    return "super" in names and method in names
 
 
 def check_spaces(model: BaseAlgorithm, stage: Any) -> None:
@@ -70,7 +87,7 @@ def check_spaces(model: BaseAlgorithm, stage: Any) -> None:
         if its != own:
             raise ConfigError(
                 f"the {type(model).__name__}'s {kind} is {its}, that of the RewardVecEnv is {own}"
-                f"{_between(model, stage)}; a policy must take what the environment gives: wrap "
+                f"{between(model, stage)}; a policy must take what the environment gives: wrap "
                 "each environment instead, in make_env"
             )
 
@@ -79,18 +96,24 @@ def changed_observations(model: BaseAlgorithm, stage: Any) -> ConfigError:
     """Returns the error for a model that is shown other observations than there are."""
     return ConfigError(
         f"the {type(model).__name__} does not see the observations of its environments"
-        f"{_between(model, stage)}; a policy must take them as they are: wrap each environment "
+        f"{between(model, stage)}; a policy must take them as they are: wrap each environment "
         "instead, in make_env"
     )
 
 
-def _between(model: BaseAlgorithm, stage: Any) -> str:
+def between(model: BaseAlgorithm, stage: Any) -> str:
     """Names what stands between a model and the stage whose reward is replaced."""
-    names, venv = [], model.get_env()
-    while venv is not stage and isinstance(venv, VecEnvWrapper):
-        names.append(type(venv).__name__)
-        venv = venv.venv
+    names = [type(venv).__name__ for venv in wrappers_between(model, stage)]
     return f" ({' and '.join(names)} between them)" if names else ""
+
+
+def wrappers_between(model: BaseAlgorithm, stage: Any) -> list[VecEnvWrapper]:
+    """Returns the wrappers between a model and the stage whose reward is replaced."""
+    found, venv = [], model.get_env()
+    while venv is not stage and isinstance(venv, VecEnvWrapper):
+        found.append(venv)
+        venv = venv.venv
+    return found
 
 
 def check_replay(model: OffPolicyAlgorithm) -> None:

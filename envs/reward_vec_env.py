@@ -5,6 +5,7 @@ Axes: N environments.
 
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +97,9 @@ class RewardVecEnv(VecEnvWrapper):
             check_faultless(self.described, "RewardVecEnv")
             check_alike(described, "RewardVecEnv")
         self._outcomes = VecOutcomes(venv, name)
+        # Told the actions, rewards and ends of every step.
+        self.on_step: Callable[[Any, Any, Any], None] | None = None
+        self._actions: Any = None
         self.set_reward(reward)
         self._true_return = np.zeros(venv.num_envs)
         self._learned_return = np.zeros(venv.num_envs)
@@ -156,6 +160,7 @@ class RewardVecEnv(VecEnvWrapper):
         if self.reward_function is not None:
             # Before the environments can change them in place.
             self._action_rows = self._encode_action(actions)
+        self._actions = actions
         self.venv.step_async(self._outcomes.actions(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -190,6 +195,8 @@ class RewardVecEnv(VecEnvWrapper):
         if np.count_nonzero(dones):  # a quarter of the time of any(), in every step
             self._finish(np.flatnonzero(dones), infos)
         self._obs = flat
+        if self.on_step is not None:
+            self.on_step(self._actions, rewards, dones)
         return observations, rewards, dones, infos
 
     def _reached(

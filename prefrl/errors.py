@@ -49,6 +49,10 @@ class DataError(PrefrlError):
     """Segments, queries or answers have the wrong shape, range or number."""
 
 
+class Diverged(PrefrlError):
+    """A policy has weights that are no longer finite numbers; nothing goes on from there."""
+
+
 class ContractError(PrefrlError):
     """A part of a user's own does not keep to the contract of its protocol."""
 

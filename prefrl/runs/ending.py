@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefrl.agents.policy_file import weights_path, write_policy
-from prefrl.errors import EnvironmentFault, StorageError, name_of, resuming, text_of
+from prefrl.errors import (
+    ContractError,
+    EnvironmentFault,
+    StorageError,
+    name_of,
+    resuming,
+    text_of,
+)
 from prefrl.loop import PreferenceLoop
 from prefrl.media.plots import plot_learning_curve
 from prefrl.records import run_folder
@@ -122,8 +129,8 @@ def _evaluated(run: OneRun, reward_function: RewardFunction | None) -> Evaluatio
             seed=run.streams.integer(EVALUATION),
             reward_function=reward_function,
         )
-    except EnvironmentFault as error:
-        raise EnvironmentFault(
+    except (EnvironmentFault, ContractError) as error:
+        raise type(error)(
             f"what was learned is saved, but could not be evaluated: {error}"
         ) from error
     return evaluation_of(rollouts)

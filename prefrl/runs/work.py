@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from prefrl.agents.factory import tensorboard_logger
 from prefrl.config import to_yaml
-from prefrl.errors import ContractError, EnvironmentFault, StorageError, resuming
+from prefrl.errors import Diverged, PrefrlError, StorageError, resuming
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import is_async
 from prefrl.loop import Feedback, PreferenceLoop, Records
@@ -174,7 +174,15 @@ class Work:
         hint = f"go on from the last checkpoint with {resuming(folder)}"
         try:
             yield
-        except (ContractError, EnvironmentFault, StorageError) as error:
+        except Diverged as error:
+            answers = folder / run_folder.COMPARISONS
+            if not answers.exists():
+                raise
+            raise Diverged(
+                f"{error}; the answers are in {answers}: `prefrl learn --run {folder}` fits the "
+                "reward to them"
+            ) from error
+        except PrefrlError as error:
             if self._run.agent.num_steps == 0:  # There is nothing to go on with.
                 raise
             raise type(error)(f"{error}; {hint}") from error

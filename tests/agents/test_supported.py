@@ -27,7 +27,27 @@ def sac(venv: Any, kind: Any = SAC, **settings: Any) -> Any:
 
 class OwnRollouts(PPO):
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
+        return PPO.collect_rollouts(self, *args, **kwargs)
+
+
+class Extended(OwnRollouts):
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
         return super().collect_rollouts(*args, **kwargs)
+
+
+class Logs(PPO):
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
+        goes_on = super().collect_rollouts(*args, **kwargs)
+        self.logger.record("own/steps", self.num_timesteps)
+        return goes_on
+
+
+class LogsOffPolicy(SAC):
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> Any:
+        return super().collect_rollouts(*args, **kwargs)
+
+    def _sample_action(self, *args: Any, **kwargs: Any) -> Any:
+        return super()._sample_action(*args, **kwargs)
 
 
 class OwnStoring(SAC):
@@ -99,6 +119,7 @@ def patched() -> Any:
     ("make", "said"),
     [
         (lambda: ppo(stack(1), OwnRollouts), r"train a OwnRollouts: .*collect_rollouts.* PPO, A2C"),
+        (lambda: ppo(stack(1), Extended), r"train a Extended: .*collect_rollouts"),
         (lambda: sac(stack(1), OwnStoring), "train a OwnStoring: .*_store_transition"),
         (patched, r"train a PPO: .*collect_rollouts"),
         (lambda: PPO, r"cannot train a class; make a model of it: PPO\('MlpPolicy', venv\)"),
@@ -153,6 +174,8 @@ def test_a_model_that_is_shown_other_observations_is_refused_before_its_first_st
     "make",
     [
         lambda: ppo(stack(1), OwnUpdates),
+        lambda: ppo(stack(1), Logs),
+        lambda: sac(stack(1), LogsOffPolicy),
         lambda: ppo(VecMonitor(stack(1))),
         lambda: ppo(VecNormalize(stack(1), norm_obs=False)),
         lambda: sac(stack(1), replay_buffer_class=Halved),
