@@ -14,7 +14,7 @@ from prefrl.envs.opening import close_envs, open_envs
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.reward_vec_env import RewardVecEnv
 from prefrl.envs.same_process_vec_env import SameProcessVecEnv
-from prefrl.errors import ArgumentError, ConfigError, not_a, option
+from prefrl.errors import ArgumentError, ConfigError, not_a, option, shown
 from prefrl.segments import EpisodeStore
 
 __all__ = ["SameProcessVecEnv", "env_name", "make_vec_env", "side_by_side"]
@@ -57,7 +57,7 @@ def make_vec_env(
     if isinstance(objectives, str) or not isinstance(objectives, Sequence):
         raise ArgumentError(not_a("objectives", objectives, "a list of names of entries of info"))
     if num_envs > MOST_ENVS:
-        raise ConfigError(f"num_envs is {num_envs}; expected 1 to {MOST_ENVS:,}")
+        raise ConfigError(f"num_envs is {shown(num_envs)}; expected 1 to {MOST_ENVS:,}")
     envs, reason = open_envs(make_env, num_envs)
     if reason:
         close_envs(envs)

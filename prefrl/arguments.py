@@ -4,6 +4,7 @@ Each function returns the argument as the call goes on with it, or raises an Arg
 line that names it, what was given and what is expected.
 """
 
+import math
 import numbers as numbers_abc
 import operator
 import os
@@ -14,7 +15,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import ArgumentError, ConfigError, DataError, StorageError, at_least, not_a
+from prefrl.errors import (
+    ArgumentError,
+    ConfigError,
+    DataError,
+    StorageError,
+    at_least,
+    not_a,
+    shown,
+)
 
 _Kind = TypeVar("_Kind")
 
@@ -49,12 +58,16 @@ def path(name: str, value: object) -> Path:
         raise ArgumentError(not_a(name, value, "a path"))
     try:
         found = Path(value)
-    except TypeError:  # one of bytes
+    except Exception:  # noqa: BLE001 - one of bytes, or whatever somebody's object does
         raise ArgumentError(not_a(name, value, "a path")) from None
     if value == "":
         raise ArgumentError(f"{name} is empty; expected a path")
     if "\0" in str(found):
         raise StorageError(f"{name} is {value!r}: no file's name may hold a NUL character")
+    try:
+        os.fsencode(found)
+    except UnicodeEncodeError:
+        raise StorageError(f"{name} is {value!r}, which no file can be called") from None
     return found
 
 
@@ -83,7 +96,7 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
         raise ArgumentError(not_a(name, value, expected))
     try:
         number = operator.index(value)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - whatever somebody's object does
         raise ArgumentError(not_a(name, value, expected)) from None
     if number < least:
         raise ConfigError(at_least(name, number, least))
@@ -99,15 +112,37 @@ def share(name: str, value: Any) -> float:
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers_abc.Real):
         raise ArgumentError(not_a(name, value, "a number, 0 or more, below 1"))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not 0 <= number < 1:
-        raise DataError(f"{name} is {value}; expected 0 or more, below 1")
+        raise DataError(f"{name} is {shown(value)}; expected 0 or more, below 1")
     return number
 
 
 def generator(name: str, value: object) -> np.random.Generator:
     """Returns a NumPy generator."""
     return instance(name, value, np.random.Generator, "a generator: numpy.random.default_rng(0)")
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """Returns an array of whatever holds numbers, tensors that are trained or elsewhere, too.
+
+    Raises:
+        Exception: whatever somebody's object raises; ValueError where entries are masked, which an
+            array would show as if they were there.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError("some entries are masked")
+    if callable(getattr(type(value), "detach", None)):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type.
+            value = value.float()
+    array = np.asarray(value)
+    if array.dtype.kind == "f" and (array.dtype.itemsize > 8 or not array.dtype.isnative):
+        array = array.astype(np.float64)  # Torch has no other types.
+    return array
 
 
 def numbers(
@@ -126,7 +161,7 @@ def numbers(
     """
     expected = f"({', '.join(map(str, axes))}{',' if len(axes) == 1 else ''}) numbers"
     try:
-        array = np.asarray(value)
+        array = as_array(value)
     except Exception as error:  # ragged, on another device, or whatever somebody's object does
         raise ArgumentError(not_a(name, value, expected)) from error
     fits = array.ndim == len(axes) and all(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _LONGEST_SHOWN = 60  # characters of a text that was given
+_LONGEST_LINE = 1_500
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _LONGEST_SHOWN
 
@@ -23,6 +24,10 @@ class PrefrlError(Exception):
         ...     print(error)
         budget is 0...
     """
+
+    def __str__(self) -> str:
+        """Returns one line, whatever names of files and values of somebody's are in it."""
+        return printable(super().__str__())
 
 
 class ConfigError(PrefrlError):
@@ -60,6 +65,20 @@ class ContractError(PrefrlError):
 def one_line(text: str) -> str:
     """Joins the lines of a text, and the blanks within them, into one line."""
     return " ".join(text.split())
+
+
+def printable(text: str) -> str:
+    """Returns a text as one line that every terminal can show, whatever file names are in it."""
+    line = text
+    if not text.isprintable():
+        line = "".join(
+            one if one.isprintable() else one.encode("unicode_escape").decode()
+            for one in one_line(text)
+        )
+    if len(line) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        line = f"{line[:half]} ... {line[-half:]}"
+    return line
 
 
 def text_of(error: BaseException) -> str:
@@ -104,7 +123,10 @@ def not_a(name: str, value: object, expected: str) -> str:
         value: what was given.
         expected: what may be: "a RunConfig", "(N, O) numbers".
     """
-    shape = getattr(value, "shape", None)
+    try:
+        shape = getattr(value, "shape", None)
+    except Exception:  # noqa: BLE001 - whatever somebody's object does
+        shape = None
     got = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
     if isinstance(value, str) and len(value) <= _LONGEST_SHOWN:
         got += f" ({value!r})"

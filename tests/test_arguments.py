@@ -58,6 +58,47 @@ ODD: dict[str, Any] = {
     "name with NUL": "a\0b",
 }
 
+
+class Lying:
+    """Raises whatever it is asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        # What lacks a method is told by an AttributeError.
+        raise RuntimeError("no\nshape") if name == "shape" else AttributeError(name)
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("no\narray")
+
+    def __index__(self) -> int:
+        raise RuntimeError("no number")
+
+    def __fspath__(self) -> str:
+        raise RuntimeError("no path")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+NUMBERS = np.random.default_rng(0).normal(size=(2, 4, 6))
+MASKED = np.ma.masked_array(NUMBERS, mask=NUMBERS > 0)
+ODD |= {
+    "lies": Lying(),
+    "long text": "x" * 100_000,
+    "lines": "a\nb",
+    "no letter": "\ud800",
+    "a folder": ".",
+    "thousands of digits": 10**5_000,
+    "array of an array": np.array(3),
+    "matrix": np.matrix([[1.0, 2.0], [3.0, 4.0]]),
+    "masked array": MASKED,
+    "long doubles": NUMBERS.astype(np.longdouble),
+    "bytes the other way round": NUMBERS.astype(NUMBERS.dtype.newbyteorder()),
+    "tensor of half precision": torch.zeros(2, 4, 6, dtype=torch.bfloat16),
+    "tensor of no axis": torch.tensor(0.5),
+    "tensor that is nowhere": torch.zeros(2, 4, 6, device="meta"),
+    "generator": (number for number in range(3)),
+}
+
 Valid = tuple[Callable[..., Any], dict[str, Any]]
 
 
@@ -265,6 +306,35 @@ def test_odd_arguments_work_or_end_in_an_error_of_one_line(
                 except Exception as error:  # noqa: BLE001 - that is what is looked for
                     wrong.append(f"{argument} = {kind}: {type(error).__name__}: {error}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "sequences",
+    [
+        np.asfortranarray(NUMBERS),
+        NUMBERS.astype(np.float32)[:, ::-1],
+        NUMBERS.astype(np.longdouble),
+        NUMBERS.astype(NUMBERS.dtype.newbyteorder()),
+        NUMBERS.tolist(),
+        list(NUMBERS),
+        torch.from_numpy(NUMBERS).requires_grad_(),
+        np.ma.masked_array(NUMBERS, mask=False),
+    ],
+    ids=["columns", "reversed", "long", "bytes", "list", "arrays", "trained", "nothing masked"],
+)
+def test_numbers_are_the_same_however_they_are_held(sequences: Any) -> None:
+    model = prefrl.EnhancedRewardModel(6, hidden_dim=8)
+    plain = sequences.detach().numpy() if torch.is_tensor(sequences) else np.array(sequences)
+    expected = model.score(plain.astype(np.float32))
+    np.testing.assert_allclose(model.score(sequences), expected, rtol=1e-5)
+
+
+def test_entries_that_are_masked_are_no_numbers() -> None:
+    model = prefrl.EnhancedRewardModel(6, hidden_dim=8)
+    with pytest.raises(prefrl.PrefrlError, match="MaskedArray of shape"):
+        model.score(MASKED)
+    with pytest.raises(prefrl.PrefrlError, match="MaskedArray of shape"):
+        model.reward_function().with_uncertainty(MASKED[0, :, :4], NUMBERS[0, :, :2])
 
 
 def test_numbers_in_single_precision_that_overflow_are_refused() -> None:

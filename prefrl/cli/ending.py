@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prefrl.cli.parsing import HelpShown
-from prefrl.errors import PrefrlError, one_line, with_type
+from prefrl.errors import PrefrlError, printable, with_type
 from prefrl.records.versions import version_of
 
 REFUSED = 2
@@ -22,7 +22,6 @@ READER_LEFT = 141
 
 # Torch has no type for it on the CPU, and one on the GPU that is not imported here.
 _OUT_OF_MEMORY = re.compile("allocate memory|not enough memory|out of memory")
-_LONGEST_LINE = 1_500  # characters
 _REPORTED = ("prefrl", "torch", "gymnasium", "stable-baselines3", "numpy")
 _SHOWN = ("torch", "gymnasium", "stable-baselines3", "mujoco")
 
@@ -69,18 +68,6 @@ def _said(error: BaseException) -> str:
         f"an error that was not foreseen, {with_type(error)}; please report it, with what you "
         f"typed and {_python()}, {_versions(*_REPORTED)}; --debug shows the traceback"
     )
-
-
-def printable(text: str) -> str:
-    """Returns a text as one line that every terminal can show, whatever file names are in it."""
-    line = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode()
-        for one in one_line(text)
-    )
-    if len(line) > _LONGEST_LINE:
-        half = _LONGEST_LINE // 2
-        line = f"{line[:half]} ... {line[-half:]}"
-    return line
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prefrl.arguments import as_array
 from prefrl.errors import ArgumentError, DataError, not_a
 
 
@@ -100,7 +101,7 @@ def checked_column(name: str, values: ArrayLike, num: int) -> NDArray[Any]:
     """
     column = COLUMNS[name]
     try:
-        array = np.asarray(values)
+        array = as_array(values)
     except Exception as error:  # ragged, or whatever somebody's object does
         raise ArgumentError(not_a(name, values, f"({num},) {column.expected}")) from error
     if array.ndim == 0:
@@ -184,12 +185,17 @@ def checked_columns(
     checked = {}
     for name in COLUMNS:
         given: Any = columns.get(name)
-        is_left_out = given is None or (
-            isinstance(given, Sized) and not len(given) and name != "p_left"
-        )
+        is_left_out = given is None or (name != "p_left" and _is_empty(given))
         checked[name] = (
             neutral_column(name, num, first_question=first_question)
             if is_left_out
             else checked_column(name, given, num)
         )
     return checked
+
+
+def _is_empty(column: object) -> bool:
+    try:
+        return isinstance(column, Sized) and not len(column)
+    except Exception:  # noqa: BLE001 - an array of no axis has no length
+        return False

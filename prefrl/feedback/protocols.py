@@ -105,10 +105,11 @@ class Answer:
 
     def __post_init__(self) -> None:
         # Whatever arithmetic it comes from, NumPy's among others, it can be written into a file.
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(Exception):  # whatever somebody's object does
             object.__setattr__(self, "question", operator.index(self.question))
         if isinstance(self.p_left, (numbers.Real, np.bool_)):
-            object.__setattr__(self, "p_left", float(self.p_left))
+            with contextlib.suppress(OverflowError):
+                object.__setattr__(self, "p_left", float(self.p_left))
         if not (isinstance(self.p_left, float) and (self.is_skip or 0 <= self.p_left <= 1)):
             raise DataError(
                 f"the answer to question {shown(self.question)} is {shown(self.p_left)}; expected "
@@ -120,7 +121,11 @@ class Answer:
                 f"{shown(self.annotator)}; expected text"
             )
         when = self.answered_s
-        if when is not None and not (isinstance(when, numbers.Real) and math.isfinite(when)):
+        try:
+            is_time = when is None or (isinstance(when, numbers.Real) and math.isfinite(when))
+        except OverflowError:
+            is_time = False
+        if not is_time:
             raise DataError(
                 f"answered_s of the answer to question {shown(self.question)} is "
                 f"{shown(when)}; expected seconds since 1970, or None"

@@ -30,6 +30,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
         StorageError: it could not be written: disk full, no permission, …; the old one is untouched
     """
     path = Path(path)
+    if not path.name:
+        raise StorageError(f"could not write {path}: it is a folder")
     temporary = beside(path)
     try:
         with temporary.open("wb") as file:

@@ -11,7 +11,7 @@ import numpy as np
 from prefrl.arguments import function, whole_number
 from prefrl.envs.opening import open_envs
 from prefrl.envs.vec_env import side_by_side
-from prefrl.errors import ConfigError, calling
+from prefrl.errors import ConfigError, calling, shown
 from prefrl.runs.rollouts import Rollouts, play
 from prefrl.seeding import first_episode_seed
 from prefrl.segments import EpisodeStore
@@ -74,7 +74,7 @@ def evaluate(
     function("make_env", make_env, "a function that makes one environment")
     num_episodes = whole_number("num_episodes", num_episodes, least=1)
     if num_episodes > MOST_EPISODES:
-        raise ConfigError(f"num_episodes is {num_episodes}; expected 1 to {MOST_EPISODES:,}")
+        raise ConfigError(f"num_episodes is {shown(num_episodes)}; expected 1 to {MOST_EPISODES:,}")
     seed = whole_number("seed", seed)
     if num_envs is not None:
         num_envs = whole_number("num_envs", num_envs, least=1)

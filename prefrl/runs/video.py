@@ -64,6 +64,7 @@ def film(
     check_clip_path(path)
     if not 0 < max_seconds < math.inf:
         raise ConfigError(f"max_seconds is {max_seconds}; expected more than 0")
+    max_seconds = min(max_seconds, 1e9)
     env = make_env()
     check_env(env)
     try:

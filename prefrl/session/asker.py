@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import as_array
 from prefrl.errors import ContractError, DataError, calling, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
@@ -305,7 +306,7 @@ def _checked_answers(teacher: object, answers: object, num: int) -> NDArray[np.f
     expected = f"({num},) numbers: 1 left, 0 right, 0.5 tie, the share of votes for left, NaN skip"
     what = f"answer of {type(teacher).__name__} returned"
     try:
-        array = np.asarray(answers)
+        array = as_array(answers)
     except Exception as error:  # ragged, or whatever somebody's object does
         raise ContractError(f"{what} {shown(answers)}; expected {expected}") from error
     if array.dtype.kind not in "fiub":

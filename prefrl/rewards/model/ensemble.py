@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prefrl.arguments import numbers, path
+from prefrl.arguments import as_array, numbers, path
 from prefrl.errors import ArgumentError, DataError, PrefrlError, StorageError, not_a, text_of
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
 from prefrl.rewards.model.network import RewardNetwork
@@ -261,11 +261,11 @@ def _tensor(name: str, value: object, expected: str) -> Tensor:
         ArgumentError: it holds something else than numbers.
     """
     if isinstance(value, Tensor):
-        if value.is_complex():
+        if value.is_complex() or value.is_meta:
             raise ArgumentError(not_a(name, value, expected))
         return value
     try:
-        array = np.asarray(value)
+        array = as_array(value)
     except Exception as error:  # ragged, or whatever somebody's object does
         raise ArgumentError(not_a(name, value, expected)) from error
     if array.dtype.kind not in "fiub":

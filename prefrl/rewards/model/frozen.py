@@ -105,7 +105,7 @@ class ModelReward:
     def _rows(self, obs: FloatArray, action: FloatArray) -> FloatArray:
         """Maps (N, O), (N, A) -> (N, D)."""
         expected = self.config.observation_dim
-        if not (isinstance(obs, np.ndarray) and isinstance(action, np.ndarray)):
+        if not type(obs) is type(action) is np.ndarray:  # nor a matrix, nor a masked array
             obs = numbers("obs", obs, ("rows", expected or "dims"))
             action = numbers("action", action, ("rows", "dims"))
         if (

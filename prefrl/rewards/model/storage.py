@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from prefrl.errors import ConfigError, StorageError
-from prefrl.records.files import reason, write_text_atomically
+from prefrl.records.files import is_there, reason, write_text_atomically
 from prefrl.records.json_file import read_json_object
 from prefrl.records.weights import read_weights, write_weights
 
@@ -48,7 +48,7 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             it is named.
     """
     for path in (folder / CONFIG, folder / WEIGHTS):
-        if not path.exists():
+        if not is_there(path):
             raise StorageError(f"{folder} holds no reward model: there is no {path}")
     tree = _read_config(folder / CONFIG)
     tensors, metadata = read_weights(folder / WEIGHTS)
