@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from prefrl import arguments
 from prefrl.errors import (
     ArgumentError,
     ContractError,
@@ -80,7 +81,7 @@ def as_reward_function(
         StorageError: the folder holds no reward model.
     """
     if isinstance(reward, (str, os.PathLike)):
-        reward = _model_in(Path(reward))
+        reward = _model_in(arguments.path("reward", reward))
     if isinstance(reward, type) or not (callable(reward) or isinstance(reward, HasRewardFunction)):
         raise ArgumentError(not_a("reward", reward, _EXPECTED))
     if isinstance(reward, HasRewardFunction):

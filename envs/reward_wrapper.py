@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from prefrl.arguments import path
 from prefrl.envs.compatibility import check_faultless, check_fits
 from prefrl.envs.copies import copied, copied_info
 from prefrl.envs.description import describe, wrapper_in
@@ -115,6 +116,7 @@ class RewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self.reward_function = as_reward_function(reward, objective_weights)
         settings: dict[str, Any] = {"check": check, "check_env_id": check_env_id}
         if isinstance(reward, (str, os.PathLike)):
+            path("reward", reward)
             reward = os.fspath(reward)
             if objective_weights is not None:
                 settings["objective_weights"] = [float(weight) for weight in objective_weights]

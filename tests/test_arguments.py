@@ -79,8 +79,8 @@ class Lying:
         raise RuntimeError("no text")
 
 
-NUMBERS = np.random.default_rng(0).normal(size=(2, 4, 6))
-MASKED = np.ma.masked_array(NUMBERS, mask=NUMBERS > 0)
+NUMBERS: Any = np.random.default_rng(0).normal(size=(2, 4, 6))
+MASKED: Any = np.ma.masked_array(NUMBERS, mask=NUMBERS > 0)
 ODD |= {
     "lies": Lying(),
     "long text": "x" * 100_000,
