@@ -54,6 +54,8 @@ def find_spec(env_id: str) -> EnvSpec:
             hint = f"the nearest names are {', '.join(near)}"
         if missing is not None and not any(_task(other) == _task(name) for other in near):
             hint = missing
+        elif not near and not module and isinstance(error, gym.error.NameNotFound):
+            hint = f"{hint.rstrip('.')}; one of your own is found by its module: my_module:{name}"
     except ConfigError as error:
         hint = str(error)
     raise ConfigError(f"unknown environment {env_id!r}; {hint}")

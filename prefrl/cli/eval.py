@@ -52,7 +52,11 @@ class EvalCommand:
         for name, value in clip.items():
             if value is not None and self.video is None:
                 raise ConfigError(f"{option(name)} is of a clip; say where with {option('video')}")
-        for name, least in (("episodes", 0 if self.video else 1), ("seed", 0), ("video_size", 1)):
+        if self.episodes == 0 and self.video is None:
+            raise ConfigError(
+                f"{option('episodes')} is 0, and there is no {option('video')}: nothing to do"
+            )
+        for name, least in (("episodes", 0), ("seed", 0), ("video_size", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(at_least(name, value, least))

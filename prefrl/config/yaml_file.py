@@ -9,7 +9,7 @@ import yaml
 from prefrl.config.checking import validated
 from prefrl.config.run import RunConfig
 from prefrl.config.yaml_text import LARGEST_TEXT, Dumper, read_yaml
-from prefrl.errors import ConfigError, shown, text_of, with_type
+from prefrl.errors import ConfigError, shown, text_of
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -25,10 +25,11 @@ def from_yaml(path: Path) -> RunConfig:
     Raises:
         ConfigError: the file is missing, is not YAML, or does not hold a run's settings.
     """
+    path = Path(path)
     try:
-        tree = read_yaml(_text(Path(path)))
+        tree = read_yaml(_text(path))
     except OSError as error:
-        raise ConfigError(f"could not read {path}: {error.strerror or with_type(error)}") from None
+        raise ConfigError(f"could not read {path}: {error.strerror or text_of(error)}") from None
     except ValueError as error:
         raise ConfigError(f"{path} is not YAML: {text_of(error)}") from None
     if not isinstance(tree, dict):
@@ -47,6 +48,8 @@ def _text(path: Path) -> str:
     """
     if "\0" in str(path):
         raise OSError("no name holds a NUL")
+    if (path / "config.yaml").exists():
+        raise OSError(f"it is a folder; its settings are in {path / 'config.yaml'}")
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(f"{path} is no file")
     with path.open("rb") as file:

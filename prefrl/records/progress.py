@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
-from prefrl.records.remaining import Stopwatch
+from prefrl.records.remaining import RELABELLING, SAVING, Stopwatch
 
 # As long as nothing is evaluated, the return of training episodes needs no further name.
 _RETURNS = {
@@ -17,6 +17,8 @@ _RETURNS = {
     "eval_true_return": "evaluation",
     "eval_success_rate": "evaluation's success",
 }
+
+_BRIEF = (SAVING, RELABELLING)  # Too short for a line now and then: it would say little else.
 
 
 class ProgressBar:
@@ -82,10 +84,13 @@ class ProgressBar:
         if self._stopwatch is not None:
             self._stopwatch.begin(activity)
         # A bar shows each at once: whoever watches it would see nothing else while it lasts.
-        if self._bar is not None or time.monotonic() >= self._next_s:
+        was_due = time.monotonic() >= self._next_s
+        if self._bar is not None or (was_due and activity not in _BRIEF):
             self._show()
         try:
             yield
+            if self._bar is None and not was_due and time.monotonic() >= self._next_s:
+                self._show()  # A line became due while it lasted: this is what took the time.
         finally:
             self._activities.pop()
             if self._stopwatch is not None:

@@ -161,16 +161,18 @@ def check_same_parts(folder: Path, given: Names) -> None:
     recorded = recorded_parts(folder)
     if recorded is None:
         return
-    for name, own in recorded.items():
-        if name in given:
-            continue
-        said = f"the run in {folder} was made with {name} {own}"
-        if name != "callbacks":
-            raise ConfigError(
-                f"{said}, which was not given; go on with it in Python: "
-                f"prefrl.resume({str(folder)!r}, parts=prefrl.Parts({name}=...))"
-            )
-        warnings.warn(f"{said}; it goes on without", stacklevel=3)
+    missing = {name: own for name, own in recorded.items() if name not in given}
+    callbacks = missing.pop("callbacks", None)
+    said = f"the run in {folder} was made with"
+    if missing:
+        named = " and ".join(f"{name} {own}" for name, own in missing.items())
+        needed = ", ".join(f"{name}=..." for name in recorded if name != "callbacks")
+        raise ConfigError(
+            f"{said} {named}, which {'was' if len(missing) == 1 else 'were'} not given; go on with "
+            f"it in Python: prefrl.resume({str(folder)!r}, parts=prefrl.Parts({needed}))"
+        )
+    if callbacks is not None:
+        warnings.warn(f"{said} callbacks {callbacks}; it goes on without", stacklevel=3)
     for name, own in given.items():
         if name not in recorded and name != "callbacks":
             raise ConfigError(

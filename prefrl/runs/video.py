@@ -131,6 +131,14 @@ def _resized(frame: Any, size: int) -> Any:
     return np.asarray(Image.fromarray(np.asarray(frame, dtype=np.uint8)).resize(shape))
 
 
+def _even(frame: Any) -> Any:
+    """Returns a frame of even height and width, as the codec needs; an odd last row is doubled."""
+    height, width = frame.shape[:2]
+    if not (height % 2 or width % 2):
+        return frame
+    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
 def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:
     """Writes frames beside the file as they come, and puts them in its place at the end."""
     import imageio.v2 as imageio
@@ -144,12 +152,12 @@ def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:
             unfinished,
             format="FFMPEG",
             fps=frames_per_s,
-            macro_block_size=2,  # The codec needs even numbers of pixels.
+            macro_block_size=2,
             ffmpeg_log_level="quiet",
         )
         with closing(writer):
             for frame in chain([first], frames):
-                writer.append_data(frame)
+                writer.append_data(_even(frame))
                 num_frames += 1
         if not _holds(unfinished, num_frames):
             raise OSError("frames are missing from the file; is the disk full?")

@@ -172,6 +172,12 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="Is a directory"):
             from_yaml(tmp_path)
 
+    def test_a_run_folder_in_place_of_its_settings_is_refused_with_where_they_are(self, tmp_path):
+        path = tmp_path / "config.yaml"
+        path.write_text("")
+        with pytest.raises(ConfigError, match=rf"is a folder; its settings are in {path}$"):
+            from_yaml(tmp_path)
+
     @pytest.mark.parametrize(
         "value",
         [print, object(), np.datetime64("2026"), np.zeros((3, 3)), {1: 2}, {"a": [{2}]}, b"a"],

@@ -149,6 +149,13 @@ def test_a_name_like_no_other_is_refused_in_one_line(nonsense):
     assert "\n" not in str(error.value)
 
 
+def test_a_name_like_no_other_may_be_of_ones_own_module():
+    with pytest.raises(
+        ConfigError, match=r"; one of your own is found by .*: my_module:Zzzqqq-v0$"
+    ):
+        find_spec("Zzzqqq-v0")
+
+
 def test_an_uninstalled_collection_is_said_to_be_missing():
     with pytest.raises(ConfigError, match=r"unknown environment 'NoSuch/Pong-v5'; .*NoSuch"):
         make_env("NoSuch/Pong-v5")

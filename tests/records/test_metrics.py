@@ -362,6 +362,29 @@ def test_what_the_run_is_doing_is_said_while_it_does_it():
     ]
 
 
+def test_a_plain_line_names_what_took_the_time_and_not_the_moment_after_it():
+    stream = io.StringIO()
+    progress = ProgressBar(100, plain_interval_s=0.05, stream=stream)
+    with progress.doing("saving"):
+        pass
+    with progress.doing("training"):
+        progress.advance(50)
+    with progress.doing("fitting"):
+        time.sleep(0.06)
+    with progress.doing("relabelling"):
+        pass
+    time.sleep(0.06)
+    with progress.doing("relabelling"):
+        pass
+    with progress.doing("training"):
+        progress.advance(51)
+    assert [line.split(", ")[:2] for line in stream.getvalue().splitlines()] == [
+        ["0/100 steps", "training"],
+        ["50/100 steps", "fitting"],
+        ["50/100 steps", "training"],
+    ]
+
+
 def test_a_bar_shows_at_once_what_the_run_is_doing():
     stream = Terminal()
     progress = ProgressBar(100, stream=stream)

@@ -126,9 +126,15 @@ def test_the_run_folder_names_its_parts_and_its_settings_rerun_it(own_run, tmp_p
 @pytest.mark.parametrize("name", ["make_env", "teacher", "strategy", "make_model"])
 def test_a_run_is_not_gone_on_with_without_a_part_that_it_was_made_with(name, own_run):
     rest = {other: part for other, part in OWN.items() if other != name}
-    said = rf"^the run in .* was made with {name} .*, which was not given; go on .*Parts\({name}="
+    said = rf"^the run in .* was made with {name} .*, which was not given; go on .*Parts\(.*{name}="
     with pytest.raises(ConfigError, match=said):
         resume(own_run, parts=Parts(**rest), show_progress=False)
+
+
+def test_all_parts_that_are_missing_are_named_at_once(own_run):
+    needed = r"make_env=..., teacher=..., strategy=..., make_model=..."
+    with pytest.raises(ConfigError, match=rf"make_env .* and teacher .* were not .*\({needed}\)"):
+        resume(own_run, parts=Parts(strategy=OWN["strategy"], make_model=OWN["make_model"]))
 
 
 def test_callbacks_may_stay_away_which_is_said_and_come_which_is_not(own_run, tmp_path):

@@ -88,10 +88,13 @@ def test_an_environment_that_names_no_speed_is_filmed_at_thirty_frames_a_second(
     assert frames_of(path)[1] == 30
 
 
-def test_an_odd_number_of_pixels_can_be_filmed(tmp_path):
+@pytest.mark.parametrize("size", [(33, 47), (32, 47), (33, 48)])
+def test_an_odd_number_of_pixels_can_be_filmed_without_a_word(tmp_path, caplog, size):
     path = tmp_path / "clip.mp4"
-    film(still, partial(Painting, size=(33, 47)), path, max_seconds=0.5, seed=0)
-    assert frames_of(path)[0][0].shape == (34, 48, 3)
+    film(still, partial(Painting, size=size), path, max_seconds=0.5, seed=0)
+    height, width = size
+    assert frames_of(path)[0][0].shape == (height + height % 2, width + width % 2, 3)
+    assert not caplog.records
 
 
 @given(
