@@ -1,5 +1,6 @@
 """Builds an SB3 model from settings written as plain values."""
 
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -160,6 +161,9 @@ def load_policy(name: str, path: Path) -> Callable[[Any], Any]:
         )
     try:
         with opened(path) as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no zip archive")
+            file.seek(0)
             model = AGENTS[name].algorithm.load(file, device="cpu")
     except Exception as error:  # every kind of damage surfaces elsewhere in the unpickling
         raise StorageError(f"{path} is damaged or no {name} policy: {with_type(error)}") from error
