@@ -193,12 +193,12 @@ def option(name: str, value: object = None) -> str:
 
     Args:
         name: of the setting or argument, in Python: "eval_in", "queries.spread_factor".
-        value: what it should be; None names the setting alone.
+        value: what it should be; None names the setting alone, True is an option without a value.
     """
     if _speaks_commands:
         # A name is typed without its `.name`, and what is in a list has no option of its own.
         spelled = re.sub(r"(\.name|\[\d+\])$", "", f"--{name.replace('_', '-')}")
-        return spelled if value is None else f"{spelled} {value}"
+        return spelled if value in (None, True) else f"{spelled} {value}"
     return name if value is None else f"{name}={value!r}"
 
 

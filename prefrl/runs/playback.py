@@ -134,7 +134,7 @@ def _finished(
         why = "" if agent is None else ", as the model is one of its own"
         raise StorageError(
             f"{folder} has its policy in {path.name} alone{why}: an archive that can run code when "
-            f"it is loaded; if you trust whoever made it, load it with {option('trust')}"
+            f"it is loaded; if you trust whoever made it, load it with {option('trust', True)}"
         )
     return config, load_policy(_agent_name(folder, config), path)
 

@@ -39,6 +39,7 @@ WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoi
 FILES = {
     *("config.yaml", "metrics.jsonl", "comparisons.npz", "policy.zip", "summary.json"),
     *("reward_model", "tensorboard", "learning_curve.png", "episodes.npz", "final", "parts.json"),
+    "policy.safetensors",
 }
 CONFIGS = {"ppo": tiny_runs.ppo(), "sac": tiny_runs.sac()}
 
@@ -355,8 +356,10 @@ def test_every_part_can_be_ones_own(tmp_path):
     assert np.array_equal(dataset.p_left == 1, left[:, -1, 0] > right[:, -1, 0])
     names = {"agent": "a2c", "teacher": "LikesTheRight", "strategy": "Loud"}
     assert names.items() <= result.summary.items()
-    with pytest.raises(ConfigError, match=r"policy\.zip is of a a2c model that its run brought"):
+    with pytest.raises(StorageError, match=r"policy\.zip alone, .* load it with trust=True$"):
         evaluate_run(tmp_path / "run", num_episodes=1, seed=0)
+    with pytest.raises(ConfigError, match=r"policy\.zip is of a a2c model that its run brought"):
+        evaluate_run(tmp_path / "run", num_episodes=1, seed=0, trust=True)
     again = run(config, out=tmp_path / "again", parts=parts, show_progress=False)
     assert_same_run(result, again)  # though its model was given no seed
 
