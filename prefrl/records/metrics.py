@@ -153,13 +153,14 @@ def _digest(line: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest(), "little")
 
 
-def check_lines(path: Path, mark: object) -> tuple[int, list[int]]:
+def check_lines(path: Path, mark: object, *, is_all: bool = False) -> tuple[int, list[int]]:
     """Checks that a file still begins with the lines that it had when a checkpoint was made.
 
     Args:
         path: the file.
         mark: what `JsonLinesSink.mark` returned then; without digests, as in checkpoints of before
             there were any, no more is known than the length.
+        is_all: the run had ended then: nothing can follow.
 
     Returns:
         where those lines end, and their digests.
@@ -175,11 +176,12 @@ def check_lines(path: Path, mark: object) -> tuple[int, list[int]]:
     if digests is not None:
         check_arrays(known, {"digests": ("u", (None,))})
     try:
-        content = content_of(path)[:position]
+        whole = content_of(path)
     except FileNotFoundError:
-        content = b""
+        whole = b""
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from error
+    content = whole[:position]
     lines = content.split(b"\n")[:-1]
     found = [_digest(line) for line in lines]
     for number, wanted in enumerate([] if digests is None else digests.tolist(), start=1):
@@ -193,6 +195,11 @@ def check_lines(path: Path, mark: object) -> tuple[int, list[int]]:
         raise StorageError(
             f"{path} has {len(content)} bytes, but had {position} when the checkpoint was made; "
             "put the lost lines back, or start a new run"
+        )
+    if is_all and len(whole) > position:
+        raise StorageError(
+            f"{path} was changed after the run had ended: line {len(lines) + 1} is none that the "
+            "run wrote; remove what was added"
         )
     return position, found
 

@@ -55,8 +55,9 @@ def find(folder: Path, fingerprint: str) -> Found | None:
     if newest is None:
         _check_untouched(folder)
         return None
-    check_lines(folder / run_folder.METRICS, log_mark(newest[1]))
-    return Found(*newest, is_finished=final is not None)
+    is_finished = final is not None
+    check_lines(folder / run_folder.METRICS, log_mark(newest[1]), is_all=is_finished)
+    return Found(*newest, is_finished=is_finished)
 
 
 def keep(folder: Path, config: ResolvedRun, loop: PreferenceLoop) -> None:

@@ -44,6 +44,20 @@ def test_a_log_that_was_altered_is_refused_by_its_line(tmp_path, request, kind, 
     assert content(folder) == before
 
 
+@pytest.mark.parametrize("more", [{}, {"steps": 1_500}])
+@pytest.mark.parametrize("line", ['{"step": 9999}\n', "no line"])
+def test_nothing_can_be_added_to_the_log_of_a_run_that_has_ended(tmp_path, finished, line, more):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(line)
+    last = len((folder / "metrics.jsonl").read_text().splitlines())
+    before = content(folder)
+    with pytest.raises(StorageError, match=rf"after the run had ended: line {last} is none that"):
+        resume(folder, show_progress=False, **more)
+    assert content(folder) == before
+
+
 def points(folder):
     """Returns the steps at which TensorBoard has each scalar."""
     events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})

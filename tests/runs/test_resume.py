@@ -232,7 +232,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(agent, whole, tmp_path):
     assert outcome.err == (
         f"run is finished, with {steps} steps and 23 answers; give it more by --steps or --budget\n"
     )
-    assert outcome.out.startswith("true return ")
+    assert outcome.out.startswith(f"run is finished: {steps} steps, 23 answers, ")
 
 
 def unfinished(whole, path, agent):
