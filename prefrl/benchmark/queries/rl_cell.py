@@ -7,6 +7,7 @@ from typing import Any
 from prefrl.benchmark.grid.cells import TRAINING_RETURN, TRUE_REWARD, Cell, Keep, Row
 from prefrl.benchmark.queries.reward_cell import teacher_config
 from prefrl.config import RunConfig
+from prefrl.config.true_reward import of_true_reward
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.start import resume, run
@@ -21,12 +22,11 @@ def config_of(cell: Cell) -> RunConfig:
         ConfigError: a setting is unknown or out of range.
     """
     options: dict[str, Any] = dict(cell.settings)
-    if cell.strategy == TRUE_REWARD:
-        options |= {"reward": "true"}
-    else:
+    if cell.strategy != TRUE_REWARD:
         options |= {"strategy": cell.strategy}
     teacher = teacher_config(cell.teacher)
-    return RunConfig(env=cell.env, seed=cell.seed, teacher=teacher, threads=1, **options)
+    config = RunConfig(env=cell.env, seed=cell.seed, teacher=teacher, threads=1, **options)
+    return of_true_reward(config) if cell.strategy == TRUE_REWARD else config
 
 
 def run_rl_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
