@@ -2,28 +2,27 @@
 
 import copy
 import io
-import operator
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
+from prefrl.agents.optimizers import check_moments, is_finite
 from prefrl.agents.passed_on import watched
 from prefrl.agents.policy_file import weights_path, write_policy
+from prefrl.agents.reward_stage import find_reward_stage
 from prefrl.agents.supported import changed_observations, check_spaces
 from prefrl.errors import (
     ConfigError,
     ContractError,
-    DataError,
     Diverged,
     PrefrlError,
     StorageError,
@@ -41,57 +40,6 @@ from prefrl.types import EpisodeReturns, RewardFunction, State
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
 _SET_WHILE_LEARNING = ("_update_current_progress_remaining", "_excluded_save_params")
 _PROBES = (1.0, 0.9, 0.75, 0.5, 0.25, 0.1, 0.0)
-
-
-class RewardStage(Protocol):
-    """The vector environment of a stack that replaces rewards: `prefrl.envs.RewardVecEnv`."""
-
-    num_envs: int
-    observation_space: Any
-    action_space: Any
-    env_id: str | None
-
-    def set_reward(self, reward: RewardFunction | None) -> None:
-        """Uses another reward from the next step on."""
-        ...
-
-    def flat(self, observations: Any) -> Any:
-        """Returns (N, O) float32 rows of a batch of observations."""
-        ...
-
-    def encode_actions(self, actions: Any) -> Any:
-        """Returns (N, A) float32 rows of a batch of actions."""
-        ...
-
-    @property
-    def observed(self) -> Any:
-        """(N, O) rows of what the environments showed last."""
-        ...
-
-    def pop_finished(self) -> list[EpisodeReturns]:
-        """Returns the episodes that ended since the last call."""
-        ...
-
-    def step(self, actions: Any) -> Any:
-        """Steps all environments, as SB3's."""
-        ...
-
-
-def find_reward_stage(venv: VecEnv | None) -> RewardStage:
-    """Finds the part of a stack of vector environments in which the reward can be replaced.
-
-    Raises:
-        ConfigError: there is none, so no reward could be replaced.
-    """
-    while isinstance(venv, VecEnvWrapper):
-        # Asked of the class: an instance passes on what it lacks to the environment within it.
-        if hasattr(type(venv), "set_reward"):
-            stage: RewardStage = venv
-            return stage
-        venv = venv.venv
-    raise ConfigError(
-        "the model's environment has no RewardVecEnv in it; build it with prefrl.envs.make_vec_env"
-    )
 
 
 class SB3Agent(ABC):
@@ -256,23 +204,7 @@ class SB3Agent(ABC):
 
     def _check_finite(self, cause: Exception | None = None) -> None:
         """Refuses weights that are not finite, and moments of them."""
-        policy = self.model.policy
-        optimizers = [
-            part
-            for name in self.model._get_torch_save_params()[0]
-            if isinstance(part := operator.attrgetter(name)(self.model), torch.optim.Optimizer)
-        ]
-        tensors = [
-            *policy.parameters(),
-            *(
-                moment
-                for optimizer in optimizers
-                for moments in optimizer.state.values()
-                for moment in moments.values()
-                if isinstance(moment, torch.Tensor)
-            ),
-        ]
-        if not all(torch.isfinite(tensor).all() for tensor in tensors):
+        if not is_finite(self.model):
             raise self._diverged("its weights are no longer finite") from cause
 
     def _diverged(self, why: str) -> Diverged:
@@ -421,23 +353,7 @@ class SB3Agent(ABC):
         self.model.set_parameters(state["parameters"], exact_match=True)
         for name, value in state["variables"].items():
             getattr(self.model, name).copy_(value)
-        for name in self.model._get_torch_save_params()[0]:
-            part = operator.attrgetter(name)(self.model)
-            if isinstance(part, torch.optim.Optimizer):
-                _check_moments(part, name)
-
-
-def _check_moments(optimizer: torch.optim.Optimizer, name: str) -> None:
-    """Refuses moments of other shapes than their weights', which torch finds out in a step."""
-    kinds = {frozenset(moments) for moments in optimizer.state.values() if moments}
-    if len(kinds) > 1:
-        raise DataError(f"{name} remembers other things of some of its weights than of others")
-    for weights, moments in optimizer.state.items():
-        for moment in moments.values():
-            shape = getattr(moment, "shape", None)
-            is_alike = shape in ((), weights.shape) and moment.is_floating_point()
-            if shape is None or not is_alike or not moment.isfinite().all():
-                raise DataError(f"{name} remembers what does not fit its weights")
+        check_moments(self.model)
 
 
 def changing_schedules(model: BaseAlgorithm) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from prefrl.agents.base import find_reward_stage
+from prefrl.agents.reward_stage import find_reward_stage
 from prefrl.agents.supported import check_model
 from prefrl.errors import ArgumentError, ConfigError, calling, not_a
 

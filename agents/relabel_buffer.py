@@ -6,7 +6,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 
-from prefrl.agents.base import RewardStage
+from prefrl.agents.reward_stage import RewardStage
 from prefrl.types import RewardFunction
 
 # A multiple of what reward models score at once; copies of a whole buffer would be another buffer.

@@ -127,12 +127,18 @@ def not_a(name: str, value: object, expected: str) -> str:
         shape = getattr(value, "shape", None)
     except Exception:  # noqa: BLE001 - whatever somebody's object does
         shape = None
-    got = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+    got = f"the class {value.__name__}" if isinstance(value, type) else a(type(value).__name__)
     if isinstance(value, str) and len(value) <= _LONGEST_SHOWN:
         got += f" ({value!r})"
     elif isinstance(shape, tuple):
         got += f" of shape {tuple(shape)}"
     return f"{name} is {got}; expected {expected}"
+
+
+def a(noun: str) -> str:
+    """Puts the article before a noun: "an int", "a str"."""
+    vowel = noun[:1].lower() in "aeio" or noun == "ndarray"
+    return f"an {noun}" if vowel else f"a {noun}"
 
 
 def at_least(name: str, value: object, least: int) -> str:

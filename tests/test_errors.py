@@ -46,7 +46,7 @@ def test_an_argument_of_another_type_is_named_with_what_it_is_and_what_was_expec
         not_a("make_model", int, "a function") == "make_model is the class int; expected a function"
     )
     assert not_a("rows", np.zeros((2, 3)), "(N,) numbers") == (
-        "rows is a ndarray of shape (2, 3); expected (N,) numbers"
+        "rows is an ndarray of shape (2, 3); expected (N,) numbers"
     )
 
 

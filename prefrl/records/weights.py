@@ -1,16 +1,19 @@
 """Weights on disk: safetensors, with a checksum; nothing in a file of them is ever run."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from prefrl.errors import StorageError, text_of
 from prefrl.records.files import opened, reason, write_bytes_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CHECKSUM = "crc32"
 
@@ -26,6 +29,8 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Raises:
         StorageError: the file could not be written; what was there before is untouched.
     """
+    from safetensors.torch import save  # Here, as other records are kept without torch.
+
     # Copies: some parts of a policy are the same tensor, which safetensors refuses.
     plain = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
@@ -63,11 +68,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _finite(tensor: Tensor) -> bool:
     if tensor.is_floating_point():
-        tensor = tensor.to(torch.float64)
+        tensor = tensor.double()
     return bool(tensor.isfinite().all())
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    import torch
+
     total = 0
     for name in sorted(tensors):
         content = tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -9,8 +9,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
 from prefrl.agents import make_agent, make_model
-from prefrl.agents.base import find_reward_stage
 from prefrl.agents.policy_file import weights_path
+from prefrl.agents.reward_stage import find_reward_stage
 from prefrl.envs import RewardVecEnv
 from prefrl.errors import ConfigError, EnvironmentFault, StorageError
 from tests.agents.stacks import SMALL, SMALL_PPO, SMALL_SAC, constant, stack, stack_of

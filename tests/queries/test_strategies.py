@@ -187,7 +187,7 @@ class TestOnesOwnModule:
                 "my_strategies:Demanding",
                 "cannot be made without arguments: TypeError: .* missing 1 required",
             ),
-            ("my_strategies:number", "is a int; expected a class with a method `select`"),
+            ("my_strategies:number", "is an int; expected a class with a method `select`"),
             (":Mine", "cannot be imported"),
         ],
     )

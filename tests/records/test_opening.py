@@ -1,4 +1,4 @@
-"""What is no file is not waited for, whatever reads it."""
+"""Pipes and devices are not waited for, whatever reads them."""
 
 import os
 import socket

@@ -36,7 +36,7 @@ def still(observations: Any) -> np.ndarray:
         ({"eval_episodes": 0, "eval_every": 50}, "eval_episodes is 0: there is nothing to play"),
         ({"train_episode_steps": 51}, "train_episode_steps is 51, but episodes end after 50 steps"),
         ({"explore_episode_steps": 51}, "explore_episode_steps is 51, but episodes end after 50"),
-        ({"budget": 10**6}, "budget is 1000000, but .* choose at most [0-9]+, more steps"),
+        ({"budget": 10**6}, "budget is 1000000, but .* choose at most [0-9]+, or more steps"),
         ({"objectives": ("fast", "cheap")}, r"objectives: the info of .* has no 'fast'"),
         ({"env": "tests.own_envs:Endless-v0"}, "has no time limit"),
         ({"env_kwargs": {"colour": 3}}, "could not be made: TypeError"),

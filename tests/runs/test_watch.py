@@ -243,7 +243,7 @@ def plan_of(result):
 
 
 def test_what_is_no_callback_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(ConfigError, match=r"callbacks\[0\] is int; expected a BaseCallback"):
+    with pytest.raises(ConfigError, match=r"callbacks\[0\] is an int; expected a BaseCallback"):
         run(tiny_runs.ppo(), out=tmp_path / "run", parts=Parts(callbacks=[3]))  # type: ignore[list-item]
     assert not (tmp_path / "run").exists()
 

@@ -166,7 +166,7 @@ def no_argument(self: Any) -> None: ...
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ({"teacher": 5}, "teacher is a int; expected an object with a method answer"),
+        ({"teacher": 5}, "teacher is an int; expected an object with a method answer"),
         ({"teacher": Scribbler}, "teacher is the class Scribbler"),
         ({"teacher": "oracle"}, r"teacher is a str \('oracle'\)"),
         ({"teacher": type("Half", (), {"ask": no_argument})()}, "a method ask and no collect"),
@@ -176,9 +176,9 @@ def no_argument(self: Any) -> None: ...
             "ask of teacher Odd takes .*: .*; expected ask",
         ),
         ({"strategy": "entropy"}, "a strategy's name goes into RunConfig"),
-        ({"strategy": 5}, "strategy is a int; expected an object with a method select"),
-        ({"make_env": 5}, "make_env is a int"),
-        ({"callbacks": 5}, "callbacks is a int; expected a list of BaseCallback"),
+        ({"strategy": 5}, "strategy is an int; expected an object with a method select"),
+        ({"make_env": 5}, "make_env is an int"),
+        ({"callbacks": 5}, "callbacks is an int; expected a list of BaseCallback"),
     ],
 )
 def test_what_cannot_be_a_part_is_refused_when_it_is_handed_in(part, said):
