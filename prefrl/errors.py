@@ -9,6 +9,7 @@ from pathlib import Path
 
 _LONGEST_SHOWN = 60  # characters of a text that was given
 _LONGEST_LINE = 1_500
+_LONGEST_WORD = 300
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _LONGEST_SHOWN
 
@@ -76,9 +77,14 @@ def printable(text: str) -> str:
             for one in one_line(text)
         )
     if len(line) > _LONGEST_LINE:
-        half = _LONGEST_LINE // 2
-        line = f"{line[:half]} ... {line[-half:]}"
+        # Names of files first: what is said of them stands between them.
+        line = _shortened(" ".join(_shortened(word, _LONGEST_WORD) for word in line.split(" ")))
     return line
+
+
+def _shortened(text: str, most: int = _LONGEST_LINE) -> str:
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"
 
 
 def text_of(error: BaseException) -> str:
