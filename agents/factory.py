@@ -65,14 +65,16 @@ def make_model(
         if not kind.normalizes_observations:
             able = [other for other, its in AGENTS.items() if its.normalizes_observations]
             raise ConfigError(
-                f"normalize_observations is for {' and '.join(able)}; {name} takes them as they are"
+                f"{option('agent_settings.normalize_observations')} is for {' and '.join(able)}; "
+                f"{name} takes them as they are"
             )
         policy["features_extractor_class"] = NormalizedObservations
     env: VecEnv = venv
     if settings.pop("normalize_reward", False):
         if issubclass(kind.algorithm, OffPolicyAlgorithm):
             raise ConfigError(
-                f"normalize_reward is for on-policy agents; {name} keeps rewards, and relabels them"
+                f"{option('agent_settings.normalize_reward')} is for on-policy agents; {name} "
+                f"keeps rewards, and relabels them"
             )
         env = VecNormalize(
             venv, norm_obs=False, norm_reward=True, gamma=settings.get("gamma", 0.99)
@@ -82,7 +84,9 @@ def make_model(
         # A network that cannot act shows it here, not after the first step.
         model.predict(np.zeros(observations.shape, observations.dtype), deterministic=True)
     except Exception as error:  # SB3, torch and NumPy refuse in many ways
-        raise ConfigError(f"agent_settings do not fit {name}: {with_type(error)}") from error
+        raise ConfigError(
+            f"{option('agent_settings')} do not fit {name}: {with_type(error)}"
+        ) from error
     return model
 
 

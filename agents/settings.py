@@ -231,7 +231,9 @@ def checked_settings(name: str, kind: AgentKind, settings: dict[str, Any]) -> di
     for key, value in settings.items():
         value = value.item() if isinstance(value, np.generic) else value
         if key in _ELSEWHERE:
-            raise ConfigError(f"agent_settings has {key}, but {_ELSEWHERE[key]()}")
+            raise ConfigError(
+                f"{option(f'agent_settings.{key}')} was given, but {_ELSEWHERE[key]()}"
+            )
         if key not in _OWN and key not in parameters:
             valid = sorted({*parameters, *_OWN} - {"self", *_ELSEWHERE})
             raise ConfigError(
@@ -255,7 +257,10 @@ def _policy_settings(name: str, kind: AgentKind, policy: dict[str, Any]) -> dict
     valid = [key for key in its if key != "self" and key not in _NOT_OF_POLICIES]
     for key, value in policy.items():
         if key in _NOT_OF_POLICIES:
-            raise ConfigError(f"agent_settings.policy_kwargs has {key}; {_NOT_OF_POLICIES[key]}")
+            raise ConfigError(
+                f"{option(f'agent_settings.policy_kwargs.{key}')} was given, but "
+                f"{_NOT_OF_POLICIES[key]}"
+            )
         if key not in valid:
             raise ConfigError(
                 f"unknown setting 'agent_settings.policy_kwargs.{key}' of {name}; "
@@ -270,7 +275,9 @@ def _policy_settings(name: str, kind: AgentKind, policy: dict[str, Any]) -> dict
 
 def _check(key: str, value: Any, allowed: Allowed | None) -> None:
     if allowed is not None and not allowed.holds(value):
-        raise ConfigError(f"agent_settings.{key} is {shown(value)}; expected {allowed.expected}")
+        raise ConfigError(
+            f"{option(f'agent_settings.{key}')} is {shown(value)}; expected {allowed.expected}"
+        )
 
 
 def check_rollouts(settings: dict[str, Any], num_envs: int) -> None:
@@ -286,13 +293,15 @@ def check_rollouts(settings: dict[str, Any], num_envs: int) -> None:
     most = _rollout_steps(settings, num_envs)
     if most is not None and most < 2:
         raise ConfigError(
-            f"agent_settings.n_steps is {settings['n_steps']}; expected 2 or more with num_envs "
-            f"{num_envs}"
+            f"{option('agent_settings.n_steps')} is {settings['n_steps']}; expected 2 or more "
+            f"where "
+            f"{option('num_envs')} is {num_envs}"
         )
     if most is not None and settings.get("batch_size", 1) > most:
         raise ConfigError(
-            f"agent_settings.batch_size is {settings['batch_size']}; expected at most {most}, the "
-            f"steps of a rollout (n_steps {settings['n_steps']} times num_envs {num_envs})"
+            f"{option('agent_settings.batch_size')} is {settings['batch_size']}; expected at "
+            f"most {most}, the "
+            f"steps of a rollout (n_steps {settings['n_steps']} times {num_envs} environments)"
         )
 
 

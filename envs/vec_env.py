@@ -57,12 +57,13 @@ def make_vec_env(
     if isinstance(objectives, str) or not isinstance(objectives, Sequence):
         raise ArgumentError(not_a("objectives", objectives, "a list of names of entries of info"))
     if num_envs > MOST_ENVS:
-        raise ConfigError(f"num_envs is {shown(num_envs)}; expected 1 to {MOST_ENVS:,}")
+        raise ConfigError(f"{option('num_envs')} is {shown(num_envs)}; expected 1 to {MOST_ENVS:,}")
     envs, reason = open_envs(make_env, num_envs)
     if reason:
         close_envs(envs)
         raise ConfigError(
-            f"num_envs is {num_envs}, but of {env_name(envs[0])} only {len(envs)} could be made "
+            f"{option('num_envs')} is {num_envs}, but of {env_name(envs[0])} only {len(envs)} "
+            f"could be made "
             f"({reason}); use {option('num_envs', len(envs))}"
         )
     return side_by_side(envs, store, objectives=objectives, warns=True)

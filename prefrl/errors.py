@@ -187,17 +187,26 @@ def choices(name: str, valid: Iterable[str]) -> str:
 
 # Whoever types commands reads `--eval-in training`, whoever writes Python `eval_in="training"`.
 _speaks_commands = False
+_options: frozenset[str] | None = None  # that the command has; None: any
+_MAPPINGS = ("agent_settings", "env_kwargs")  # What is in them has no option of its own.
 
 
 @contextlib.contextmanager
 def in_commands_words() -> Iterator[None]:
     """Words errors as options of a command instead of arguments of a Python call."""
-    global _speaks_commands  # noqa: PLW0603 - not a context variable: threads speak alike
-    before, _speaks_commands = _speaks_commands, True
+    global _speaks_commands, _options
+    before = _speaks_commands, _options
+    _speaks_commands, _options = True, None
     try:
         yield
     finally:
-        _speaks_commands = before
+        _speaks_commands, _options = before
+
+
+def speak_of(options: Iterable[str]) -> None:
+    """Says which settings the command has options for; others go by their names in Python."""
+    global _options  # noqa: PLW0603
+    _options = frozenset(options)
 
 
 def option(name: str, value: object = None) -> str:
@@ -207,9 +216,13 @@ def option(name: str, value: object = None) -> str:
         name: of the setting or argument, in Python: "eval_in", "queries.spread_factor".
         value: what it should be; None names the setting alone, True is an option without a value.
     """
-    if _speaks_commands:
-        # A name is typed without its `.name`, and what is in a list has no option of its own.
-        spelled = re.sub(r"(\.name|\[\d+\])$", "", f"--{name.replace('_', '-')}")
+    # A name is typed without its `.name`, and what is in a list has no option of its own.
+    typed = re.sub(r"(\.name|\[\d+\])$", "", name)
+    section, _, key = typed.partition(".")
+    if _speaks_commands and section in _MAPPINGS and key:
+        return f"{key} of {option(section)}"
+    if _speaks_commands and (_options is None or typed in _options):
+        spelled = f"--{typed.replace('_', '-')}"
         return spelled if value in (None, True) else f"{spelled} {value}"
     return name if value is None else f"{name}={value!r}"
 

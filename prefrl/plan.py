@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.config import QueryConfig, ScheduleName
-from prefrl.errors import ConfigError, at_least
+from prefrl.errors import ConfigError, at_least, option
 
 # The time constant of Christiano et al. 2017, appendix A: label rate proportional to 2e6/(T+2e6).
 DECAY_STEPS = 2e6
@@ -85,7 +85,7 @@ def plan_run(
         ConfigError: the numbers do not fit each other.
     """
     if queries.num_sessions is None:
-        raise ConfigError("queries.num_sessions is None; a plan needs a number, 1 or more")
+        raise ConfigError(f"{option('queries.num_sessions')} is None; a plan needs a number")
     for name, value, least in (
         ("steps", steps, 1),
         ("explore_steps", explore_steps, 0),
@@ -100,8 +100,8 @@ def plan_run(
     if explore_steps:
         if explore_steps == steps:
             raise ConfigError(
-                f"steps is {steps}, all of it exploration ({explore_steps} steps); "
-                "choose more steps or fewer explore_steps"
+                f"{option('steps')} is {steps}, all of it exploration ({explore_steps} steps); "
+                f"choose more, or fewer {option('explore_steps')}"
             )
         last = max(explore_steps, int(steps * queries.last_session_at))
         passed = np.linspace(0.0, 1.0, queries.num_sessions) ** queries.session_spacing
@@ -164,8 +164,8 @@ def _check_multiple(steps: int, multiple: int) -> None:
         low = steps // multiple * multiple
         choices = " or ".join(str(n) for n in (low, low + multiple) if n > 0)
         raise ConfigError(
-            f"steps is {steps}, but they are taken {multiple} at a time "
-            f"(num_envs times train_freq); choose {choices}"
+            f"{option('steps')} is {steps}, but they are taken {multiple} at a time "
+            f"({option('num_envs')} times train_freq); choose {choices}"
         )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, option
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +72,7 @@ class Streams:
     def __post_init__(self) -> None:
         seed: Any = self.seed
         if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-            raise ConfigError(f"seed is {seed!r}; expected a whole number, 0 or more")
+            raise ConfigError(f"{option('seed')} is {seed!r}; expected a whole number, 0 or more")
         object.__setattr__(self, "seed", int(seed))
 
     def _sequence(self, name: str, index: int) -> np.random.SeedSequence:

@@ -54,7 +54,7 @@ def merge_command(words: list[str]) -> None:
     from prefrl.feedback.merging import merge_comparisons
     from prefrl.records.files import check_new_file, is_there
 
-    if is_there(command.out):
+    if is_there(command.out) or command.out.is_symlink():
         raise StorageError(f"{command.out} is there already; choose another --out")
     check_new_file(command.out)
     names = [str(path) for path in command.files]

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from prefrl.cli.parsing import parse
+from prefrl.cli.parsing import option_names, parse
 from prefrl.config import BenchmarkConfig
-from prefrl.errors import ConfigError, PrefrlError
+from prefrl.errors import ConfigError, PrefrlError, option, speak_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class BenchCommand:
 
 def bench_command(words: list[str]) -> None:
     """Runs `prefrl bench`."""
+    speak_of(option_names(BenchCommand))  # Its runs have settings that it has no options for.
     command = parse(BenchCommand, words, prog="prefrl bench")
     from prefrl.benchmark.grid.executors import Executor, LocalExecutor
     from prefrl.benchmark.grid.results import import_pyarrow
@@ -49,7 +50,8 @@ def bench_command(words: list[str]) -> None:
     if benchmark.mode == "rl":
         if threads not in (None, 1):
             raise ConfigError(
-                f"threads is {threads}; runs of mode rl take 1, so that they repeat exactly"
+                f"{option('threads')} is {threads}; runs of mode rl take 1, so that they repeat "
+                f"exactly"
             )
         threads = 1
     executor: Executor
@@ -57,7 +59,9 @@ def bench_command(words: list[str]) -> None:
         from prefrl.benchmark.grid.ray_executor import RayExecutor
 
         if command.jobs is not None:
-            raise ConfigError("jobs is of this machine; a Ray cluster runs what its CPUs allow")
+            raise ConfigError(
+                f"{option('jobs')} is of this machine; a Ray cluster runs what its CPUs allow"
+            )
         executor = RayExecutor(command.ray_address, threads=threads or 1)
     else:
         executor = LocalExecutor(jobs=command.jobs, threads=threads)

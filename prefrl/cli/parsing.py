@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import io
 import re
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 from tyro.constructors import (
@@ -160,6 +161,22 @@ def parse(command: type[_Command], words: list[str], **options: Any) -> _Command
         if not end.code:
             raise HelpShown from None
         raise ConfigError(f"{_without_box(box.getvalue())}; see {options['prog']} --help") from None
+
+
+def option_names(kind: Any, section: str = "") -> Iterator[str]:
+    """Lists the settings that a command has options for, by their names in Python."""
+    types = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        inner, *how = get_args(types[field.name]) or [types[field.name]]
+        is_unnamed = any(getattr(one, "name", None) == "" for one in how)
+        name = section if is_unnamed else f"{section}.{field.name}".lstrip(".")
+        if dataclasses.is_dataclass(inner):
+            yield from option_names(inner, name)
+        if name:
+            yield name
+    for spelling in _SPELLINGS.get(kind, {}).values():
+        for alias in getattr(spelling, "aliases", None) or ():
+            yield alias.removeprefix("--").replace("-", "_")
 
 
 def _without_box(text: str) -> str:

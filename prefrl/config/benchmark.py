@@ -5,7 +5,7 @@ from typing import Literal
 
 from prefrl.config.checking import settings
 from prefrl.config.ranges import PositiveFloat, PositiveInt, SeedInt
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, option
 
 Mode = Literal["reward", "rl"]
 
@@ -104,9 +104,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not self.budgets:
-            raise ConfigError("budgets is empty; expected at least one")
+            raise ConfigError(f"{option('budgets')} is empty; expected at least one")
         if list(self.budgets) != sorted(set(self.budgets)):
-            raise ConfigError(f"budgets are {list(self.budgets)}; expected them ascending")
+            raise ConfigError(
+                f"{option('budgets')} is {list(self.budgets)}; expected them ascending"
+            )
 
     def totals(self) -> list[int]:
         """Returns the number of answers after each session: every budget is among them."""

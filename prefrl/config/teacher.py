@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from prefrl.config.checking import settings
 from prefrl.config.ranges import NonNegativeFloat, NonNegativeOrInf, Probability
-from prefrl.errors import choices
+from prefrl.errors import ConfigError, choices, option, shown
 
 FAILINGS: dict[str, dict[str, float]] = {
     "oracle": {},
@@ -80,3 +80,21 @@ TEACHER_PRESETS: dict[str, TeacherSettings] = {
     name: TeacherSettings(name=name, **failings) for name, failings in FAILINGS.items()
 }
 """The settings of each teacher in `FAILINGS`, by name."""
+
+
+def check_effect(teacher: TeacherConfig) -> None:
+    """Refuses an oracle that is told to fail: it would not be one.
+
+    Raises:
+        ConfigError: it names the failing, and the teacher that has it.
+    """
+    if teacher.name != "oracle":
+        return
+    others = {name: kind for kind, failings in FAILINGS.items() for name in failings}
+    for name, other in others.items():
+        value = getattr(teacher, name)
+        if value is not None and value != getattr(TEACHER_PRESETS["oracle"], name):
+            raise ConfigError(
+                f"{option(f'teacher.{name}')} is {shown(value)}, but an oracle never errs; choose "
+                f"{option('teacher.name', other)}, whose {name} may be anything"
+            )

@@ -8,6 +8,7 @@ from prefrl.errors import ConfigError, option
 OF_LEARNED_REWARDS = (
     *("budget", "strategy", "teacher", "queries", "reward_model", "pace"),
     *("answer_timeout", "max_steps_ahead", "min_first_answers"),
+    *("explore_steps", "explore_episode_steps"),
 )
 
 

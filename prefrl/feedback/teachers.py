@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.config import TeacherConfig, TeacherSettings
+from prefrl.config.teacher import check_effect
 from prefrl.errors import DataError
 from prefrl.segments import SegmentBatch
 
@@ -193,6 +194,9 @@ class SyntheticTeacher:
     Args:
         settings: how it fails; what is None is decided by the preset of its name.
 
+    Raises:
+        ConfigError: an oracle was given a failing.
+
     Example:
         >>> import numpy as np
         >>> from prefrl import TeacherConfig
@@ -205,6 +209,8 @@ class SyntheticTeacher:
     """
 
     def __init__(self, settings: TeacherConfig) -> None:
+        if not isinstance(settings, TeacherSettings):  # There every failing is said; none is odd.
+            check_effect(settings)
         self.settings = settings.decided()
         self._scale: ReturnScale | None = None
 

@@ -1,9 +1,10 @@
 """Folders that are there only once they hold something."""
 
 import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
@@ -22,10 +23,12 @@ def new_folder(folder: Path, *, is_worth_keeping: Callable[[], bool]) -> Iterato
         StorageError: it could not be made.
     """
     # Of os.path, as names too long for a file system are no reason to fail here.
-    made = [path for path in (folder, *folder.parents) if not _is_in_the_way(path)]
+    made = missing(folder)
     has_been_made = False
     try:
         try:
+            if made and ".." in folder.parts[len(made[-1].parts) :]:
+                raise FileNotFoundError(errno.ENOENT, f"there is no folder {made[-1]}")
             folder.mkdir(parents=True, exist_ok=True)
             try_to_write(beside(folder / "any"))
         except (OSError, ValueError) as error:
@@ -36,10 +39,20 @@ def new_folder(folder: Path, *, is_worth_keeping: Callable[[], bool]) -> Iterato
         if not (has_been_made and is_worth_keeping()):
             if has_been_made:
                 _empty(folder)
-            for path in made:
-                with contextlib.suppress(OSError):  # Never made, or others use it by now.
-                    path.rmdir()
+            remove(made)
         raise
+
+
+def missing(folder: Path) -> list[Path]:
+    """Returns those of a folder and the folders that it lies in that are not there, it first."""
+    return [path for path in (folder, *folder.parents) if not _is_in_the_way(path)]
+
+
+def remove(folders: Iterable[Path]) -> None:
+    """Removes folders that are empty."""
+    for path in folders:
+        with contextlib.suppress(OSError):  # Never made, or others use it by now.
+            path.rmdir()
 
 
 def check_new_folder(folder: Path, *, instead: str) -> None:

@@ -31,6 +31,7 @@ from prefrl.runs.arena import Arena
 from prefrl.runs.candidate_policies import CandidatePolicies
 from prefrl.runs.parts import Parts
 from prefrl.runs.resolve import env_maker, plan
+from prefrl.runs.sizes import check_sizes
 from prefrl.seeding import POLICY_WEIGHTS, REWARD_WEIGHTS, Streams, seed_global_generators
 from prefrl.segments import EpisodeStore
 
@@ -61,6 +62,11 @@ class OneRun:
                 self._make_training_env, config.num_envs, self.store, objectives=config.objectives
             )
             opened.callback(self.venv.close)
+            check_sizes(
+                config,
+                observation_dim=observation_dim(self.venv.observation_space),
+                action_dim=action_dim(self.venv.action_space),
+            )
             self.agent = self._make_agent(callbacks)
             self.plan = plan(config, stride=self.agent.stride)
             self.feedback = self._make_feedback(parts) if config.reward == "learned" else None

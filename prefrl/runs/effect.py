@@ -3,23 +3,16 @@
 import dataclasses
 
 from prefrl.agents.table import preset_for
-from prefrl.config import PaceConfig, ResolvedRun, RunConfig, TeacherConfig
+from prefrl.config import PaceConfig, ResolvedRun, RunConfig
+from prefrl.config.teacher import check_effect
 from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
-from prefrl.errors import ConfigError, option, shown
+from prefrl.errors import ConfigError, option
 from prefrl.feedback.protocols import is_async
 from prefrl.runs.parts import Parts
+from prefrl.runs.resolve import usual_exploration
 
 _OF_PACE = {"max_steps_ahead": "answers", "min_first_answers": "steps"}
 """Setting -> the one pace that it is of."""
-
-_BY_WHOM = {
-    "beta": "noisy",
-    "gamma": "myopic",
-    "p_mistake": "mistake",
-    "skip_fraction": "skip",
-    "equal_fraction": "equal",
-}
-"""Setting of a teacher -> the teacher that is named after it."""
 
 
 def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> None:
@@ -38,7 +31,7 @@ def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> Non
     if config.reward == "true":
         _check_true_reward(config, resolved)
         return
-    _check_oracle(config.teacher)
+    check_effect(config.teacher)
     _check_pace(config, parts)
 
 
@@ -52,9 +45,17 @@ def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
         ),
         "reward_model": bare.reward_model.decided(),
     }
+    window = min(resolved.segment_length, resolved.max_episode_steps)
+    explored = usual_exploration(preset, resolved.steps, resolved.num_envs, window)
+    decided = {
+        "explore_steps": (None, explored),
+        "explore_episode_steps": (None, min(2 * window, resolved.max_episode_steps)),
+    }
     for name in OF_LEARNED_REWARDS:
         given, left_out = getattr(config, name), getattr(bare, name)
-        if name not in usual:
+        if name in decided:
+            others = [name] if given not in decided[name] else []
+        elif name not in usual:
             others = [name] if given != left_out else []
         else:
             # What the preset decides is in the config.yaml of a run that nobody gave it to, too.
@@ -66,18 +67,6 @@ def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
             ]
         if others:
             raise of_no_use(others[0])
-
-
-def _check_oracle(teacher: TeacherConfig) -> None:
-    if teacher.name != "oracle":
-        return
-    for name, other in _BY_WHOM.items():
-        value = getattr(teacher, name)
-        if value is not None and value != getattr(TeacherConfig().decided(), name):
-            raise ConfigError(
-                f"{option(f'teacher.{name}')} is {shown(value)}, but an oracle never errs; choose "
-                f"{option('teacher.name', other)}, whose {name} may be anything"
-            )
 
 
 def _check_pace(config: RunConfig, parts: Parts) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefrl.config import ResolvedRun
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import ConfigError, StorageError, option
 from prefrl.loop import PreferenceLoop, log_mark
 from prefrl.records import run_folder
 from prefrl.records.checkpoint import Checkpoints
@@ -111,12 +111,14 @@ def given_more(config: ResolvedRun, *, steps: int | None, budget: int | None) ->
     """
     if budget is not None and budget != config.budget and config.reward != "learned":
         raise ConfigError(
-            "budget was given, but this run trains on the true reward and asks nothing; give it "
-            "more steps"
+            f"{option('budget')} was given, but this run trains on the true reward and asks "
+            f"nothing; give it more {option('steps')}"
         )
     for name, value in (("steps", steps), ("budget", budget)):
         if value is not None and value < (now := getattr(config, name)):
-            raise ConfigError(f"{name} is {value}, but the run has {now} already; give it more")
+            raise ConfigError(
+                f"{option(name)} is {value}, but the run has {now} already; give it more"
+            )
     return dataclasses.replace(
         config,
         steps=steps or config.steps,

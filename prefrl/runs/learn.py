@@ -14,6 +14,7 @@ from prefrl.rewards.fitting.building import trained_in
 from prefrl.rewards.learn import LearningReport, fit_reward_model
 from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.runs.resolve import check_is_run
+from prefrl.runs.sizes import check_model_size
 
 
 def learn_from_file(
@@ -34,6 +35,7 @@ def learn_from_file(
         PrefrlError: the file or the folder cannot be used.
     """
     out = Path(out)
+    check_model_size(config or RewardConfig())
     check_new_folder(out, instead=f"choose another {option('out')}")
     comparisons = load_comparisons(path)
     model, report = fit_reward_model(comparisons, config=config, seed=seed)

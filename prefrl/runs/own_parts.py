@@ -54,7 +54,8 @@ def check_settings(config: RunConfig, parts: Parts) -> None:
     for name, part in _IN_PLACE_OF.items():
         if given[name] and getattr(parts, part) is not None:
             raise ConfigError(
-                f"{name} was given, but so was a {part} of one's own, which takes its place; leave "
+                f"{option(name)} was given, but so was a {part} of one's own, which takes its "
+                f"place; leave "
                 "one of the two out"
             )
     for name in ("teacher", "strategy"):

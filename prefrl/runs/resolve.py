@@ -18,11 +18,12 @@ from prefrl.agents.settings import (
 )
 from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
 from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
+from prefrl.config.queries import MAX_CANDIDATES
 from prefrl.config.ranges import LARGEST
 from prefrl.envs.description import time_limit
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
-from prefrl.errors import ConfigError, StorageError, one_line, option
+from prefrl.errors import ConfigError, StorageError, at_most, one_line, option, shown
 from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
@@ -55,12 +56,14 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
     """
     for name, instead in _NOT_FOR_GYMNASIUM.items():
         if name in config.env_kwargs:
-            raise ConfigError(f"env_kwargs has {name}, but {instead}")
+            raise ConfigError(f"{option(f'env_kwargs.{name}')} was given, but {instead}")
     make_strategy(config.strategy)
     _check_objectives(config)
     if config.eval_every is not None and not config.eval_episodes:
         raise ConfigError(
-            f"eval_every is {config.eval_every}, but eval_episodes is 0: there is nothing to play; "
+            f"{option('eval_every')} is {config.eval_every}, but {option('eval_episodes')} is 0: "
+            f"there "
+            "is nothing to play; "
             "leave one of the two out"
         )
     agent = config.agent or DEFAULT_AGENT
@@ -69,10 +72,10 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
     steps = config.steps or preset.steps
     num_envs = config.num_envs or preset.num_envs
     segment_length = config.segment_length or preset.segment_length
-    # A short run must not spend itself on exploring, but every environment needs a segment: an
-    # episode where those are shorter.
     window = min(segment_length, limit)
-    explore = max(min(preset.explore_steps, steps // 10), min(num_envs * window, LARGEST))
+    explore = config.explore_steps
+    if explore is None:
+        explore = usual_exploration(preset, steps, num_envs, window)
     decided = {
         **vars(config),
         **_episode_lengths(config, preset, window, limit, own_env),
@@ -80,7 +83,7 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
         "steps": steps,
         "segment_length": segment_length,
         "num_envs": num_envs,
-        "explore_steps": explore if config.explore_steps is None else config.explore_steps,
+        "explore_steps": explore,
         "checkpoint_every": config.checkpoint_every or preset.checkpoint_every,
         "max_episode_steps": limit,
         "device": usable_device(config.device),
@@ -95,26 +98,49 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
     return resolved
 
 
+def usual_exploration(preset: Preset, steps: int, num_envs: int, window: int) -> int:
+    """Returns how many steps a run explores that is not told.
+
+    A short one must not spend itself on it, but every environment needs a segment: an episode where
+    those are shorter.
+
+    Args:
+        preset: of its agent and environment.
+        steps: of the run.
+        num_envs: side by side.
+        window: steps of a segment, or of an episode.
+    """
+    return max(min(preset.explore_steps, steps // 10), min(num_envs * window, LARGEST))
+
+
 def _check_objectives(config: RunConfig) -> None:
     """Refuses objectives, or weights of them, that make no sense together."""
     names, weights = config.objectives, config.objective_weights
     if not names:
         if weights is not None:
-            raise ConfigError(f"objective_weights is {weights}, but there are no objectives")
+            raise ConfigError(
+                f"{option('objective_weights')} is {weights}, but there are no objectives"
+            )
         return
     if len(set(names)) != len(names) or len(names) < 2:
-        raise ConfigError(f"objectives is {names}; expected two different names or more, or none")
+        raise ConfigError(
+            f"{option('objectives')} is {names}; expected two different names or more, or none"
+        )
     if weights is not None and (len(weights) != len(names) or not any(weights)):
         raise ConfigError(
-            f"objective_weights is {weights}; expected a number for each of "
+            f"{option('objective_weights')} is {weights}; expected a number for each of "
             f"{', '.join(names)}, and not all of them 0"
         )
     if config.reward != "learned":
-        raise ConfigError("objectives are learned from answers; leave them out with reward true")
+        raise ConfigError(
+            f"{option('objectives')} are learned from answers; leave them out with "
+            f"{option('reward', 'true')}"
+        )
     if config.reward_model.bank_alpha != 0:
         raise ConfigError(
-            f"reward_model.bank_alpha is {config.reward_model.bank_alpha}; expected 0 with several "
-            "objectives, as the bank remembers one number a segment"
+            f"{option('reward_model.bank_alpha')} is {config.reward_model.bank_alpha}; expected "
+            f"0 with "
+            "several objectives, as the bank remembers one number a segment"
         )
 
 
@@ -129,21 +155,24 @@ def _episode_lengths(
     for name, steps in lengths.items():
         if steps is not None and steps > limit:
             raise ConfigError(
-                f"{name} is {steps}, but episodes end after {limit} steps; leave it out"
+                f"{option(name)} is {steps}, but episodes end after {limit} steps; leave it out"
             )
     # Where a robot that falls lies there for the rest of its episode, it should not lie long.
     if preset.starts_short or _never_ends_early(config, own_env):
         for name, num_segments in (("explore_episode_steps", 2), ("train_episode_steps", 4)):
             lengths[name] = lengths[name] or min(num_segments * window, limit)
     for name, steps in lengths.items():
-        if steps is not None and steps < window:
+        if config.reward == "learned" and steps is not None and steps < window:
             raise ConfigError(
-                f"{name} is {steps}; queries need segments of {window} steps, within an episode"
+                f"{option(name)} is {steps}; queries need segments of {window} steps, within an "
+                f"episode"
             )
     return lengths
 
 
 def _decided_queries(queries: QueryConfig, preset: Preset) -> ResolvedQueries:
+    if queries.min_candidates > MAX_CANDIDATES:
+        raise ConfigError(at_most("queries.min_candidates", queries.min_candidates, MAX_CANDIDATES))
     decided = {
         "num_sessions": queries.num_sessions or preset.num_sessions,
         "newest_steps": queries.newest_steps or preset.newest_steps,
@@ -156,15 +185,18 @@ def _check_exploration(config: ResolvedRun) -> None:
     if config.reward != "learned":
         return
     if not config.explore_steps:
-        raise ConfigError("explore_steps is 0; the first queries need steps to ask about")
+        raise ConfigError(
+            f"{option('explore_steps')} is 0; the first queries need steps to ask about"
+        )
     exploring = [phase.num_steps for phase in plan(config) if phase.is_exploration]
     longest = max(exploring, default=0) // config.num_envs
     if longest < min(config.segment_length, config.max_episode_steps):
         raise ConfigError(
-            f"segment_length is {config.segment_length}, but before the first queries no "
-            f"environment takes more than {longest} steps in a row (explore_steps "
-            f"{config.explore_steps}, checkpoint_every {config.checkpoint_every}, num_envs "
-            f"{config.num_envs})"
+            f"{option('segment_length')} is {config.segment_length}, but before the first "
+            f"queries no "
+            f"environment takes more than {longest} steps in a row ("
+            f"{option('explore_steps')} is {config.explore_steps}, {option('checkpoint_every')} is "
+            f"{config.checkpoint_every}, {option('num_envs')} is {config.num_envs})"
         )
 
 
@@ -175,8 +207,8 @@ def _time_limit(config: RunConfig, own_env: gym.Env[Any, Any] | None) -> int:
     if limit is not None:
         if asked not in (None, limit):
             raise ConfigError(
-                f"max_episode_steps is {asked}, but {config.env} ends its episodes after {limit} "
-                "steps by itself; leave one of the two out"
+                f"{option('max_episode_steps')} is {asked}, but {config.env} ends its episodes "
+                f"after {limit} steps by itself; leave one of the two out"
             )
         return limit
     if asked is None:
@@ -210,12 +242,14 @@ def usable_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).item()  # which `meta` does not do
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = one_line(str(error).split(". ")[0])
         if reason.startswith("Expected one of"):  # It lists twenty, of which hardly any is there.
             reason = "torch knows none of that name"
-        raise ConfigError(f"device is {name!r}: {reason}; choose cpu, cuda or auto") from None
+        raise ConfigError(
+            f"{option('device')} is {name!r}: {reason}; choose cpu, cuda or auto"
+        ) from None
     return name
 
 
@@ -226,7 +260,8 @@ def _agent_settings(
     policy = own.get("policy_kwargs", {})
     if not isinstance(policy, dict):
         raise ConfigError(
-            f"agent_settings.policy_kwargs is {policy!r}; expected a mapping such as "
+            f"{option('agent_settings.policy_kwargs')} is {shown(policy)}; expected a mapping "
+            f"such as "
             "{net_arch: [64, 64], activation_fn: ReLU}"
         )
     policy = {**preset.agent_settings.get("policy_kwargs", {}), **policy}

@@ -1,9 +1,10 @@
 """Settings that no machine of this memory can carry out are refused before anything is made."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from prefrl.config import ResolvedRun
+from prefrl.config import ResolvedRun, RewardConfig
 from prefrl.errors import ConfigError, option
 
 MOST_THREADS = 1_024
@@ -13,12 +14,19 @@ MOST_PHASES = 100_000
 _ENVIRONMENT = 20_000
 _EPISODE = 100
 _SESSION = 100
-_ROW = 16  # of a step: a float each of observation, the next one, action and reward
+_NUMBER = 4  # of observations, actions and rewards
+_ANSWER = 50
+_CANDIDATE = 16
 _WEIGHT = 16  # with its gradient and the two moments of Adam
 
 
-def check_sizes(config: ResolvedRun) -> None:
-    """Refuses what takes more memory than this machine has, however small the environment is.
+def check_sizes(config: ResolvedRun, *, observation_dim: int = 1, action_dim: int = 1) -> None:
+    """Refuses what takes more memory than this machine has.
+
+    Args:
+        config: the settings.
+        observation_dim: O; as little as there may be where it is not known yet.
+        action_dim: A, likewise.
 
     Raises:
         ConfigError: it names the setting, and how much it takes.
@@ -34,31 +42,57 @@ def check_sizes(config: ResolvedRun) -> None:
             f"{option('checkpoint_every')} ({config.checkpoint_every:,}); expected at most "
             f"{MOST_PHASES:,} times"
         )
+    agent, row = config.agent_settings, _NUMBER * (observation_dim + action_dim + 1)
+    queries, replayed = config.queries, _number(agent.get("buffer_size"))
+    _check_memory(
+        {
+            "num_envs": float(config.num_envs) * (_ENVIRONMENT + row),
+            "eval_episodes": float(config.eval_episodes) * _EPISODE,
+            "budget": float(config.budget) * _ANSWER,
+            "store_transitions": float(min(config.store_transitions, config.steps)) * row,
+            "queries.num_sessions": float(queries.num_sessions) * _SESSION,
+            "queries.spread_factor": float(queries.spread_factor)
+            * queries.pool_size(1)
+            * _CANDIDATE,
+            "agent_settings.n_steps": _number(agent.get("n_steps")) * config.num_envs * row,
+            "agent_settings.buffer_size": min(replayed, config.steps)
+            * (row + _NUMBER * observation_dim),
+        }
+    )
+    check_model_size(config.reward_model, observation_dim + action_dim)
+
+
+def check_model_size(config: RewardConfig, input_dim: int = 1) -> None:
+    """Refuses a reward model that takes more memory than this machine has.
+
+    Args:
+        config: its settings.
+        input_dim: of a row, at least.
+
+    Raises:
+        ConfigError: as `check_sizes`.
+    """
+    width = float(config.hidden_dim)
+    weights = width * (width + input_dim) * _WEIGHT
+    _check_memory(
+        {
+            "reward_model.hidden_dim": weights,
+            "reward_model.num_layers": config.num_layers * width * width * _WEIGHT,
+            "reward_model.num_reward_heads": config.num_reward_heads * weights,
+            "reward_model.bank_size": (config.bank_size or 0) * width * _NUMBER,
+        }
+    )
+
+
+def _check_memory(wanted: Mapping[str, float]) -> None:
+    """Refuses the first setting that takes more bytes than this machine has."""
     memory = _memory()
-    for name, num_bytes in _least_bytes(config).items():
+    for name, num_bytes in wanted.items():
         if num_bytes > memory:
             raise ConfigError(
                 f"{option(name)} asks for at least {num_bytes / 1e9:,.0f} GB of memory, and this "
                 f"machine has {memory / 1e9:,.0f}; choose less"
             )
-
-
-def _least_bytes(config: ResolvedRun) -> dict[str, float]:
-    """Returns what each setting takes, at least."""
-    model, agent = config.reward_model, config.agent_settings
-    width = float(model.hidden_dim)
-    return {
-        "num_envs": float(config.num_envs) * _ENVIRONMENT,
-        "eval_episodes": float(config.eval_episodes) * _EPISODE,
-        "store_transitions": float(min(config.store_transitions, config.steps)) * _ROW,
-        "queries.num_sessions": float(config.queries.num_sessions) * _SESSION,
-        "reward_model.hidden_dim": width * width * _WEIGHT,
-        "reward_model.num_layers": model.num_layers * width * width * _WEIGHT,
-        "reward_model.num_reward_heads": model.num_reward_heads * width * width * _WEIGHT,
-        "reward_model.bank_size": model.bank_size * width * _ROW / 4,
-        "agent_settings.n_steps": _number(agent.get("n_steps")) * config.num_envs * _ROW,
-        "agent_settings.buffer_size": _number(agent.get("buffer_size")) * _ROW,
-    }
 
 
 def _number(value: Any) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefrl.config.pace import PaceConfig, PaceName
-from prefrl.errors import DataError
+from prefrl.errors import DataError, option
 from prefrl.session.asker import Asker
 
 # Teachers that answer in their own time are looked in on this often while a session waits.
@@ -137,7 +137,8 @@ class Pacer:
         if self.pace == "steps" and not self.is_fitted and num < self._num_first():
             raise DataError(
                 f"all {step:,} steps are taken, and {num} answers are there of the "
-                f"{self._num_first()} that the first fit needs (min_first_answers); go on once "
+                f"{self._num_first()} that the first fit needs ({option('min_first_answers')}); "
+                f"go on once "
                 f"there are more ({self.asker.num_open} questions are open), or wait for them with "
                 "another pace"
             )

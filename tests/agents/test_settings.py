@@ -96,13 +96,17 @@ def test_any_value_of_any_setting_of_a_policy_is_taken_or_refused_by_its_name(da
         ("sac", {"buffer_size": 10**12}, "buffer_size is 10{12}; expected a whole number"),
         ("sac", {"train_freq": [1, "episode"]}, "train_freq is .*counted in steps, not episodes"),
         ("sac", {"replay_buffer_class": "HerReplayBuffer"}, "expected null, .*hindsight"),
-        ("sac", {"noise_type": "normal"}, r"agent_settings has noise_type, but .*make_model"),
-        ("ppo", {"seed": 3}, "agent_settings has seed, but say it of the run: seed"),
-        ("ppo", {"tensorboard_log": "x"}, "has tensorboard_log, but a run writes"),
-        ("ppo", {"n_timesteps": 1e6}, "has n_timesteps, but say it of the run: steps"),
+        ("sac", {"noise_type": "normal"}, r"agent_settings.noise_type was given, but .*make_model"),
+        ("ppo", {"seed": 3}, "agent_settings.seed was given, but say it of the run: seed"),
+        ("ppo", {"tensorboard_log": "x"}, "tensorboard_log was given, but a run writes"),
+        ("ppo", {"n_timesteps": 1e6}, "n_timesteps was given, but say it of the run: steps"),
         ("ppo", {"policy_kwargs": "dict(net_arch=[8])"}, "expected a mapping such as .net_arch"),
         ("ppo", {"policy_kwargs": {"net_arch": "big"}}, r"policy_kwargs.net_arch is 'big'"),
-        ("ppo", {"policy_kwargs": {"optimizer_class": "Adam"}}, "has optimizer_class; a model of"),
+        (
+            "ppo",
+            {"policy_kwargs": {"optimizer_class": "Adam"}},
+            "optimizer_class was given, but a model of",
+        ),
         ("sac", {"policy_kwargs": {"ortho": 1}}, "unknown setting 'agent_settings.policy_kw.*ort"),
     ],
 )
@@ -149,10 +153,12 @@ def test_a_schedule_falls_with_the_run():
 
 def test_minibatches_larger_than_a_rollout_are_refused_and_the_presets_own_made_smaller():
     given = {"n_steps": 64, "batch_size": 256}
-    with pytest.raises(ConfigError, match=r"batch_size is 256; expected at most 128, .*num_envs 2"):
+    with pytest.raises(
+        ConfigError, match=r"batch_size is 256; expected at most 128, .*2 environments"
+    ):
         check_rollouts(given, 2)
     check_rollouts(given, 4)
-    with pytest.raises(ConfigError, match="n_steps is 1; expected 2 or more with num_envs 1"):
+    with pytest.raises(ConfigError, match="n_steps is 1; expected 2 or more where num_envs is 1"):
         check_rollouts({"n_steps": 1, "batch_size": 64}, 1)
     fit_minibatches(given, 2)
     assert given["batch_size"] == 128

@@ -57,7 +57,7 @@ class TestNewLine:
 
     def test_it_refuses_what_it_cannot_do_and_names_who_can(self):
         settings = {"normalize_observations": True}
-        with pytest.raises(ConfigError, match=r"^normalize_observations is for ppo; td3 takes"):
+        with pytest.raises(ConfigError, match=r"normalize_observations is for ppo; td3 takes"):
             make_model("td3", stack(1, "Pendulum-v1"), settings, seed=0, device="cpu")
         with pytest.raises(
             ConfigError, match=r"^td3 needs continuous actions, .* use agent='ppo'$"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from prefrl.config import TEACHER_PRESETS, TeacherConfig, TeacherSettings
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError
 from prefrl.feedback.teachers import SyntheticTeacher, p_choose_left, weighted_returns
 from prefrl.segments import SegmentBatch
 from tests.feedback.earning import segments_earning
@@ -366,6 +366,10 @@ class TestDraws:
 
 
 class TestRefusals:
+    def test_an_oracle_is_not_told_to_fail(self):
+        with pytest.raises(ConfigError, match=r"teacher.p_mistake is 0.2, but an oracle never"):
+            SyntheticTeacher(TeacherConfig("oracle", p_mistake=0.2))
+
     @pytest.mark.parametrize(
         "changed", [{"beta": 1.0}, {"skip_fraction": 0.1}, {"equal_fraction": 0.1}]
     )

@@ -69,9 +69,12 @@ def test_who_has_early_ends_back_is_trained_in_whole_episodes() -> None:
     [
         (
             {"env_kwargs": {"max_episode_steps": 9}},
-            "env_kwargs has max_episode_steps, but there is",
+            "env_kwargs.max_episode_steps was given, but there is",
         ),
-        ({"env_kwargs": {"render_mode": "human"}}, "env_kwargs has render_mode, but .*prefrl eval"),
+        (
+            {"env_kwargs": {"render_mode": "human"}},
+            "env_kwargs.render_mode was given, but .*prefrl eval",
+        ),
         ({"agent_settings": {"policy_kwargs": None}}, "policy_kwargs is None; expected a mapping"),
     ],
 )

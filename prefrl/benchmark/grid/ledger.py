@@ -21,7 +21,7 @@ from prefrl.benchmark.grid.results import FILE, read_results, write_results
 from prefrl.errors import ConfigError, DataError, StorageError
 from prefrl.records.files import claimed, content_of, is_there, reason
 from prefrl.records.json_file import read_json_object
-from prefrl.records.new_folder import new_folder
+from prefrl.records.new_folder import missing, new_folder, remove
 
 FORMAT_VERSION = 1
 
@@ -87,6 +87,7 @@ class Ledger:
         self.common = wanted
         self.is_new = True
         """Tells that this object has made the benchmark."""
+        self._made = missing(self.out)
         with new_folder(self.out, is_worth_keeping=lambda: any(self.out.iterdir())):
             # A kill may have left the beginnings of a grid.json.
             if not all(one.name.startswith(".grid.json.") for one in self.out.iterdir()):
@@ -117,7 +118,7 @@ class Ledger:
             shutil.rmtree(self.inputs, ignore_errors=True)
             with contextlib.suppress(OSError):
                 (self.out / "grid.json").unlink()
-                self.out.rmdir()
+            remove([self.out, *self._made])
 
     def folder(self, cell: Cell) -> CellFolder:
         """Returns the cell's own folder; it need not be there yet."""

@@ -17,7 +17,7 @@ from prefrl.benchmark.queries.rl_cell import run_rl_cell
 from prefrl.config import BenchmarkConfig, PoolSettings, RewardConfig, Schedule
 from prefrl.config.checking import settings
 from prefrl.envs.registry import find_spec
-from prefrl.errors import ConfigError, PrefrlError, StorageError, at_most
+from prefrl.errors import ConfigError, PrefrlError, StorageError, at_most, option
 from prefrl.queries import make_strategy
 from prefrl.queries.pairs import num_pairs
 from prefrl.queries.strategies import canonical_name
@@ -42,26 +42,28 @@ class QueryBenchmark(BenchmarkConfig):
         for name in ("envs", "strategies", "teachers"):
             given = getattr(self, name)
             if not given:
-                raise ConfigError(f"{name} is empty; expected at least one")
+                raise ConfigError(f"{option(name)} is empty; expected at least one")
             if len(set(given)) < len(given):
-                raise ConfigError(f"{name} names one twice: {', '.join(given)}")
+                raise ConfigError(f"{option(name)} names one twice: {', '.join(given)}")
         # One is one whatever it is called, and `uniform` is what others are compared with.
         for name, called in (("strategies", canonical_name), ("teachers", canonical_teacher)):
             given = getattr(self, name)
             found = tuple(map(called, given))
             if len(set(found)) < len(found):
                 raise ConfigError(
-                    f"{name} names one twice: {', '.join(given)} are {', '.join(found)}"
+                    f"{option(name)} names one twice: {', '.join(given)} are {', '.join(found)}"
                 )
             object.__setattr__(self, name, found)
         if self.mode == "rl" and self.spread_factor != 1:
             raise ConfigError(
-                f"spread_factor is {self.spread_factor}, but that is of mode reward; whole runs "
+                f"{option('spread_factor')} is {self.spread_factor}, but that is of mode reward; "
+                f"whole runs "
                 "have queries.spread_factor"
             )
         if self.mode == "reward" and self.eval_every is not None:
             raise ConfigError(
-                f"eval_every is {self.eval_every}, but that is of mode rl; no policy is trained on "
+                f"{option('eval_every')} is {self.eval_every}, but that is of mode rl; no policy "
+                f"is trained on "
                 "the reward models of mode reward"
             )
         if self.seeds > _MOST_SEEDS:
@@ -72,8 +74,8 @@ class QueryBenchmark(BenchmarkConfig):
         largest = max(later - sooner for sooner, later in zip([0, *totals], totals, strict=False))
         if num_pairs(self.candidates) < largest:
             raise ConfigError(
-                f"candidates is {self.candidates}, which makes {num_pairs(self.candidates)} pairs, "
-                f"but a session asks for {largest} answers"
+                f"{option('candidates')} is {self.candidates}, which makes "
+                f"{num_pairs(self.candidates)} pairs, but a session asks for {largest} answers"
             )
 
     @property

@@ -143,4 +143,7 @@ def teacher_config(name: str) -> TeacherConfig:
             own = {failing: float(number)}
         except ValueError:
             raise ConfigError(f"teacher {name!r}: {number!r} is no number") from None
-    return TeacherConfig(kind, **own)
+    try:
+        return TeacherConfig(kind, **own)
+    except ConfigError as error:
+        raise ConfigError(f"teacher {name!r}: {error}" if colon else str(error)) from None

@@ -454,7 +454,7 @@ class TestBenchmark:
             ({"teachers": ("mistake:0.2", "mistake:.20")}, "teachers names one twice"),
             ({"teachers": ("mistake", "mistake:0.1")}, "are mistake, mistake"),
             ({"seeds": 0}, "seeds is 0; expected 1 or more"),
-            ({"budgets": (300, 100)}, "budgets are .* ascending"),
+            ({"budgets": (300, 100)}, "budgets is .* ascending"),
             ({"spread_factor": 0}, "spread_factor is 0; expected 1 or more"),
             ({"spread_factor": 3, "mode": "rl"}, "spread_factor is 3, but that is of mode reward"),
             ({"segment_length": 0}, "segment_length is 0; expected 1 or more"),
