@@ -111,7 +111,7 @@ def test_an_entry_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
         ({"objective_weights": (1.0,)}, "there are no objectives"),
         ({"objectives": ("a", "b"), "objective_weights": (1.0,)}, "a number for each of a, b"),
         ({"objectives": ("a", "b"), "objective_weights": (0.0, 0.0)}, "not all of them 0"),
-        ({"objectives": ("a", "b"), "reward": "true"}, "leave them out with reward true"),
+        ({"objectives": ("a", "b"), "reward": "true"}, "leave them out with reward='true'"),
         (
             {"objectives": ("a", "b"), "reward_model": RewardConfig(bank_alpha=0.5)},
             "bank_alpha is 0.5; expected 0 with several objectives",

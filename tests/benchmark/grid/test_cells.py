@@ -154,7 +154,7 @@ def test_what_a_row_does_not_know_is_null():
         (None, "the cell returned a NoneType; expected a list of mappings"),
         ({"a": 1}, "the cell returned a dict; expected a list of mappings"),
         ([{"loss": float("inf")}], r"rows\[0\]\['loss'\] is inf"),
-        ([{"x": np.zeros(2)}], r"rows\[0\]\['x'\] is a ndarray"),
+        ([{"x": np.zeros(2)}], r"rows\[0\]\['x'\] is an ndarray"),
         ([{}, {"seed": 1}], r"rows\[1\] has the key 'seed', which says whose row it is"),
     ],
 )
