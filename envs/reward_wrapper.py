@@ -30,7 +30,7 @@ HINDSIGHT = (
     "hindsight replay (HerReplayBuffer) asks for compute_reward, the environment's own reward, and "
     "would mix it with the learned one; leave replay_buffer_class out"
 )
-"""What is said where a goal environment's own reward is asked for beside a learned one."""
+"""Refuses a goal environment's own reward where it is asked for beside a learned one."""
 
 
 class SpecOfReward(EnvSpec):

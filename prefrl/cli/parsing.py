@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -23,6 +23,7 @@ from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError, one_line, shown
 
 _Command = TypeVar("_Command")
+_Value = TypeVar("_Value")
 
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
@@ -68,17 +69,29 @@ class HelpShown(Exception):
     """Somebody asked for help, and has got it."""
 
 
+def _one_word(
+    metavar: str,
+    read: Callable[[str], _Value],
+    is_instance: Callable[[Any], bool],
+    write: Callable[[_Value], str] = str,
+) -> PrimitiveConstructorSpec[_Value]:
+    """Says how a value is typed that is one word of the command line."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=is_instance,
+        str_from_instance=lambda value: [write(value)],
+    )
+
+
 @_REGISTRY.primitive_rule
 def _whole_number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
     """Types a whole number as one would say it: 2e6 as well as 2000000."""
     if info.type is not int:
         return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="INT",
-        instance_from_str=lambda words: _as_int(words[0]),
-        is_instance=lambda value: isinstance(value, int) and not isinstance(value, bool),
-        str_from_instance=lambda value: [str(value)],
+    return _one_word(
+        "INT", _as_int, lambda value: isinstance(value, int) and not isinstance(value, bool)
     )
 
 
@@ -98,13 +111,7 @@ def _path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
     """Refuses what is no path anywhere: an empty text would be the folder that one is in."""
     if info.type is not Path:
         return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: _as_path(words[0]),
-        is_instance=lambda value: isinstance(value, Path),
-        str_from_instance=lambda value: [str(value)],
-    )
+    return _one_word("PATH", _as_path, lambda value: isinstance(value, Path))
 
 
 def _as_path(word: str) -> Path:
@@ -118,12 +125,8 @@ def _free_mapping(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[dict[str,
     """Types a mapping as YAML: '{n_epochs: 5}'."""
     if info.type != dict[str, Any]:
         return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="{KEY: VALUE}",
-        instance_from_str=lambda words: mapping_from_text(words[0]),
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=lambda value: [mapping_to_text(value)],
+    return _one_word(
+        "{KEY: VALUE}", mapping_from_text, lambda value: isinstance(value, dict), mapping_to_text
     )
 
 
