@@ -71,6 +71,7 @@ def finish_axes(axes: "Axes", last_step: float) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     low, high = axes.get_ylim()
     if high - low >= 10:  # Otherwise whole numbers would hide what differs.
+        axes.locator_params(axis="y", integer=True)  # Where they stand, they are not rounded.
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
     mute(axes)

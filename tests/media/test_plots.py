@@ -286,6 +286,18 @@ def test_the_final_policy_is_a_point_where_nothing_else_was_evaluated(tmp_path, 
     ]
 
 
+@pytest.mark.parametrize("std", [2.0, 6.0, 8.4, 40.0, 900.0])
+def test_ticks_say_where_they_stand(tmp_path, monkeypatch, std):
+    final = {"step": 20_480, "final_true_return": -13.3, "final_true_return_std": std}
+    axes = drawn_axes(tmp_path, monkeypatch, [{"step": 3_000, "num_answers": 4}, final])[
+        "true return"
+    ]
+    axes.figure.canvas.draw()
+    said = [label.get_text() for label in axes.get_yticklabels()]
+    said = [float(text.replace(",", "").replace("\N{MINUS SIGN}", "-")) for text in said]
+    assert said == pytest.approx(axes.get_yticks().tolist())
+
+
 @pytest.mark.parametrize("learned", [True, False])
 def test_success_has_a_panel_from_none_to_all_where_it_is_reported(tmp_path, monkeypatch, learned):
     rows = run(learned=learned)
