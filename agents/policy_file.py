@@ -17,7 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from prefrl.errors import PrefrlError, StorageError, text_of
-from prefrl.records.files import content_of, opened, reason, write_bytes_atomically
+from prefrl.records.files import copy_file, opened, reason
 from prefrl.records.json_file import entry, parse_json
 from prefrl.records.weights import read_weights, write_weights
 
@@ -68,11 +68,7 @@ def copy_policy(source: Path, target: Path) -> None:
         raise StorageError(f"there is no policy {source}")
     for path, copy in both:
         if path.exists():
-            try:
-                content = content_of(path)
-            except OSError as error:
-                raise StorageError(f"could not read {path}: {reason(error)}") from error
-            write_bytes_atomically(copy, content)
+            copy_file(path, copy)
 
 
 def check_policy(archive: Path) -> None:

@@ -9,6 +9,7 @@ benchmark is the better, Wilcoxon's p with Holm's correction over the strategies
 difference in each environment with each teacher.
 """
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,12 +29,26 @@ Values = Mapping[tuple[str, str, str, int], float]
 
 
 def values_of(rows: Sequence[Mapping[str, Any]], *, measure: str, budget: int) -> Values:
-    """Picks a measure at a budget, by cell; one that is not known is left out."""
-    return {
-        (row["strategy"], row["env"], row["teacher"], row["seed"]): row[measure]
-        for row in rows
-        if row["budget"] == budget and not np.isnan(row[measure])
-    }
+    """Picks a measure at a budget, by cell; one that is not known is left out.
+
+    Raises:
+        DataError: two cells have the same name as far as a table can tell.
+    """
+    found: dict[tuple[str, str, str, int], float] = {}
+    cells: dict[tuple[str, str, str, int], str] = {}
+    for row in rows:
+        value = row.get(measure, math.nan)  # Whoever wrote the file may know nothing of it.
+        if row["budget"] != budget or not math.isfinite(value):
+            continue
+        run = (row["strategy"], row["env"], row["teacher"], row["seed"])
+        # Whole runs of several budgets pass through the smaller ones.
+        if cells.setdefault(run, row["cell"]) != row["cell"] and row["mode"] == "reward":
+            raise DataError(
+                f"cells {cells[run]} and {row['cell']} have the same strategy, environment, "
+                "teacher and seed; they cannot be told apart"
+            )
+        found[run] = value
+    return found
 
 
 def table(first: Values, second: Values, *, less_is_better: bool) -> list[str]:

@@ -220,6 +220,8 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], num: int) -> Pairs:
 def _is_test(split: NDArray[Any], num: int) -> NDArray[np.bool_]:
     if split.shape != (num,):
         raise DataError(f"split has shape {split.shape}; expected ({num},)")
+    if split.dtype.kind != "U" and num:
+        raise DataError(f"split is of type {split.dtype}; expected the texts 'train' and 'test'")
     is_test = np.asarray(split == "test", dtype=np.bool_).reshape(split.shape)
     is_fine = is_test | (split == "train")
     if not np.all(is_fine):

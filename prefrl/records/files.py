@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
@@ -57,6 +58,20 @@ def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Writes as `write_atomically`, text in UTF-8."""
     write_bytes_atomically(path, text.encode())
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Writes as `write_atomically` what is in another file, of whatever size.
+
+    Raises:
+        StorageError: it could not be read, or the copy not be written.
+    """
+    try:
+        file = opened(source)
+    except OSError as error:
+        raise StorageError(f"could not read {source}: {reason(error)}") from error
+    with file:
+        write_atomically(target, lambda copy: shutil.copyfileobj(file, copy))
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from prefrl.errors import StorageError, one_line, text_of
 from prefrl.records.files import content_of, reason
 
-# Whole numbers of more digits are none that anything here has written.
+# Whole numbers of more digits are none that anything here has written, nor are deeper trees, which
+# whoever walks through them would not come out of.
 MAX_DIGITS = 40
+MAX_DEPTH = 150
 
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -20,7 +22,7 @@ def parse_json(content: bytes | str) -> Any:
     """Parses JSON as RFC 8259 has it, and stricter.
 
     No NaN or Infinity, no key given twice, no whole number of more than 40 digits, no text that is
-    not Unicode.
+    not Unicode, no more than 150 levels.
 
     Raises:
         ValueError: the content is no such JSON; the message is one line.
@@ -36,6 +38,8 @@ def parse_json(content: bytes | str) -> Any:
         )
         if _LONE_SURROGATE.search(text):
             json.dumps(tree, ensure_ascii=False).encode()
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(tree)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except UnicodeError:
@@ -118,6 +122,16 @@ def _number(text: str) -> float:
 
 def _no_number(text: str) -> Any:
     raise ValueError(f"it holds {text}, which is no JSON")
+
+
+def _check_depth(tree: Any) -> None:
+    level = [tree] if isinstance(tree, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        inner = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [one for nodes in inner for one in nodes if isinstance(one, (dict, list))]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from prefrl.agents.normalization import NormalizedObservations
 from prefrl.agents.policy_file import _Spaces, agent_of, copy_policy, weights_path, write_policy
 from prefrl.envs import make_vec_env
 from prefrl.errors import StorageError
+from prefrl.records import files
 from prefrl.segments import EpisodeStore
 from tests.own_envs import PointMass
 from tests.tiny_runs import PPO_SETTINGS, SAC_SETTINGS
@@ -61,7 +62,8 @@ def test_weights_act_to_the_bit_as_the_archive_does(tmp_path, agent, action):
     np.testing.assert_array_equal(load_weights(tmp_path / "policy.zip", own)(rows), expected)
 
 
-def test_a_policy_is_copied_with_its_weights(tmp_path):
+def test_a_policy_is_copied_with_its_weights_however_large_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MOST_BYTES", 10)
     saved(tmp_path / "policy.zip", "ppo", PPO_SETTINGS)
     copy_policy(tmp_path / "policy.zip", tmp_path / "best.zip")
     for file in (tmp_path / "best.zip", weights_path(tmp_path / "best.zip")):

@@ -47,3 +47,19 @@ def test_benchmarks_without_a_common_cell_are_refused_in_a_line(tmp_path, capsys
     assert said == (
         "compare_benchmarks.py: the two benchmarks have no cell in common at this budget\n"
     )
+
+
+def test_results_that_know_nothing_of_the_measure_have_no_common_cell(tmp_path, capsys):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    first = results(tmp_path / "a", {("uniform", 0): 0.5})
+    path = first / "results.parquet"
+    table = parquet.read_table(path).drop_columns(["nll"]).replace_schema_metadata(None)
+    parquet.write_table(table, path)
+    assert compare_benchmarks.main([str(first), str(first), "--measure", "nll"]) == 2
+    assert "no cell in common" in capsys.readouterr().err
+    twice = table.set_column(0, "cell", pyarrow.array(["another"]))
+    parquet.write_table(pyarrow.concat_tables([table, twice]), path)
+    assert compare_benchmarks.main([str(first), str(first)]) == 2
+    assert "cells uniform-0 and another have the same strategy" in capsys.readouterr().err

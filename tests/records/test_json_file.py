@@ -37,6 +37,8 @@ def test_whatever_can_be_written_strictly_comes_back(tree):
         (b"9" * 5_000, "it holds a number of 5000 digits"),
         (b"[" * 100_000, "it is nested too deeply"),
         (b'{"a":' * 100_000, "it is nested too deeply"),
+        (b"[" * 151 + b"]" * 151, "it is nested too deeply"),
+        (b'{"a":[' * 80 + b"1" + b"]}" * 80, "it is nested too deeply"),
         (b'"\xff"', "it holds text that is not Unicode"),
         (rb'["\ud800"]', "it holds text that is not Unicode"),
         ("[1]".encode("utf-16"), "it holds text that is not Unicode"),
@@ -49,6 +51,11 @@ def test_what_is_no_strict_json_is_one_line_that_names_the_file(tmp_path, conten
         read_json(path)
     assert str(refused.value).startswith(f"{path} is damaged: {said}")
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_as_deep_as_it_may_be_is_read():
+    assert parse_json(b"[" * 150 + b"]" * 150)
+    assert parse_json(b"[" + b"[[[[]]]]," * 99 + b"0]")
 
 
 def test_a_file_that_is_none_is_named(tmp_path):

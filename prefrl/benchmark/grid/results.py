@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.benchmark.grid.cells import Row
-from prefrl.errors import ConfigError, DataError, StorageError, one_line
+from prefrl.errors import ConfigError, DataError, StorageError, one_line, shown
 from prefrl.records.archive import MAX_RATIO, MAX_UNPACKED
 from prefrl.records.files import content_of, reason, write_atomically
 
@@ -31,8 +31,10 @@ MEASURES = (
 
 _DIGEST = b"prefrl_sha256"
 
-# A file with more numbers than this is not read.
-MAX_VALUES = 100_000_000
+# A file with more values is not read, nor one with longer names: of either, a few bytes of Parquet
+# can stand for any number.
+MAX_VALUES = 10_000_000
+MAX_LETTERS = 1_000
 # What damaged bytes make pyarrow raise, beside its own errors.
 _DAMAGE = (OSError, ValueError, ArithmeticError, TypeError, LookupError, MemoryError, RuntimeError)
 
@@ -99,11 +101,17 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     except OSError as error:
         raise StorageError(f"could not read {path}: {reason(error)}") from error
     try:
-        _check_size(parquet.read_metadata(pa.BufferReader(content)), len(content))
-        table = parquet.read_table(pa.BufferReader(content))
-        names, digest = table.column_names, (table.schema.metadata or {}).get(_DIGEST)
+        metadata = parquet.read_metadata(pa.BufferReader(content))
+        _check_size(metadata, len(content))
+        schema = metadata.schema.to_arrow_schema()
+        _check_columns(schema)
+        # A name that every row repeats is kept once, so that no more is held than was in the file.
+        table = _read(parquet.ParquetFile(pa.BufferReader(content), read_dictionary=TEXTS))
+        digest = (metadata.metadata or {}).get(_DIGEST)
         is_changed = digest is not None and digest != _digest(table)
         rows: list[dict[str, Any]] = table.to_pylist()
+    except DataError as error:
+        raise StorageError(f"{path} holds no results of a benchmark: {error}") from None
     except (pa.ArrowException, *_DAMAGE) as error:
         why = one_line(str(error).split("\n")[0]) or type(error).__name__
         raise StorageError(f"{path} is damaged, or no Parquet file: {why}") from error
@@ -112,11 +120,7 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
             f"{path} is damaged: its numbers are not those that prefrl wrote (were they changed on "
             f"purpose, drop {_DIGEST.decode()} from the file's metadata)"
         )
-    missing = [name for name in (*TEXTS, *COUNTS) if name not in names]
-    if missing:
-        raise StorageError(
-            f"{path} holds no results of a benchmark: it has no column {', '.join(missing)}"
-        )
+    names = schema.names
     try:
         return [
             {name: _known(_checked(row, name, index), name) for name in names}
@@ -128,12 +132,62 @@ def read_results(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def _check_size(metadata: Any, size: int) -> None:
     """Refuses a file that declares far more than it can hold, before memory is taken for it."""
-    if metadata.num_rows * metadata.num_columns > MAX_VALUES:
-        raise ValueError(f"it declares {metadata.num_rows} rows")
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    num_rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    if num_rows * max(metadata.num_columns, 1) > MAX_VALUES:
+        raise ValueError(f"it declares {num_rows} rows of {metadata.num_columns} columns")
     num_bytes = sum(group.total_byte_size for group in groups)
     if num_bytes > max(MAX_UNPACKED, MAX_RATIO * size):
         raise ValueError(f"it has {size} bytes, but would unpack to {num_bytes}")
+
+
+def _check_columns(schema: Any) -> None:
+    """Refuses columns that no results have, before their content is looked at.
+
+    Raises:
+        DataError: one is missing, is there twice, or has neither names nor numbers; it is named.
+    """
+    from pyarrow import types
+
+    names = schema.names
+    if missing := [name for name in (*TEXTS, *COUNTS) if name not in names]:
+        raise DataError(f"it has no column {', '.join(missing)}")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"it has the column {twice[0]} twice")
+    for name, kind in zip(names, schema.types, strict=True):
+        if name in TEXTS:
+            values = kind.value_type if types.is_dictionary(kind) else kind
+            if not (types.is_string(values) or types.is_large_string(values)):
+                raise DataError(f"its column {name} is of type {kind}; expected text")
+        elif not (
+            types.is_integer(kind)
+            or types.is_floating(kind)
+            or types.is_decimal(kind)
+            or types.is_null(kind)
+        ):
+            raise DataError(f"its column {name} is of type {kind}; expected numbers")
+
+
+def _read(file: Any) -> Any:
+    """Returns the table of a file whose columns are those of results.
+
+    Raises:
+        DataError: a name in it is too long.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    parts = [file.schema_arrow.empty_table()]
+    for index in range(file.num_row_groups):
+        part = file.read_row_group(index)
+        for name in TEXTS:
+            for chunk in part.column(name).chunks:
+                texts = chunk.dictionary if hasattr(chunk, "dictionary") else chunk
+                longest = compute.max(compute.binary_length(texts)).as_py()
+                if longest is not None and longest > MAX_LETTERS:
+                    raise DataError(f"a {name} has {longest} bytes; expected {MAX_LETTERS} at most")
+        parts.append(part)
+    return pa.concat_tables(parts)
 
 
 def _digest(table: Any) -> bytes:
@@ -174,6 +228,9 @@ def _checked(row: Row, name: str, index: int) -> Any:
     if name in TEXTS:
         if not isinstance(value, str):
             raise DataError(f"row {index} has {name} {value!r}; it must be text")
+        if len(value.encode()) > MAX_LETTERS:
+            said = f"row {index} has {name} {shown(value)}"
+            raise DataError(f"{said}; it has more letters than {MAX_LETTERS}")
         if name == "mode" and value not in MODES:
             raise DataError(f"row {index} has mode {value!r}; it must be {' or '.join(MODES)}")
         return value

@@ -110,7 +110,7 @@ def row_panels(
         axes.tick_params(axis="y", length=0, labelsize=layout.label_size, labelcolor=INK)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     for axes in panels if layout.is_stacked else panels[:1]:
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [shortened(name, layout) for name in names])
         for label in axes.get_yticklabels():
             label.set_parse_math(False)
     return figure, panels
@@ -160,6 +160,12 @@ def _new_figure(height_in: float, layout: Layout) -> "Figure":
     return Figure(figsize=size, layout="constrained", facecolor="white")
 
 
+def shortened(name: str, layout: Layout) -> str:
+    """Returns a name as a figure has room for it: of a very long one, its beginning and its end."""
+    half = layout.title_characters
+    return name if len(name) <= 2 * half + 1 else f"{name[:half]}…{name[-half:]}"
+
+
 def name_axes(figure: "Figure", x: str, y: str, layout: Layout) -> None:
     """Names the axes of all panels at once."""
     figure.supxlabel(x, fontsize=layout.label_size, color=INK, parse_math=False)
@@ -168,7 +174,7 @@ def name_axes(figure: "Figure", x: str, y: str, layout: Layout) -> None:
 
 def add_title(axes: "Axes", text: str, layout: Layout, colour: str = INK) -> None:
     """Puts a title above a panel, in two lines or smaller letters where it is long."""
-    most = layout.title_characters
+    most, text = layout.title_characters, shortened(text, layout)
     if len(text) > most and layout.is_stacked:
         text = text.replace(", ", ",\n").replace("+", "\n+")
     longest = max(map(len, text.split("\n")), default=1)
@@ -183,7 +189,7 @@ def add_legend(figure: "Figure", entries: Sequence[tuple[Any, str]], layout: Lay
         return
     legend = figure.legend(
         [line for line, _ in entries],
-        [label for _, label in entries],
+        [shortened(label, layout) for _, label in entries],
         loc="outside upper center",
         ncols=min(len(entries), layout.legend_columns),
         frameon=False,

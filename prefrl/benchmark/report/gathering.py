@@ -11,6 +11,9 @@ from prefrl.benchmark.report.study import Study
 from prefrl.errors import DataError
 from prefrl.types import Float64Array
 
+# What diverges beyond this is as good as infinite: sums and squares of it would be.
+_LARGEST = 1e100
+
 
 def study_of(rows: Sequence[Row], mode: Mode) -> Study:
     """Puts the rows of a mode in order.
@@ -101,8 +104,8 @@ def _column(rows: Sequence[Row], name: str) -> Float64Array:
 
 
 def _is_known(value: Any) -> bool:
-    return value is not None and not (isinstance(value, float) and not np.isfinite(value))
+    return value is not None and not (isinstance(value, float) and not abs(value) <= _LARGEST)
 
 
 def _finite(value: float | None) -> float:
-    return float(value) if value is not None and np.isfinite(value) else float("nan")
+    return float(value) if value is not None and abs(value) <= _LARGEST else float("nan")

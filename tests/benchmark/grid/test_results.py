@@ -87,6 +87,7 @@ def test_a_csv_for_people_stands_beside_it(tmp_path: Path) -> None:
         ({"seed": 2**63}, r"from 0 to 2\^63 - 1"),
         ({"budget": None}, "budget None; it must be a whole number"),
         ({"step": "many"}, "step 'many'; it must be a whole number"),
+        ({"env": "x" * 1_001}, "more letters than 1000"),
         ({"accuracy": "good"}, "accuracy 'good'; it must be a number"),
         ({"accuracy": [1.0]}, r"accuracy \[1.0\]; it must be a number"),
     ],
@@ -170,7 +171,7 @@ def test_columns_of_another_kind_are_refused(tmp_path: Path, pyarrow: Any) -> No
 
     table = pyarrow.Table.from_pylist([row(seed="first")])
     parquet.write_table(table, tmp_path / "results.parquet")
-    with pytest.raises(StorageError, match=r"no results of a benchmark: row 0 has seed 'first'"):
+    with pytest.raises(StorageError, match=r"its column seed is of type string; expected numbers"):
         read_results(tmp_path)
 
 
@@ -199,3 +200,68 @@ def test_a_pyarrow_that_does_not_go_with_what_is_installed_is_told_in_a_line(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"^pyarrow cannot be used: .* NumPy 2\.0 or newer$"):
         read_results(tmp_path)
+
+
+@needs_pyarrow
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("accuracy", [[0.5]], "its column accuracy is of type list.*; expected numbers"),
+        ("mine", [{"a": 1}], "its column mine is of type struct.*; expected numbers"),
+        ("mine", [True], "its column mine is of type bool; expected numbers"),
+        ("env", [None], "its column env is of type null; expected text"),
+        ("env", [3], "its column env is of type int64; expected text"),
+        ("env", ["x" * 2_000], "a env has 2000 bytes; expected 1000 at most"),
+    ],
+)
+def test_a_column_that_no_results_have_is_named(
+    tmp_path: Path, pyarrow: Any, name: str, values: list[Any], said: str
+) -> None:
+    from pyarrow import parquet
+
+    columns = {**{name: [value] for name, value in row().items()}, name: values}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "results.parquet")
+    with pytest.raises(StorageError, match=rf"results\.parquet holds no results .*: {said}"):
+        read_results(tmp_path)
+
+
+@needs_pyarrow
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path, pyarrow: Any) -> None:
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pylist([row()])
+    table = table.append_column("seed", pyarrow.array([1]))
+    parquet.write_table(table, tmp_path / "results.parquet")
+    with pytest.raises(StorageError, match="it has the column seed twice"):
+        read_results(tmp_path)
+
+
+@needs_pyarrow
+@pytest.mark.parametrize(("num", "letters"), [(2_000_000, 9), (50_000, 50_000)])
+def test_a_small_file_that_stands_for_more_than_memory_holds_is_refused_at_once(
+    tmp_path: Path, pyarrow: Any, num: int, letters: int
+) -> None:
+    from pyarrow import parquet
+
+    def repeated(value: Any) -> Any:
+        long = value if isinstance(value, int | float) else value.ljust(letters, "x")
+        none = pyarrow.array(np.zeros(num, np.int32))
+        return pyarrow.DictionaryArray.from_arrays(none, [long])
+
+    table = pyarrow.table({name: repeated(value) for name, value in row().items()})
+    parquet.write_table(table, tmp_path / "results.parquet")
+    assert (tmp_path / "results.parquet").stat().st_size < 2_000_000
+    with pytest.raises(StorageError, match=r"it declares 2000000 rows|has 50000 bytes; expected"):
+        read_results(tmp_path)
+
+
+@needs_pyarrow
+def test_names_kept_as_categories_are_read(tmp_path: Path, pyarrow: Any) -> None:
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pylist([row(), row(cell="b")])
+    table = table.set_column(2, "env", table["env"].dictionary_encode())
+    table = table.set_column(3, "strategy", table["strategy"].cast(pyarrow.large_string()))
+    parquet.write_table(table, tmp_path / "results.parquet", row_group_size=1)
+    found = read_results(tmp_path)
+    assert [(one["env"], one["strategy"]) for one in found] == [("Hopper-v4", "uniform")] * 2

@@ -164,6 +164,13 @@ ODD_RESULTS = {
         reward_rows({"uniform": 0, "<b>$x_1^$</b>": 0.1, "mine.py:Own": 0.0}, envs=["<i>"]),
         "<b>$x_1^$</b>",
     ),
+    "very long names, and numbers that overflow when they are summed": (
+        [
+            {**row, "accuracy": 1e308 if row["seed"] else 0.5, "nll": -1e308}
+            for row in reward_rows({"uniform": 0, "s" * 400: 0.1}, num_seeds=2, envs=["e" * 400])
+        ],
+        "2 runs of 4 have no held-out accuracy at the end",
+    ),
     "many strategies": (
         reward_rows(
             {"uniform": 0} | {f"strategy{i}": i / 100 for i in range(22)},
