@@ -70,6 +70,11 @@ def action_dim(space: spaces.Space[Any]) -> int:
     return int(spaces.utils.flatdim(space))
 
 
+def are_rows(space: spaces.Space[Any]) -> bool:
+    """Tells whether a batch of a space's values is rows of numbers as it is."""
+    return isinstance(space, spaces.Box) and len(space.shape) == 1
+
+
 def observation_encoder(space: spaces.Space[Any], env_id: str) -> Encoder:
     """Returns a function from a batch of observations to (N, O) float32 rows, in Gymnasium's order.
 

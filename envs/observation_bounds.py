@@ -12,8 +12,14 @@ from gymnasium import spaces
 from prefrl.segments import FloatArray
 
 
+def bounds_watch(space: spaces.Space[Any], name: str) -> "BoundsWatch | None":
+    """Makes a watch of a space's bounds; None where it has none, and there is nothing to watch."""
+    watch = BoundsWatch(space, name)
+    return watch if watch.has_bounds else None
+
+
 class BoundsWatch:
-    """Warns, once, of an observation outside of the bounds that its space declares.
+    """Warns of an observation outside of the bounds that its space declares.
 
     Args:
         space: the environment's observations.
@@ -27,13 +33,11 @@ class BoundsWatch:
             self._low, self._high = flat.low.astype(np.float32), flat.high.astype(np.float32)
         self._name = name
         self.has_bounds = bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
-        """There is something to look at; not so once it was warned of."""
 
-    def __call__(self, rows: FloatArray) -> None:
-        """Looks at (N, O) observations."""
+    def has_warned_of(self, rows: FloatArray) -> bool:
+        """Looks at (N, O) observations, and warns of the first that is outside."""
         if np.count_nonzero((rows < self._low) | (rows > self._high)) == 0:
-            return
-        self.has_bounds = False
+            return False
         row, dim = np.argwhere((rows < self._low) | (rows > self._high))[0].tolist()
         warnings.warn(
             f"{self._name} observed {rows[row, dim]:g} in place {dim} (from 0), outside of its "
@@ -41,3 +45,4 @@ class BoundsWatch:
             "this is said once",
             stacklevel=2,
         )
+        return True

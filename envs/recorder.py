@@ -15,24 +15,31 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 from prefrl.envs.encoding import (
     action_dim,
     action_encoder,
+    are_rows,
     observation_dim,
     observation_encoder,
 )
 from prefrl.envs.ends import is_terminated, last_observation
-from prefrl.envs.observation_bounds import BoundsWatch
+from prefrl.envs.observation_bounds import bounds_watch
 from prefrl.envs.sim_state import StateReader, state_reader
-from prefrl.envs.vec_outcomes import VecOutcomes
-from prefrl.errors import ConfigError, EnvironmentFault, PrefrlError, SpaceError, with_type
-from prefrl.segments import Episode, EpisodeStore, FloatArray
-
-_BLOCK_STEPS = 1024
+from prefrl.envs.step_blocks import StepBlocks
+from prefrl.envs.vec_outcomes import outcomes_of
+from prefrl.errors import (
+    ConfigError,
+    ContractError,
+    EnvironmentFault,
+    PrefrlError,
+    SpaceError,
+    with_type,
+)
+from prefrl.segments import EpisodeStore, FloatArray
 
 
 class Recorder(VecEnvWrapper):
     """Writes what passes through a vector environment into an `EpisodeStore`.
 
-    Steps go into preallocated blocks, one row for all environments, and are cut into episodes when
-    these end, so that recording costs a few array copies a step.
+    Steps go into preallocated blocks and are cut into episodes when these end, so that recording
+    costs a few array copies a step. Calls of NumPy cost more than what they copy, so there are few.
 
     Args:
         venv: vector environment in this process (its simulators are read), not wrapped by anything
@@ -67,93 +74,87 @@ class Recorder(VecEnvWrapper):
             )
         self._encode = observation_encoder(venv.observation_space, env_id)
         self._encode_action = action_encoder(venv.action_space, env_id)
-        self._outcomes = VecOutcomes(venv, env_id)
-        self._watch = BoundsWatch(venv.observation_space, env_id) if warns else None
+        self._has_rows = are_rows(venv.observation_space)
+        self._takes_rows = are_rows(venv.action_space)
+        self._outcomes = outcomes_of(venv, env_id)
+        self._watch = bounds_watch(venv.observation_space, env_id) if warns else None
         self._read_states: StateReader | None = None
-        self._columns: dict[str, NDArray[Any]] = {}
-        self._row = 0
-        self._start = np.zeros(venv.num_envs, dtype=np.int64)
-        self._obs: FloatArray  # (N, O) what was seen last; there from the first reset on
+        self._blocks: StepBlocks | None = None
 
-    def _begin(self) -> None:
+    def _begun(self) -> StepBlocks:
         """Makes the blocks; only now, as some environments have no simulation before a reset."""
         venv = self.venv
         self._read_states = state_reader(getattr(venv, "envs", []))
-        state_dim = self._read_states.dim if self._read_states else 0
-        self._columns = {
-            "observations": self._block(observation_dim(venv.observation_space), np.float32),
-            "actions": self._block(action_dim(venv.action_space), np.float32),
-            "true_rewards": np.empty((_BLOCK_STEPS, venv.num_envs), dtype=np.float32),
-            "sim_states": self._block(state_dim, np.float64),
-            "objective_rewards": self._block(len(self.objectives), np.float32),
-        }
-
-    def _block(self, dims: int, dtype: Any) -> NDArray[Any]:
-        return np.empty((_BLOCK_STEPS, self.venv.num_envs, dims), dtype=dtype)
-
-    def _make_room(self) -> None:
-        """Moves unfinished episodes to the front, and doubles the blocks where they fill them."""
-        first = int(self._start.min())
-        for name, block in self._columns.items():
-            unfinished = block[first : self._row]
-            if 2 * len(unfinished) > len(block):
-                block = np.empty((2 * len(block), *block.shape[1:]), dtype=block.dtype)
-            block[: len(unfinished)] = unfinished.copy()
-            self._columns[name] = block
-        self._row -= first
-        self._start -= first
+        return StepBlocks(
+            venv.num_envs,
+            observation_dim=observation_dim(venv.observation_space),
+            action_dim=action_dim(venv.action_space),
+            state_dim=self._read_states.dim if self._read_states else 0,
+            num_objectives=len(self.objectives),
+        )
 
     def reset(self) -> VecEnvObs:
         """Resets all environments; what their unfinished episodes hold can be asked about."""
-        for i in range(self.num_envs):
-            if self._row > self._start[i]:
-                # Cut by whoever asked for the reset: a truncation, though not the environment's.
-                self._close_episode(i, self._obs[i], terminated=False, is_complete=False)
-        self._row = 0
-        self._start[:] = 0
+        if self._blocks is not None:
+            for i in range(self.num_envs):
+                if self._blocks.length(i):
+                    # Cut by whoever asked for it: a truncation, though not the environment's.
+                    self._blocks.hand_over(
+                        i, self.store, reached=None, terminated=False, is_complete=False
+                    )
+            self._blocks.start_over()
         try:
-            observations = self._outcomes.observations(self.venv.reset())
+            observations = self.venv.reset()
+            if self._outcomes is not None:
+                observations = self._outcomes.observations(observations)
         except PrefrlError:
             raise
         except Exception as error:
             raise EnvironmentFault(f"{self.env_id} failed to reset: {with_type(error)}") from error
-        self._obs = self._checked(observations)
-        if not self._columns:
-            self._begin()
+        if self._blocks is None:
+            self._blocks = self._begun()
+        self._note(self._blocks, observations, 0.0, 0)
         return observations
 
     def step_async(self, actions: Any) -> None:
-        """Notes what is known before the step: observation, action, simulator state."""
-        if self._row == len(self._columns["true_rewards"]):
-            self._make_room()
-        self._columns["observations"][self._row] = self._obs
-        self._columns["actions"][self._row] = self._encode_action(actions)
+        """Notes what is known before the step: actions and the simulators' states."""
+        blocks = self._blocks
+        if blocks is None:
+            raise ContractError(f"{self.env_id} was stepped before it was reset")
+        if blocks.row + 1 == len(blocks.actions):
+            blocks.make_room()
+        blocks.actions[blocks.row] = actions if self._takes_rows else self._encode_action(actions)
         if self._read_states is not None:
-            self._read_states(self._columns["sim_states"][self._row])
-        self.venv.step_async(self._outcomes.actions(actions))
+            blocks.write_states(self._read_states())
+        if self._outcomes is not None:
+            actions = self._outcomes.actions(actions)
+        self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Notes the true reward, and cuts out the episodes that ended."""
+        """Notes true rewards and observations, and cuts out the episodes that ended."""
         try:
-            outcome = self._outcomes.step(self.venv.step_wait())
+            outcome = self.venv.step_wait()
+            if self._outcomes is not None:
+                outcome = self._outcomes.step(outcome)
         except PrefrlError:
             raise
         except Exception as error:
             raise EnvironmentFault(f"{self.env_id} failed in a step: {with_type(error)}") from error
         observations, rewards, dones, infos = outcome
-        if not _is_finite(rewards):
-            raise EnvironmentFault(f"{self.env_id} returned a reward that is not finite")
-        self._obs = self._checked(observations)
-        self._columns["true_rewards"][self._row] = rewards
+        blocks: Any = self._blocks  # There: a step began.
+        row = blocks.row + 1
+        self._note(blocks, observations, rewards, row)
         if self.objectives:
-            self._columns["objective_rewards"][self._row] = self._objective_rewards(infos)
-        self._row += 1
-        if np.count_nonzero(dones):  # a quarter of the time of any(), in every step
+            blocks.objective_rewards[row] = self._objective_rewards(infos)
+        blocks.row = row  # Only now: what went wrong before this is no step.
+        if True in dones.tolist():  # a third of the time of NumPy's any(), in every step
             for i in np.flatnonzero(dones).tolist():
                 space = self.venv.observation_space
                 reached = last_observation(infos[i], space, self._checked, self.env_id)
                 terminated = is_terminated(infos[i])
-                self._close_episode(i, reached, terminated=terminated, is_complete=True)
+                blocks.hand_over(
+                    i, self.store, reached=reached, terminated=terminated, is_complete=True
+                )
         return observations, rewards, dones, infos
 
     def _objective_rewards(self, infos: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -169,42 +170,36 @@ class Recorder(VecEnvWrapper):
             raise ConfigError(
                 f"objectives: {', '.join(self.objectives)} of {self.env_id}'s info are not numbers"
             ) from None
-        if not _is_finite(rewards):
-            raise EnvironmentFault(
-                f"{self.env_id} returned an objective's reward that is not finite"
-            )
+        self._check_finite(rewards, "an objective's reward")
         return rewards
 
+    def _note(self, blocks: StepBlocks, observations: Any, rewards: Any, row: int) -> None:
+        """Writes what a step led to into a row.
+
+        Raises:
+            EnvironmentFault: a number is not finite.
+        """
+        blocks.observations[row] = observations if self._has_rows else self._encode(observations)
+        blocks.true_rewards[row] = rewards
+        outcomes = blocks.outcomes[row]
+        # A product with itself is infinite or NaN as soon as one number is, at a fraction of the
+        # cost of looking at each; only where it is, can it be that large numbers overflowed.
+        if not math.isfinite(np.vdot(outcomes, outcomes)):
+            self._check_finite(blocks.true_rewards[row], "a reward")
+            self._check_finite(blocks.observations[row], "an observation")
+        if self._watch is not None:
+            self._look_at_bounds(blocks.observations[row])
+
     def _checked(self, observations: Any) -> FloatArray:
-        flat = self._encode(observations)
-        if not _is_finite(flat):
-            raise EnvironmentFault(f"{self.env_id} returned an observation that is not finite")
-        if self._watch is not None and self._watch.has_bounds:
-            self._watch(flat)
-        return flat
+        rows = self._encode(observations)
+        self._check_finite(rows, "an observation")
+        self._look_at_bounds(rows)
+        return rows
 
-    def _close_episode(
-        self, env: int, reached: FloatArray, *, terminated: bool, is_complete: bool
-    ) -> None:
-        """Cuts an episode out of the blocks; `reached` (O,) is what its last action led to."""
-        rows = slice(int(self._start[env]), self._row)
-        self._start[env] = self._row
-        blocks = {name: block[rows, env] for name, block in self._columns.items()}
-        observed = blocks.pop("observations")
-        observations = np.empty((len(observed) + 1, len(reached)), dtype=np.float32)
-        observations[:-1], observations[-1] = observed, reached
-        self.store.add(
-            Episode(
-                observations=observations,
-                **blocks,
-                is_complete=is_complete,
-                terminated=terminated,
-                truncated=not terminated,
-            )
-        )
+    def _check_finite(self, numbers: NDArray[Any], what: str) -> None:
+        if not np.isfinite(numbers).all():
+            raise EnvironmentFault(f"{self.env_id} returned {what} that is not finite")
 
-
-def _is_finite(numbers: NDArray[Any]) -> bool:
-    # A product with itself is infinite or NaN as soon as one number is, at a fraction of the cost
-    # of looking at each; only where it is, can it be that large numbers overflowed.
-    return math.isfinite(np.vdot(numbers, numbers)) or bool(np.isfinite(numbers).all())
+    def _look_at_bounds(self, observations: FloatArray) -> None:
+        if self._watch is not None and self._watch.has_warned_of(observations):
+            self._watch = None

@@ -29,7 +29,7 @@ from prefrl.envs.reward_source import (
 )
 from prefrl.envs.reward_wrapper import HINDSIGHT
 from prefrl.envs.success import ANY_STEP, SuccessTally
-from prefrl.envs.vec_outcomes import VecOutcomes
+from prefrl.envs.vec_outcomes import outcomes_of
 from prefrl.errors import ArgumentError, ConfigError, not_a
 from prefrl.segments import FloatArray
 from prefrl.types import EpisodeReturns
@@ -96,7 +96,7 @@ class RewardVecEnv(VecEnvWrapper):
         if check:
             check_faultless(self.described, "RewardVecEnv")
             check_alike(described, "RewardVecEnv")
-        self._outcomes = VecOutcomes(venv, name)
+        self._outcomes = outcomes_of(venv, name)
         # Told the actions, rewards and ends of every step.
         self.on_step: Callable[[Any, Any, Any], None] | None = None
         self._actions: Any = None
@@ -148,7 +148,9 @@ class RewardVecEnv(VecEnvWrapper):
 
     def reset(self) -> VecEnvObs:
         """Resets all environments; unfinished episodes count nowhere."""
-        observations = self._outcomes.observations(self.venv.reset())
+        observations = self.venv.reset()
+        if self._outcomes is not None:
+            observations = self._outcomes.observations(observations)
         self._obs = self.flat(observations)
         for total in (self._true_return, self._learned_return, self._length):
             total[:] = 0
@@ -161,7 +163,9 @@ class RewardVecEnv(VecEnvWrapper):
             # Before the environments can change them in place.
             self._action_rows = self._encode_action(actions)
         self._actions = actions
-        self.venv.step_async(self._outcomes.actions(actions))
+        if self._outcomes is not None:
+            actions = self._outcomes.actions(actions)
+        self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Ends a step, rewarded by the reward function.
@@ -169,7 +173,10 @@ class RewardVecEnv(VecEnvWrapper):
         Raises:
             DataError: the reward function returned anything but one reward an environment.
         """
-        observations, true_rewards, dones, infos = self._outcomes.step(self.venv.step_wait())
+        outcome = self.venv.step_wait()
+        if self._outcomes is not None:
+            outcome = self._outcomes.step(outcome)
+        observations, true_rewards, dones, infos = outcome
         flat = self.flat(observations)
         rewards = true_rewards
         if self._is_ensemble:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from prefrl.errors import EnvironmentFault, SpaceError
 
+_MUJOCO = "mujoco._structs"
 _PARTS = ("qpos", "qvel", "act", "mocap_pos", "mocap_quat")
 
 
@@ -25,7 +26,7 @@ class StateReader:
     def __init__(self, owners: Sequence[Any]) -> None:
         self._owners = tuple(owners)
         self._look()
-        dims = {sum(view.size for view in _flat_parts(data)) for data in self._simulations}
+        dims = {sum(part.size for part in _flat_parts(data)) for data in self._simulations}
         if len(dims) != 1:
             raise SpaceError(
                 f"{type(self._owners[0]).__name__} has simulations side by side with states of "
@@ -37,29 +38,37 @@ class StateReader:
         """Finds the simulations' arrays, which stay valid as long as MuJoCo's simulations live."""
         self._simulations = [owner.data for owner in self._owners]
         # MuJoCo's own, unlike somebody's object of the same names, never gets other arrays.
-        self._are_mujocos = all(type(data).__module__[:6] == "mujoco" for data in self._simulations)
-        # Settled here, since this is read in every step: one call then copies all of it.
-        self._views = [view for data in self._simulations for view in _flat_parts(data)]
+        self._are_mujocos = all(type(data).__module__ == _MUJOCO for data in self._simulations)
+        # Settled here, since this is read in every step: joining memory takes a fifth of the time
+        # that NumPy takes to concatenate so many small arrays.
+        self._memory = [
+            np.ascontiguousarray(part, dtype=np.float64).data
+            for data in self._simulations
+            for part in _flat_parts(data)
+        ]
 
-    def __call__(self, rows: NDArray[np.float64]) -> None:
-        """Writes the present states into `rows` (N, Q), contiguous in memory.
+    def __call__(self) -> bytes:
+        """Returns the present states, (N, Q) float64 one after the other.
 
         Raises:
             EnvironmentFault: a new simulation has a state of another size.
         """
-        for owner, known in zip(self._owners, self._simulations, strict=True):
-            if not self._are_mujocos or owner.data is not known:
-                self._look_again(len(rows))
-                break
-        if self._views:
-            np.concatenate(self._views, out=rows.reshape(-1))
+        if not self._are_mujocos or self._are_others():
+            self._look_again()
+        return b"".join(self._memory)
 
-    def _look_again(self, num: int) -> None:
+    def _are_others(self) -> bool:
+        for owner, known in zip(self._owners, self._simulations, strict=True):
+            if owner.data is not known:  # A loop, as this is faster than what reads better.
+                return True
+        return False
+
+    def _look_again(self) -> None:
         try:
             self._look()
         except AttributeError:
-            self._views = []
-        if sum(view.size for view in self._views) != num * self.dim:
+            self._memory = []
+        if sum(map(len, self._memory)) != len(self._owners) * self.dim:
             raise EnvironmentFault(
                 f"{type(self._owners[0]).__name__} has made a simulation whose state is of another "
                 f"size than the {self.dim} dims of the first"

@@ -17,12 +17,27 @@ from prefrl.envs.outcomes import observation_check
 from prefrl.errors import ContractError
 
 
+def outcomes_of(venv: VecEnv, name: str) -> "VecOutcomes | None":
+    """Makes what takes a vector environment's outcomes, and its environments careful.
+
+    Args:
+        venv: an SB3 vector environment, not yet stepped.
+        name: of its environments, for errors.
+
+    Returns:
+        None where the class says `hands_out_its_own`, which is believed: what it returns is new at
+        every step, and checked.
+    """
+    made_careful(venv)
+    # Asked of the class: an instance passes on what it lacks to the environment within it.
+    return None if getattr(type(venv), "hands_out_its_own", False) else VecOutcomes(venv, name)
+
+
 class VecOutcomes:
     """Takes what a vector environment returns, checks it, and copies what may be written to again.
 
     Simulators with a vector environment of their own return the buffers that they write to; some
-    leave out what SB3's do by habit. Classes that say `hands_out_its_own` are believed: what they
-    return is new at every step, and checked.
+    leave out what SB3's do by habit.
 
     Args:
         venv: an SB3 vector environment, not yet stepped.
@@ -30,15 +45,12 @@ class VecOutcomes:
     """
 
     def __init__(self, venv: VecEnv, name: str) -> None:
-        made_careful(venv)
-        # Asked of the class: an instance passes on what it lacks to the environment within it.
-        self._is_known = getattr(type(venv), "hands_out_its_own", False)
         self._name, self._num_envs = name, venv.num_envs
         self._check = observation_check(venv.observation_space, name, batch=(venv.num_envs,))
 
     def actions(self, actions: Any) -> Any:
         """Returns actions for the vector environment, which may write to them."""
-        return actions if self._is_known else copied(actions)
+        return copied(actions)
 
     def observations(self, observations: VecEnvObs) -> VecEnvObs:
         """Returns observations that stay as they are.
@@ -46,8 +58,6 @@ class VecOutcomes:
         Raises:
             EnvironmentFault: they are not what the space declares.
         """
-        if self._is_known:
-            return observations
         self._check(observations)
         own: VecEnvObs = copied(observations)
         return own
@@ -59,8 +69,6 @@ class VecOutcomes:
             ContractError: it is not what SB3's vector environments return.
             EnvironmentFault: observations are not what the space declares.
         """
-        if self._is_known:
-            return outcome
         if not isinstance(outcome, (tuple, list)) or len(outcome) != 4:
             raise ContractError(
                 f"the vector environment of {self._name} did not return four things from a step; "

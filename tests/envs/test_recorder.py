@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.vec_env import VecNormalize
 
-from prefrl.envs import make_env, recorder
+from prefrl.envs import make_env, step_blocks
 from prefrl.envs.recorder import Recorder
 from prefrl.envs.vec_env import SameProcessVecEnv
-from prefrl.errors import ConfigError, EnvironmentFault, SpaceError
+from prefrl.errors import ConfigError, ContractError, EnvironmentFault, SpaceError
 from prefrl.segments import EpisodeStore
 from tests.envs.tasks import Camera, Counting, Failing, Pieces, side_by_side
 
@@ -47,7 +47,7 @@ def test_every_step_is_kept_in_the_episode_it_belongs_to(
     lengths, num_steps, block_steps, is_truncated, reuses_array
 ):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorder, "_BLOCK_STEPS", block_steps)
+        patch.setattr(step_blocks, "NUM_ROWS", block_steps)
         venv, store = recorded(lengths, is_truncated=is_truncated, reuses_array=reuses_array)
         venv.reset()
         actions = play(venv, num_steps)
@@ -76,7 +76,7 @@ def test_every_step_is_kept_in_the_episode_it_belongs_to(
 
 
 def test_an_episode_longer_than_the_blocks_is_kept_whole_beside_short_ones():
-    length = 2 * recorder._BLOCK_STEPS + 500
+    length = 2 * step_blocks.NUM_ROWS + 500
     venv, store = recorded([(length,), (7,)])
     venv.reset()
     actions = play(venv, length)
@@ -92,7 +92,7 @@ def test_finished_episodes_stay_as_they_are_while_the_blocks_are_used_again():
     venv.reset()
     play(venv, 4)
     before = store.episodes[0].observations.copy()
-    play(venv, 3 * recorder._BLOCK_STEPS)
+    play(venv, 3 * step_blocks.NUM_ROWS)
     np.testing.assert_array_equal(store.episodes[0].observations, before)
 
 
@@ -230,6 +230,12 @@ def test_an_error_with_a_line_for_the_user_keeps_it():
     venv = Recorder(side_by_side([Picky]), EpisodeStore(), env_id="Picky-v0")
     venv.reset()
     with pytest.raises(ConfigError, match="gravity is -1; expected 0 or more"):
+        venv.step(np.zeros((1, 2)))
+
+
+def test_a_step_before_the_first_reset_is_refused():
+    venv = Recorder(side_by_side([Counting]), EpisodeStore(), env_id="Counting-v0")
+    with pytest.raises(ContractError, match=r"^Counting-v0 was stepped before it was reset$"):
         venv.step(np.zeros((1, 2)))
 
 
