@@ -1,13 +1,15 @@
 """Tells whether a reward model fits an environment: dims, names, bounds and wrappers."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from prefrl.config import EnvironmentRecord, WrapperRecord
 from prefrl.envs.description import Described
 from prefrl.errors import SpaceError
+
+if TYPE_CHECKING:
+    from prefrl.config import EnvironmentRecord, WrapperRecord
 
 Door = Literal["RewardWrapper", "RewardVecEnv", "a run"]
 _UNCHECKED = "or pass check=False if its rows mean the same"
@@ -126,8 +128,8 @@ def check_fits(
 
 
 def _check_wrappers(
-    known: EnvironmentRecord | None,
-    here: EnvironmentRecord,
+    known: "EnvironmentRecord | None",
+    here: "EnvironmentRecord",
     name: str,
     trained_on: str,
     door: Door,
@@ -171,7 +173,7 @@ def _check_wrappers(
                 )
 
 
-def _check_bounds(known: EnvironmentRecord, here: EnvironmentRecord, name: str) -> None:
+def _check_bounds(known: "EnvironmentRecord", here: "EnvironmentRecord", name: str) -> None:
     if known.action_choices != here.action_choices:
         raise SpaceError(
             f"{name} has {_actions(here.action_choices)}; the reward model was trained with "
@@ -212,16 +214,16 @@ def _outside(name: str, door: Door) -> str:
     return f"leave it out of the environments and put its like around {door}(venv, reward)"
 
 
-def _call(wrapper: WrapperRecord) -> str:
+def _call(wrapper: "WrapperRecord") -> str:
     given = ", ".join(f"{key}={_short(value)}" for key, value in wrapper.arguments.items())
     return f"{wrapper.name}({given})" if given else wrapper.name
 
 
-def _calls(wrappers: Sequence[WrapperRecord]) -> str:
+def _calls(wrappers: "Sequence[WrapperRecord]") -> str:
     return ", ".join(map(_call, wrappers)) or "nothing"
 
 
-def _in_order(wrappers: Sequence[WrapperRecord]) -> str:
+def _in_order(wrappers: "Sequence[WrapperRecord]") -> str:
     return ", ".join(wrapper.name for wrapper in wrappers)
 
 

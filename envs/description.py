@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -10,9 +10,11 @@ from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 from numpy.typing import NDArray
 
-from prefrl.config import EnvironmentRecord
 from prefrl.envs.wrapper_kinds import fault_of, record_of, transforms
 from prefrl.errors import one_line
+
+if TYPE_CHECKING:
+    from prefrl.config import EnvironmentRecord
 
 # Some environments say "unbounded" with the largest float32.
 _UNBOUNDED = 1e30
@@ -35,7 +37,7 @@ class Described:
     """
 
     env_id: str | None
-    record: EnvironmentRecord
+    record: "EnvironmentRecord"
     faults: tuple[tuple[str, str], ...]
     kind: Mapping[str, str]
 
@@ -47,6 +49,9 @@ def describe(env: Any) -> Described:
         env: a Gymnasium environment, or a stack of Stable-Baselines3's wrappers of vector
             environments, of which what stands in them is not looked at.
     """
+    # Only now: pydantic takes as long to import as all the rest of a reward wrapper.
+    from prefrl.config import EnvironmentRecord
+
     raw, records, faults, is_raw = env, [], [], False
     for wrapper, inner in _wrappers_of(env):
         if transforms(wrapper, inner):

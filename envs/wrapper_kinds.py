@@ -7,15 +7,17 @@ it or reads in its source.
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from prefrl.config import WrapperRecord
 from prefrl.envs.encoding import ActionsFromZero, FlatObservation
 from prefrl.envs.wrapper_arguments import plain
 from prefrl.envs.wrapper_source import changes_in_step
+
+if TYPE_CHECKING:
+    from prefrl.config import WrapperRecord
 
 # By name, as Gymnasium and Stable-Baselines3 move and rename their modules.
 _CHANGE_STEPS = frozenset(
@@ -78,8 +80,10 @@ def transforms(wrapper: Any, inner: Any) -> bool:
     )
 
 
-def record_of(wrapper: Any) -> WrapperRecord:
+def record_of(wrapper: Any) -> "WrapperRecord":
     """Writes down a wrapper's class and what its constructor was given."""
+    from prefrl.config import WrapperRecord  # as in `describe`
+
     arguments = getattr(wrapper, "_saved_kwargs", None)  # Gymnasium's `RecordConstructorArgs`
     if not isinstance(arguments, Mapping):
         arguments = dict(_kept_arguments(wrapper))

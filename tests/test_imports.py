@@ -47,3 +47,9 @@ def test_it_is_imported_without_torch(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_a_reward_wrapper_is_imported_without_what_checks_settings() -> None:
+    code = "import sys; from prefrl.envs import RewardWrapper; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
