@@ -5,6 +5,7 @@ step the next environment; either may overwrite what the first one returned, and
 tell. So the environment's own `step` hands out copies. Nothing else of somebody else's changes.
 """
 
+import inspect
 from typing import Any
 
 import gymnasium as gym
@@ -80,32 +81,35 @@ def _is_careful(env: Any) -> bool:
     return isinstance(vars(env).get("step"), CarefulStep)
 
 
-class _MakesCareful(type):
-    def __instancecheck__(cls, env: Any) -> bool:
-        # Into the instance alone: some wrappers hand attributes on to what they wrap.
-        if not _is_careful(env):
-            vars(env)["step"] = CarefulStep(env)
-        return True
+class _Visit:
+    """Makes the environment careful in whose process it arrives; there it is an ordinary class.
 
-
-class _Careful(metaclass=_MakesCareful):
-    """Counts as the class of the outermost wrapper, once that one is careful.
-
-    `isinstance`, asked there, is where code of ours meets environments in other processes.
+    SB3's workers take commands for their environment, and none lets code of ours have it. But what
+    a command brings is unpickled where they keep it.
     """
+
+    def __reduce__(self) -> Any:
+        return _visited, ()
+
+
+def _visited() -> type:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != SubprocVecEnv.__module__:
+        frame = frame.f_back
+    env = frame.f_locals.get("env") if frame else None
+    # Into the instance alone: some wrappers hand attributes on to what they wrap.
+    if isinstance(env, gym.Env) and not _is_careful(env):
+        vars(env)["step"] = CarefulStep(env)
+    return _Visit
 
 
 def made_careful(venv: VecEnv) -> None:
-    """Lets the environments of SB3's vector environments, bare or in wrappers, step carefully.
-
-    Of environments in other processes, those are reached that stand in a wrapper, as all do that
-    `gymnasium.make` or `make_vec_env` made.
-    """
+    """Lets the environments of SB3's vector environments, bare or in wrappers, step carefully."""
     innermost = venv.unwrapped
     if getattr(type(innermost), "hands_out_its_own", False):
         return
     if isinstance(innermost, SubprocVecEnv):
-        innermost.env_is_wrapped(_Careful)  # type: ignore[arg-type]
+        innermost.env_is_wrapped(_Visit())  # type: ignore[arg-type]
     elif isinstance(innermost, DummyVecEnv):
         for env in innermost.envs:
             if not _is_careful(env):

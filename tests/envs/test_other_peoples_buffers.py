@@ -335,7 +335,8 @@ def test_experience_stays_as_it_is_when_it_is_rewarded_anew():
     np.testing.assert_equal(columns[1], columns[0])
 
 
-def test_ends_of_episodes_in_other_processes_are_those_that_were():
+@pytest.mark.parametrize("wrap", [_same, partial(gym.wrappers.TimeLimit, max_episode_steps=9)])
+def test_ends_of_episodes_in_other_processes_are_those_that_were(wrap):
     played_out = []
     kinds: list[tuple[Any, Manners]] = [
         (DummyVecEnv, "good"),
@@ -343,7 +344,7 @@ def test_ends_of_episodes_in_other_processes_are_those_that_were():
     ]
     for make, manners in kinds:
         env = partial(Mannered, 0, "box", manners)
-        venv = RewardVecEnv(make([partial(gym.wrappers.TimeLimit, env(), 9)]), looking_ahead)
+        venv = RewardVecEnv(make([partial(wrap, env())]), looking_ahead)
         kept: list[Any] = [venv.reset()]
         for _ in range(9):
             _, rewards, dones, (info,) = venv.step(np.full((1, 2), 0.25, "f"))
