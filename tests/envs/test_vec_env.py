@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -5,11 +6,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from prefrl.envs import make_env, make_vec_env
+from prefrl.envs import RewardVecEnv, make_env, make_vec_env
 from prefrl.envs.vec_env import SameProcessVecEnv
 from prefrl.errors import SpaceError
 from prefrl.segments import EpisodeStore
 from tests.envs.tasks import Camera, Counting, Pieces, side_by_side
+
+
+def rewarded(makers: Sequence[Callable[[], gym.Env[Any, Any]]]) -> RewardVecEnv:
+    """Environments in one of SB3's own, made careful by what stands around it."""
+    return RewardVecEnv(side_by_side(makers), None)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +65,36 @@ def test_what_wrappers_add_to_an_info_stays_out_of_the_environment():
         *_, infos = venv.step(np.zeros((1, 2)))
         infos[0]["true_reward"] = 1.0
     assert own_info == {"battery": 1.0}
+
+
+def test_rewards_and_ends_stay_as_they_were_returned():
+    venv = SameProcessVecEnv([partial(Counting, which, (2,)) for which in range(2)])
+    venv.reset()
+    _, rewards, dones, _ = venv.step(np.zeros((2, 2)))
+    _, later_rewards, later_dones, _ = venv.step(np.ones((2, 2)))
+    assert (rewards.tolist(), dones.tolist()) == ([0, 0], [False, False])
+    assert (later_rewards.tolist(), later_dones.tolist()) == ([3, 3], [True, True])
+
+
+@pytest.mark.parametrize("make_venv", [SameProcessVecEnv, rewarded])
+def test_what_a_reset_said_stays_as_it_was(make_venv):
+    class Remembering(Counting):
+        pose = np.zeros(1)
+
+        def reset(self, **arguments: Any):
+            self.pose[:] = 7
+            return super().reset(**arguments)[0], {"pose": self.pose}
+
+        def step(self, action: Any):
+            self.pose[:] = -55
+            return super().step(action)
+
+    venv = make_venv([partial(Remembering, lengths=(1, 3))])
+    venv.reset()
+    (said,) = venv.unwrapped.reset_infos
+    for _ in range(2):  # The first step ends an episode, and resets; the second does not.
+        venv.step(np.zeros((1, 2)))
+        assert said["pose"].item() == venv.unwrapped.reset_infos[0]["pose"].item() == 7
 
 
 def test_a_stack_is_recorded_and_rewarded_with_the_true_reward_at_first():
