@@ -113,7 +113,7 @@ class Recorder(VecEnvWrapper):
             raise EnvironmentFault(f"{self.env_id} failed to reset: {with_type(error)}") from error
         if self._blocks is None:
             self._blocks = self._begun()
-        self._note(self._blocks, observations, 0.0, 0)
+        self._note(self._blocks, observations, 0.0, 0)  # No reward led there.
         return observations
 
     def step_async(self, actions: Any) -> None:

@@ -71,7 +71,6 @@ class StepBlocks:
         """Goes back to the first row, where every environment begins an episode."""
         self.row = 0
         self._start[:] = 0
-        self.true_rewards[0] = 0.0  # Nothing led there.
 
     def length(self, env: int) -> int:
         """Returns how many steps an environment's present episode has."""

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from prefrl import RewardVecEnv, RewardWrapper
 from prefrl.agents.relabel_buffer import relabel
-from prefrl.envs import make_vec_env
+from prefrl.envs import make_vec_env, step_blocks
 from prefrl.envs.encoding import FlatObservation
 from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.envs.recorder import Recorder
@@ -404,7 +404,8 @@ class NewData(gym.Env[Any, Any]):
 
 
 @pytest.mark.parametrize("when", ["init", "reset", "step", "late"])
-def test_states_are_those_of_the_simulation_that_there_is(when):
+def test_states_are_those_of_the_simulation_that_there_is(when, monkeypatch):
+    monkeypatch.setattr(step_blocks, "NUM_ROWS", 8)  # so that they move, and grow
     store = EpisodeStore()
     venv = make_vec_env(lambda: NewData(when), 2, store)
     venv.seed(3)

@@ -142,6 +142,28 @@ def test_dictionaries_and_discrete_actions_are_recorded_as_rows():
     np.testing.assert_array_equal(episode.true_rewards, [2, 6, 3, 4])
 
 
+def test_arrays_of_more_axes_are_recorded_as_rows():
+    class Grid(Counting):
+        observation_space: Any = gym.spaces.Box(-np.inf, np.inf, (2, 2), np.float64)
+        action_space: Any = gym.spaces.Box(-1.0, 1.0, (3, 1), np.float32)
+
+        def reset(self, **arguments: Any) -> Any:
+            return np.ones((2, 2)), super().reset(**arguments)[1]
+
+        def step(self, action: Any) -> Any:
+            return (np.array([[1, 2], [3, 4]]) / 4, *super().step(action)[1:])
+
+    store = EpisodeStore()
+    venv = Recorder(SameProcessVecEnv([partial(Grid, 0, (2,))] * 2), store, env_id="Grid")
+    venv.reset()
+    actions = np.arange(6, dtype=np.float32).reshape(2, 3, 1)
+    for _ in range(2):
+        venv.step(actions)
+    for episode, action in zip(store.episodes, actions, strict=True):
+        assert episode.observations.tolist() == [[1, 1, 1, 1], *2 * [[0.25, 0.5, 0.75, 1]]]
+        assert episode.actions.tolist() == 2 * [action.ravel().tolist()]
+
+
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "Hopper-v4", "Ant-v4", "Swimmer-v4"])
 def test_a_saved_simulator_state_put_back_shows_what_was_observed(env_id):
     from prefrl.envs.sim_state import write_state

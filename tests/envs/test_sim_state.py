@@ -54,6 +54,20 @@ def test_a_reader_follows_simulations_side_by_side_through_resets():
         env.close()
 
 
+def test_states_of_somebodys_own_object_may_be_of_any_numbers():
+    own = SimpleNamespace(
+        qpos=np.arange(6, dtype=np.float32)[::2],
+        qvel=np.array([[1, 2]]),
+        act=None,
+        mocap_pos=np.zeros((0, 3)),
+        mocap_quat=None,
+    )
+    reader = StateReader([SimpleNamespace(data=own)])
+    assert np.frombuffer(reader()).tolist() == [0, 2, 4, 1, 2]
+    own.qpos[0] = 9
+    assert np.frombuffer(reader())[0] == 9
+
+
 def test_simulations_of_different_models_are_not_read_together():
     envs = [make_env("HalfCheetah-v4"), make_env("Hopper-v4")]
     with pytest.raises(SpaceError, match=r"HalfCheetahEnv .* states of \[12, 18\] dims"):
