@@ -18,9 +18,9 @@ from typing import Any
 
 _SERVER = multiprocessing.get_context("forkserver")
 # What a run imports on its way takes seconds, too.
-_ON_THE_WAY = ["torch._dynamo", "torch.utils.tensorboard", "matplotlib.backends.backend_agg"]
+_ON_THE_WAY = ["torch._dynamo", "torch.utils.tensorboard", "safetensors.torch"]
 _SERVER.set_forkserver_preload(
-    ["prefrl.runs.start", "prefrl.cli.main", "tests.own_envs", *_ON_THE_WAY]
+    ["prefrl.runs.start", "prefrl.cli.main", "tests.own_envs", *_ON_THE_WAY, "tests.warmed_up"]
 )
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 120.0

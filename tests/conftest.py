@@ -7,6 +7,7 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
+import pytest
 import torch
 
 # A shell lets what it runs in the background ignore Ctrl-C, and their children inherit that; tests
@@ -22,3 +23,13 @@ hypothesis.settings.register_profile(
     "prefrl-ci", hypothesis.settings.get_profile("prefrl"), derandomize=True
 )
 hypothesis.settings.load_profile("prefrl-ci" if os.environ.get("CI") else "prefrl")
+
+
+@pytest.fixture(scope="module")
+def without_curves():
+    """Leaves out the picture at a run's end: to draw it takes as long as the smallest runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "prefrl.runs.ending.plot_learning_curve", lambda rows, path, *, title: path.touch()
+        )
+        yield

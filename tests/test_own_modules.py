@@ -26,6 +26,7 @@ def newest_first(pool, num_queries, predictor, *, rng):
 """
 TINY = (
     "--steps 220 --budget 4 --segment-length 10 --explore-steps 200 --eval-episodes 1 --agent sac"
+    " --reward-model.max-updates 4"
 )
 
 

@@ -41,13 +41,28 @@ def sac(**changes: Any) -> RunConfig:
     return _tiny({**settings, **changes})
 
 
+def tiniest(**changes: Any) -> RunConfig:
+    """PPO over 160 steps, of which 40 explore, with 4 answers in one session."""
+    settings: dict[str, Any] = {
+        "steps": 160,
+        "num_envs": 1,
+        "explore_steps": 40,
+        "budget": 4,
+        "segment_length": 5,
+        "eval_episodes": 1,
+        "queries": QueryConfig(num_sessions=1, min_candidates=10),
+        "reward_model": RewardConfig(hidden_dim=8, max_updates=4),
+    }
+    return ppo(**{**settings, **changes})
+
+
 def _tiny(settings: dict[str, Any]) -> RunConfig:
     common: dict[str, Any] = {
         "budget": 23,
         "segment_length": 10,
         "eval_episodes": 2,
         "queries": QueryConfig(num_sessions=3, min_candidates=50),
-        "reward_model": RewardConfig(hidden_dim=16, max_updates=50),
+        "reward_model": RewardConfig(hidden_dim=16, max_updates=20),
     }
     config = RunConfig(**{**common, **settings})
     return of_true_reward(config) if config.reward == "true" else config

@@ -69,6 +69,7 @@ def test_what_the_end_says_to_type_next_works(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     words = "--agent sac --steps 220 --explore-steps 200 --budget 4 --segment-length 10 --out a"
+    words += " --reward-model.max-updates 4"
     small = "{batch_size: 8, policy_kwargs: {net_arch: [8]}}"
     own = ("--env", POINT_MASS, "--agent-settings", small, "--eval-episodes", 1)
     done = prefrl(home, "run", *words.split(), *own)

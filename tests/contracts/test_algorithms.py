@@ -16,7 +16,7 @@ import sb3_contrib
 import stable_baselines3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from prefrl import Parts, QueryConfig, RewardConfig, RunConfig, resume, run
+from prefrl import Parts, QueryConfig, RunConfig, resume, run
 from prefrl.agents import sac
 from prefrl.agents.relabel_buffer import relabel
 from prefrl.errors import ConfigError
@@ -37,6 +37,7 @@ def algorithms() -> list[type[BaseAlgorithm]]:
     return [found[name] for name in sorted(found)]
 
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 ALGORITHMS = algorithms()
 OFTEN_USED = {"PPO", "A2C", "TRPO", "SAC", "TD3", "DDPG", "DQN", "TQC", "CrossQ", "QRDQN"}
 
@@ -52,6 +53,7 @@ def made(algorithm: Any, venv: Any) -> Any:
         "n_epochs": 1,
         "device": "cpu",
         "seed": 3,
+        "train_freq": 2,
     }
     known = inspect.signature(algorithm).parameters
     small = {name: value for name, value in small.items() if name in known}
@@ -84,17 +86,16 @@ def copied_at(folder: Path, index: int) -> Callable[[], None]:
 
 
 def small_run(algorithm: Any) -> RunConfig:
-    return tiny_runs.ppo(
+    return tiny_runs.tiniest(
         env=acts_in(algorithm),
         agent_settings={},
         max_episode_steps=20,
+        num_envs=2,
         steps=240,
         explore_steps=80,
         checkpoint_every=80,
         budget=6,
-        eval_episodes=1,
         queries=QueryConfig(num_sessions=2, min_candidates=20),
-        reward_model=RewardConfig(hidden_dim=8, max_updates=10),
         keep_checkpoints=True,
     )
 

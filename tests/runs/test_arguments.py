@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prefrl import Parts, QueryConfig, resume, run
+from prefrl import Parts, resume, run
 from prefrl.errors import ConfigError, PrefrlError, StorageError
 from prefrl.runs.evaluation import evaluate
 from prefrl.runs.playback import evaluate_run, film_run
@@ -16,14 +16,8 @@ from prefrl.runs.video import film
 from tests import tiny_runs
 from tests.own_envs import PointMass
 
-CONFIG = tiny_runs.ppo(
-    num_envs=1,
-    steps=160,
-    budget=4,
-    segment_length=5,
-    explore_steps=40,
-    queries=QueryConfig(num_sessions=1, min_candidates=10),
-)
+pytestmark = pytest.mark.usefixtures("without_curves")
+CONFIG = tiny_runs.tiniest()
 
 
 def still(observations: Any) -> np.ndarray:

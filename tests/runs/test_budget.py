@@ -18,6 +18,8 @@ from prefrl.segments import EpisodeStore
 from tests import tiny_runs
 from tests.own_envs import PointMass
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 
 class EndsEarly(gym.Wrapper):
     """A point mass whose episodes are over after so many steps each, in turns."""

@@ -16,6 +16,7 @@ from tests.command_line import prefrl
 from tests.records.test_checkpoint import same
 from tests.runs.test_resume import DEADLY, Home, at_file, contents
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 STEPS, BUDGET = {"ppo": 1_406, "sac": 1_602}, 35
 CONFIGS = {
     "ppo": tiny_runs.ppo(env=DEADLY, train_episode_steps=20),

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefrl import Parts, QueryConfig, RewardConfig, resume, run
+from prefrl import Parts, resume, run
 from prefrl.errors import PrefrlError
 from tests import tiny_runs
 from tests.own_envs import PointMass
@@ -75,16 +75,13 @@ class Misbehaving(PointMass):
         return self._spoilt("step", super().step(action))
 
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 CONFIG: dict[str, Any] = {
     "env": "Misbehaving",
     "max_episode_steps": 20,
+    "num_envs": 2,
     "steps": 120,
-    "explore_steps": 40,
     "checkpoint_every": 40,
-    "budget": 4,
-    "eval_episodes": 1,
-    "queries": QueryConfig(num_sessions=1, min_candidates=8),
-    "reward_model": RewardConfig(hidden_dim=8, max_updates=4),
     "agent_settings": {**tiny_runs.PPO_SETTINGS, "n_epochs": 1},
 }
 
@@ -101,7 +98,7 @@ def test_a_fault_at_any_call_is_one_line_and_the_run_can_be_gone_on_with(fault, 
     parts = Parts(make_env=Misbehaving)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        config = tiny_runs.ppo(**CONFIG)
+        config = tiny_runs.tiniest(**CONFIG)
         if fault[0] == "reset":
             Misbehaving.fails_at = fails_at % 12
         try:
@@ -154,7 +151,7 @@ def _breaks() -> Any:
     ],
 )
 def test_what_cannot_be_used_is_refused_before_there_is_a_folder(make, said, tmp_path):
-    config = tiny_runs.ppo(env="Arm", max_episode_steps=50)
+    config = tiny_runs.tiniest(env="Arm", max_episode_steps=50)
     with pytest.raises(PrefrlError, match=said) as error:
         run(config, out=tmp_path / "run", parts=Parts(make_env=make), show_progress=False)
     assert "\n" not in str(error.value)
@@ -167,7 +164,7 @@ def test_observations_outside_of_their_bounds_are_used_and_warned_of_once(tmp_pa
             observation, *rest = super().step(action)
             return (observation + 9, *rest)
 
-    config = tiny_runs.ppo(**{**CONFIG, "env": "Wide"})
+    config = tiny_runs.tiniest(**{**CONFIG, "env": "Wide"})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         parts = Parts(make_env=Wide)

@@ -12,7 +12,7 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from prefrl import Parts, QueryConfig, TeacherConfig, resume, run
+from prefrl import Parts, TeacherConfig, resume, run
 from prefrl.config import from_yaml
 from prefrl.errors import ConfigError, StorageError
 from prefrl.queries import Uniform
@@ -40,20 +40,8 @@ def make_model(venv: Any) -> PPO:
     return PPO("MlpPolicy", venv, n_steps=20, batch_size=20, seed=0)
 
 
-CONFIG = replace(
-    tiny_runs.ppo(
-        env="MyRobot",
-        agent=None,
-        agent_settings={},
-        num_envs=1,
-        steps=160,
-        budget=4,
-        segment_length=5,
-        explore_steps=40,
-        max_episode_steps=20,
-        queries=QueryConfig(num_sessions=1, min_candidates=10),
-    ),
-)
+pytestmark = pytest.mark.usefixtures("without_curves")
+CONFIG = tiny_runs.tiniest(env="MyRobot", agent=None, agent_settings={}, max_episode_steps=20)
 OWN: dict[str, Any] = {
     "make_env": make_env,
     "teacher": LikesTheRight(),

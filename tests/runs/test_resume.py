@@ -200,7 +200,7 @@ def test_a_run_killed_while_it_removed_candidates_has_the_same_best_policy(make_
 def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(agent, whole, tmp_path):
     home = Home(tmp_path / "home", agent)
     # Not seeded: whatever the moments, the end is the same.
-    patience_s, num_kills, words = random.uniform(0.1, 0.4), 0, home.begin
+    patience_s, num_kills, words = random.uniform(0.05, 0.2), 0, home.begin
     while True:
         process = start(home.path, *words)
         began_s = time.monotonic()

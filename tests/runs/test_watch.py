@@ -21,6 +21,7 @@ from prefrl.seeding import Streams
 from tests import tiny_runs
 from tests.own_envs import Single
 
+pytestmark = pytest.mark.usefixtures("without_curves")
 EVERY = 250
 CONFIGS = {
     "ppo": tiny_runs.ppo(train_episode_steps=20),
