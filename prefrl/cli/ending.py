@@ -1,6 +1,7 @@
 """The end of a command: whatever ended it becomes one line and a status."""
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -9,7 +10,8 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 from prefrl.cli.parsing import HelpShown
 from prefrl.errors import PrefrlError, printable, with_type
@@ -20,8 +22,16 @@ FAILED = 1
 STOPPED = 130  # as shells count: 128 and the signal's number
 READER_LEFT = 141
 
-# Torch has no type for it on the CPU, and one on the GPU that is not imported here.
-_OUT_OF_MEMORY = re.compile("allocate memory|not enough memory|out of memory")
+# Torch has no type for it on the CPU, and one on the GPU that is not imported here; a library that
+# does not fit is no MemoryError either.
+_OUT_OF_MEMORY = re.compile(
+    "allocate memory|not enough memory|out of memory|failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
+# What the system may refuse to whatever is done, so that no file is named: stdout may be one, too.
+_REFUSED_BY_SYSTEM = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EBADF),
+)
 _REPORTED = ("prefrl", "torch", "gymnasium", "stable-baselines3", "numpy")
 _SHOWN = ("torch", "gymnasium", "stable-baselines3", "mujoco")
 
@@ -43,8 +53,7 @@ def status_of(error: BaseException, *, is_debug: bool) -> int:
     if isinstance(error, BrokenPipeError) and _reader_left():
         return READER_LEFT  # As `head` does: whoever read along has what they wanted.
     if is_debug:
-        with contextlib.suppress(OSError, ValueError):
-            traceback.print_exception(error)
+        traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt):
         _say("")
         _say(f"prefrl: {printable(str(error)) or 'stopped'}")
@@ -57,17 +66,35 @@ def _said(error: BaseException) -> str:
     if isinstance(error, PrefrlError):
         return str(error) or type(error).__name__
     if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+        isinstance(error, (RuntimeError, ImportError, OSError))
+        and _OUT_OF_MEMORY.search(str(error))
     ):
         return f"this machine has not enough memory for that: {with_type(error)}"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in _REFUSED_BY_SYSTEM:
+        return f"the system refused to read or write: {error.strerror}"
     if isinstance(error, SystemExit):
         return f"something that was called ended the process, with {error.code!r}"
     return (
         f"an error that was not foreseen, {with_type(error)}; please report it, with what you "
         f"typed and {_python()}, {_versions(*_REPORTED)}; --debug shows the traceback"
     )
+
+
+def open_closed_streams() -> None:
+    """Opens what is closed of stdin, stdout and stderr, so that no file of a run becomes one.
+
+    The system gives the next file that is opened the lowest free number; metrics.jsonl would be
+    number 2, and get what libraries complain of.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    # Python has none where it found them closed; print would take stdout for stderr then.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 @contextlib.contextmanager
@@ -77,7 +104,8 @@ def in_plain_lines(*, is_debug: bool) -> Iterator[None]:
     Args:
         is_debug: leaves failures of threads and destructors their tracebacks.
     """
-    before = threading.excepthook, sys.unraisablehook
+    before = threading.excepthook, sys.unraisablehook, sys.stderr
+    sys.stderr = cast(TextIO, _Unheard(sys.stderr))
     # A path may hold bytes that are no text, and a terminal may know no letters but ASCII's.
     with contextlib.suppress(AttributeError, ValueError, OSError):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -89,7 +117,38 @@ def in_plain_lines(*, is_debug: bool) -> Iterator[None]:
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             yield
     finally:
-        threading.excepthook, sys.unraisablehook = before
+        threading.excepthook, sys.unraisablehook, sys.stderr = before
+
+
+class _Unheard:
+    """A stream that drops what nobody can be told: no run ends because its log does.
+
+    Args:
+        stream: where it is shown, for as long as that works.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes the text, or nothing: its terminal was closed, its disk is full."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes what was written, as far as that can be."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Says whether it is a terminal; a closed stream is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.isatty()
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
@@ -109,8 +168,7 @@ def _show_unraisable(ignored: Any) -> None:
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # Nobody listens any more.
-        print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)
 
 
 def _reader_left() -> bool:

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from prefrl.cli.answers import answers_command
 from prefrl.cli.bench import bench_command
-from prefrl.cli.ending import in_plain_lines, status_of, version_line
+from prefrl.cli.ending import in_plain_lines, open_closed_streams, status_of, version_line
 from prefrl.cli.eval import eval_command
 from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status, and never raises."""
     words = list(sys.argv[1:] if argv is None else argv)
+    open_closed_streams()
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     with in_plain_lines(is_debug=is_debug), in_commands_words():
@@ -58,6 +60,21 @@ def _called(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise ConfigError(f"unknown command {shown(words[0])}; {choices(words[0], COMMANDS)}")
+    _check_working_folder()
     with found_from(words):
         COMMANDS[words[0]](words[1:])
     return 0
+
+
+def _check_working_folder() -> None:
+    """Refuses to work where there is no folder: libraries that torch loads would end the process.
+
+    Raises:
+        ConfigError: it was removed, or may not be looked at.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the working folder cannot be used: {error.strerror}; change to another"
+        ) from None

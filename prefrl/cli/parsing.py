@@ -2,8 +2,11 @@
 
 import contextlib
 import dataclasses
+import difflib
 import io
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -40,6 +43,9 @@ _SPELLINGS: dict[Any, dict[str, Any]] = {
 """Class -> setting -> how it is typed, where that is not by its name in config.yaml."""
 
 _PLAINER = (
+    # Of the names of one option, the one in config.yaml; nothing is said of where lines broke.
+    (r"(?:--[\w.-]+/)+(--[\w.-]+)", r"\1"),
+    (r"\s+\)", ")"),
     (r"Error parsing (\S+): could not convert string to float: (.*)", r"\1 is \2; expected FLOAT"),
     (
         r"Error parsing (\S+): no type matching (?:\{None\}\|)?(.*) could be instantiated from "
@@ -55,13 +61,17 @@ _PLAINER = (
         r"[Ii]nvalid choice (.*) for argument '(\S+)'\. Expected one of \((.*)\)",
         r"\2 is \1; choose from \3",
     ),
-    (r"Missing value for argument '(\S+)'\. Expected 1 values", r"\1 is given without a value"),
+    (r"Missing value for argument '(--\S+)'\. Expected 1 values", r"\1 is given without a value"),
+    (r"Missing value for argument '(\S+)'\. Expected 1 values", r"\1 is missing"),
     (r"Missing from prefrl [\w ]+: (--\S+) .*", r"\1 is missing"),
     (r"Missing from prefrl [\w ]+: PATH ([^.,]*).*", r"\1 is missing"),
 )
 """Words of tyro about a value that is none, and ours."""
 
+_MAPPINGS = ("--env-kwargs", "--agent-settings")
+
 _REGISTRY = ConstructorRegistry()
+_NARROWEST = 40  # columns; with fewer than 8, help would never be laid out
 _MOST_DIGITS = 100  # of a number that is typed; each setting says itself how large it may be
 
 
@@ -157,19 +167,37 @@ def parse(command: type[_Command], words: list[str], **options: Any) -> _Command
     """
     box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(box):
+        with contextlib.redirect_stderr(box), _wide_enough():
             parsed: _Command = tyro.cli(command, args=words, registry=_REGISTRY, **options)
             return parsed
     except SystemExit as end:
         if not end.code:
             raise HelpShown from None
-        raise ConfigError(f"{_without_box(box.getvalue())}; see {options['prog']} --help") from None
+        said, help_text = _without_box(box.getvalue())
+        said = _of_unknown_words(said, words, command) or _of_lists(said, help_text)
+        raise ConfigError(f"{said}; see {options['prog']} --help") from None
+
+
+@contextlib.contextmanager
+def _wide_enough() -> Iterator[None]:
+    """Lays texts out for a terminal of some width, however narrow it says it is."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(max(shutil.get_terminal_size().columns, _NARROWEST))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def option_names(kind: Any, section: str = "") -> Iterator[str]:
     """Lists the settings that a command has options for, by their names in Python."""
     types = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
+        if _SPELLINGS.get(kind, {}).get(field.name) is tyro.conf.Suppress:
+            continue
         inner, *how = get_args(types[field.name]) or [types[field.name]]
         is_unnamed = any(getattr(one, "name", None) == "" for one in how)
         name = section if is_unnamed else f"{section}.{field.name}".lstrip(".")
@@ -182,8 +210,8 @@ def option_names(kind: Any, section: str = "") -> Iterator[str]:
             yield alias.removeprefix("--").replace("-", "_")
 
 
-def _without_box(text: str) -> str:
-    """Returns what is wrong, and the name that was perhaps meant, without tyro's frame and help."""
+def _without_box(text: str) -> tuple[str, str]:
+    """Returns what is wrong, and the help that follows it, without tyro's frame."""
     lines = [line.strip(" │|") for line in text.splitlines() if not re.match(r"[╭╰+]", line)]
     if lines and len(lines) == len(text.splitlines()):
         # Where it cannot draw a frame, as by LC_ALL=C, the title has a line and a rule of its own.
@@ -194,8 +222,37 @@ def _without_box(text: str) -> str:
     said = re.sub(r"(?<=one of \()[^()]+(?=\))", _in_order, said)
     for pattern, better in _PLAINER:
         said = re.sub(pattern, better, said)
-    meant = re.match(r"Perhaps you meant: *(--[\w.-]+)", one_line(" ".join(lines[rule + 1 :])))
-    return f"{said}; did you mean {meant[1]}?" if meant else said
+    return said, one_line(" ".join(lines[rule + 1 :]))
+
+
+def _of_unknown_words(said: str, words: list[str], command: type[Any]) -> str:
+    """Says what was perhaps meant by a word that is no option's; nothing of any other error."""
+    if not said.startswith("Unrecognized options: "):
+        return ""
+    word = said.removeprefix("Unrecognized options: ").split(", ")[0]
+    options = [f"--{name.replace('_', '-')}" for name in option_names(command)]
+    if word.startswith("-"):
+        typed = word.partition("=")[0].lower()
+        bare = typed.removesuffix(".name")
+        # What names a section is no option; else it is none that is unknown.
+        others = [option for option in options if option != word.partition("=")[0]]
+        near = [bare] if bare in others else difflib.get_close_matches(typed, others, n=1)
+        return f"{said}; did you mean {near[0]}?" if near else said
+    at = words.index(word) if word in words else 0
+    if at >= 2 and words[at - 2] in options and not words[at - 1].startswith("--"):
+        mapping = f"; a mapping is one: '{{{words[at - 1]}: {word}}}'"
+        more = mapping if words[at - 2] in _MAPPINGS else ""
+        return f"{words[at - 2]} takes one value, and {shown(word)} is a second{more}"
+    if at >= 1 and words[at - 1] in options:
+        return f"{words[at - 1]} takes no value, and {shown(word)} follows it"
+    return said
+
+
+def _of_lists(said: str, help_text: str) -> str:
+    """Says what each word of a list may be, where one of them is something else."""
+    kind = re.search(r"\[([A-Z]+) \[\1 \.\.\.\]\]", f"{said} {help_text}")
+    pattern = r"that is none of its values|expected \{\[.*"
+    return re.sub(pattern, f"expected {kind[1]} [{kind[1]} ...]", said) if kind else said
 
 
 def _in_order(choices: re.Match[str]) -> str:

@@ -106,7 +106,7 @@ class _ConfigOnly:
 
 
 def _config_words(words: list[str]) -> list[str]:
-    for index, word in enumerate(words):
+    for index, word in reversed(list(enumerate(words))):  # the last one holds
         if word == "--config":
             return words[index : index + 2]
         if word.startswith("--config="):

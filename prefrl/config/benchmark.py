@@ -1,10 +1,10 @@
 """The settings of the query benchmark: what is compared, on which pool, asked when."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefrl.config.checking import settings
-from prefrl.config.ranges import PositiveFloat, PositiveInt, SeedInt
+from prefrl.config.ranges import InOrder, PositiveFloat, PositiveInt, SeedInt
 from prefrl.errors import ConfigError, option
 
 Mode = Literal["reward", "rl"]
@@ -37,11 +37,11 @@ class BenchmarkConfig:
             then; None evaluates final policies only, and curves are of training episodes.
     """
 
-    envs: tuple[str, ...] = ("HalfCheetah-v4",)
-    strategies: tuple[str, ...] = ("uniform", "disagreement")
-    teachers: tuple[str, ...] = ("oracle",)
+    envs: Annotated[tuple[str, ...], InOrder] = ("HalfCheetah-v4",)
+    strategies: Annotated[tuple[str, ...], InOrder] = ("uniform", "disagreement")
+    teachers: Annotated[tuple[str, ...], InOrder] = ("oracle",)
     seeds: PositiveInt = 5
-    budgets: tuple[PositiveInt, ...] = (100, 300, 700)
+    budgets: Annotated[tuple[PositiveInt, ...], InOrder] = (100, 300, 700)
     mode: Mode = "reward"
     steps: PositiveInt = _STEPS
     candidates: PositiveInt = _CANDIDATES

@@ -91,7 +91,11 @@ def _line(error: ValidationError, kind: Any, section: str = "", *, is_file: bool
     for problem in error.errors():
         where = _name(problem["loc"], section)
         called = where if is_file else option(where)
-        if problem["type"] in _UNKNOWN:
+        if problem["loc"] and problem["loc"][-1] == "[key]":
+            mapping = _name(problem["loc"][:-2], section)
+            called = mapping if is_file else option(mapping)
+            found[where] = f"{called} has the key {shown(problem['input'])}; {expected(problem)}"
+        elif problem["type"] in _UNKNOWN:
             found[where] = f"unknown setting {shown(where)}{_hint(kind, problem['loc'])}"
         elif problem["type"] == "missing":
             found[where] = f"{called} is not given; it has no default"
@@ -113,7 +117,7 @@ def _name(place: Sequence[int | str], section: str) -> str:
         # brackets of its own.
         elif "[" not in str(part):
             name += f".{part}" if name else str(part)
-    return name or "the file"
+    return name if place else name or "the file"
 
 
 def _hint(kind: Any, unknown: Sequence[int | str]) -> str:

@@ -1,5 +1,7 @@
 """Defines the kinds of numbers that settings are, each with its range."""
 
+import enum
+from collections.abc import KeysView, Set
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -11,10 +13,19 @@ LARGEST_SEED = 2**64 - 1
 
 
 def _not_a_truth_value(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        value = value.value  # else pydantic fails over one of text
     # Python, and pydantic with it, would take a YAML "yes" for the number 1; NumPy has a class of
     # its own for them.
     if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         raise ValueError("expected a number")
+    return value
+
+
+def _in_order(value: Any) -> Any:
+    # A set has an order of its own, which changes from one process to the next.
+    if isinstance(value, (Set, memoryview)) and not isinstance(value, KeysView):
+        raise ValueError("expected a list")
     return value
 
 
@@ -31,3 +42,5 @@ NonNegativeFloat = Annotated[float, _NUMBER, Field(ge=0, allow_inf_nan=False)]
 # For these, inf is a setting like any other: it never errs, it never clips.
 NonNegativeOrInf = Annotated[float, _NUMBER, Field(ge=0)]
 PositiveOrInf = Annotated[float, _NUMBER, Field(gt=0)]
+# Before a tuple: what has no order is no list.
+InOrder = BeforeValidator(_in_order)

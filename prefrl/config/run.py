@@ -7,7 +7,9 @@ of a run holds what was decided, so it reruns exactly even after presets change.
 import dataclasses
 import hashlib
 import json
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from prefrl.config.checking import settings
 from prefrl.config.mappings import Mapping
@@ -16,12 +18,18 @@ from prefrl.config.queries import QueryConfig
 from prefrl.config.ranges import (
     CountInt,
     FiniteFloat,
+    InOrder,
     PositiveFloat,
     PositiveInt,
     SeedInt,
 )
 from prefrl.config.reward import RewardConfig
 from prefrl.config.teacher import TeacherConfig
+
+
+def _true_in_quotes(value: Any) -> Any:
+    # YAML takes it for a truth value where its author left out the quotation marks.
+    return "true" if value is True else value
 
 
 @settings("earlier_ends")
@@ -123,9 +131,9 @@ class RunConfig:
     segment_length: PositiveInt | None = None
     strategy: str = "disagreement"
     teacher: TeacherConfig = dataclasses.field(default_factory=TeacherConfig)
-    objectives: tuple[str, ...] = ()
-    objective_weights: tuple[FiniteFloat, ...] | None = None
-    reward: Literal["learned", "true"] = "learned"
+    objectives: Annotated[tuple[str, ...], InOrder] = ()
+    objective_weights: Annotated[tuple[FiniteFloat, ...], InOrder] | None = None
+    reward: Annotated[Literal["learned", "true"], BeforeValidator(_true_in_quotes)] = "learned"
     num_envs: PositiveInt | None = None
     explore_steps: CountInt | None = None
     explore_episode_steps: PositiveInt | None = None

@@ -1,5 +1,6 @@
 """A run's settings as a strict YAML file."""
 
+import codecs
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def _text(path: Path) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not UTF-8, or too large.
+        ValueError: it is no text in UTF-8 or, with a mark that says so, UTF-16; or too large.
     """
     if "\0" in str(path):
         raise OSError("no name holds a NUL")
@@ -56,7 +57,12 @@ def _text(path: Path) -> str:
         content = file.read(4 * LARGEST_TEXT + 1)
     if len(content) > 4 * LARGEST_TEXT:
         raise ValueError(f"it has more than {4 * LARGEST_TEXT:,} bytes")
-    return content.decode("utf-8-sig")
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        name = "UTF-16" if is_wide else "UTF-8"
+        raise ValueError(f"it is no text in {name} (byte {error.start})") from None
 
 
 def mapping_from_text(text: str) -> dict[str, Any]:
@@ -65,12 +71,13 @@ def mapping_from_text(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
+    tree, why = None, ""
     try:
         tree = read_yaml(text)
-    except ValueError:
-        tree = None
+    except ValueError as error:
+        why = f"{error}; " if text.lstrip().startswith("{") else ""
     if not isinstance(tree, dict):
-        raise ValueError(f"{shown(text)}; expected a mapping such as '{{n_epochs: 5}}'")
+        raise ValueError(f"{shown(text)}; {why}expected a mapping such as '{{n_epochs: 5}}'")
     return tree
 
 

@@ -1,11 +1,11 @@
-"""The YAML of settings: 1e6 is a number, no key is given twice, and no text stands for too much."""
+"""The YAML of settings: numbers are as YAML 1.2 has them, 1e6 is one, and no key is given twice."""
 
 import re
 from typing import Any
 
 import yaml
 
-from prefrl.errors import one_line, text_of
+from prefrl.errors import one_line, shown, text_of
 
 LARGEST_TEXT = 200_000  # characters; a run's config.yaml has some 3,000
 MOST_VALUES = 100_000
@@ -14,9 +14,11 @@ LONGEST_NUMBER = 400  # digits
 
 
 class Loader(yaml.SafeLoader):
-    """YAML in which 1e6 is a whole number, and in which no key may be given twice.
+    """YAML in which 1e6 is a whole number, and in which keys are text, each given once.
 
-    A few lines of YAML may stand for millions of values, by aliases of aliases, or for endlessly
+    Numbers are those of YAML 1.2, where PyYAML knows those of 1.1 only: 012 is twelve, 1:30 is text
+    and not ninety. What settings have no use for, such as dates and sets, is text or refused. A few
+    lines of YAML may stand for millions of values, by aliases of aliases, or for endlessly
     many; more than `MOST_VALUES` are refused before any is made.
     """
 
@@ -44,13 +46,15 @@ class Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuses a key that is given twice."""
+        """Refuses a key that is given twice, or is no text."""
         seen = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _refusal(f"the key {key.value!r} is given twice", key.start_mark)
-                seen.add(key.value)
+            if key.tag not in _KEYS:
+                said = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise _refusal(f"keys are text, and {said} is none", key.start_mark)
+            if key.value in seen:
+                raise _refusal(f"the key {shown(key.value)} is given twice", key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -72,6 +76,8 @@ def read_yaml(text: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
         said = ", ".join(filter(None, [error.context, error.problem]))
+        if "'\\t'" in said:
+            said = "a tab is where only blanks may be"
         raise ValueError(f"{one_line(said)}{where}") from None
     except yaml.YAMLError as error:
         raise ValueError(text_of(error)) from None
@@ -92,14 +98,39 @@ def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
     return whole
 
 
+def _int(loader: Loader, node: yaml.ScalarNode) -> int:
+    digits = str(node.value).replace("_", "").lower()
+    based = re.fullmatch("[-+]?(0[box])[0-9a-f]+", digits)
+    return int(digits, {"0b": 2, "0o": 8, "0x": 16}[based[1]] if based else 10)
+
+
 _WHOLE = "tag:prefrl,whole"
+_YAMLS = "tag:yaml.org,2002:"
+_INT, _FLOAT, _STR, _MERGE = (_YAMLS + name for name in ("int", "float", "str", "merge"))
+_KEYS = (_STR, _MERGE)
+_DIGITS = list("-+0123456789")
+_WITH_EXPONENT = (
+    (_WHOLE, r"[-+]?[0-9][0-9_]*[eE]\+?[0-9]+"),
+    (_FLOAT, r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+"),
+)
+_OTHERS = (
+    (_INT, r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)"),
+    (_FLOAT, r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|\.(inf|Inf|INF))|\.(nan|NaN|NAN)"),
+)
+_KEPT = tuple(_YAMLS + name for name in ("bool", "null", "merge"))
+_MADE = (*_KEPT, _STR, _FLOAT, *(_YAMLS + name for name in ("seq", "map")))
+Loader.yaml_implicit_resolvers = {
+    first: [rule for rule in rules if rule[0] in _KEPT]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.yaml_constructors = {
+    tag: make
+    for tag, make in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag in _MADE
+}
+Loader.add_constructor(_INT, _int)
 Loader.add_constructor(_WHOLE, _whole)
+# Beside these the dumper keeps the rules of 1.1: what other readers take for a number, it quotes.
 for _form in (Loader, Dumper):
-    _form.add_implicit_resolver(
-        _WHOLE, re.compile(r"^[-+]?[0-9][0-9_]*[eE]\+?[0-9]+$"), list("-+0123456789")
-    )
-    _form.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),
-        list("-+.0123456789"),
-    )
+    for _tag, _pattern in (*_WITH_EXPONENT, *_OTHERS):
+        _form.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), [*_DIGITS, "."])

@@ -44,6 +44,8 @@ def ended_with(error: BaseException, monkeypatch, capsys, *more: str) -> tuple[i
         (MemoryError(), 1, "prefrl: this machine has not enough memory for that: MemoryError"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "prefrl: this machine has"),
         (PermissionError(13, "Permission denied", "a b"), 1, "prefrl: a b cannot be used: Perm"),
+        (ImportError("libx.so: failed to map segment"), 1, "prefrl: this machine has not enough"),
+        (OSError(28, "No space left on device"), 1, "prefrl: the system refused to read or write"),
         (SystemExit(0), 1, "prefrl: something that was called ended the process, with 0"),
         (ConfigError("a\x1b[31m\x00\udcff"), 2, "prefrl: a\\x1b[31m\\x00\\udcff"),
     ],
@@ -171,3 +173,62 @@ def test_a_line_that_nobody_can_be_told_is_no_error(monkeypatch):
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     assert main(["bogus"]) == 2
+
+
+class Full(io.StringIO):
+    """A stream that can take nothing more, as a full disk or a terminal that was closed."""
+
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_ends_no_command(monkeypatch):
+    def command(words: list[str]) -> None:
+        print("0 steps", file=sys.stderr, flush=True)
+        warnings.simplefilter("always")
+        warnings.warn("odd", stacklevel=1)
+
+    monkeypatch.setitem(COMMANDS, "report", command)
+    full = Full()
+    monkeypatch.setattr(sys, "stderr", full)
+    assert main(["report"]) == 0
+    assert main(["bogus"]) == 2
+    assert sys.stderr is full
+
+
+def test_a_removed_working_folder_is_said_to_be_gone(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["report", "x"]) == 2
+    assert capsys.readouterr().err == (
+        "prefrl: the working folder cannot be used: No such file or directory; change to another\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [
+        ("--version <&- >&- 2>&-", 0, ""),
+        ("run --steps 0 2>&-", 2, ""),  # and not on stdout, which programs read
+        ("--version >/dev/full", 1, "prefrl: the system refused to read or write: No space left"),
+    ],
+)
+def test_closed_and_full_streams_make_no_file_a_stream_and_no_error_a_bug(closed, status, said):
+    # Whatever was opened next would have the number of a closed stream otherwise.
+    code = (
+        "import os, sys; from prefrl.cli.main import main; status = main(); "
+        "first = os.open(os.devnull, os.O_RDONLY); os._exit(status if first > 2 else 99)"
+    )
+    command = f'exec "{sys.executable}" -c "{code}" {closed}'
+    ended = subprocess.run(
+        ["sh", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert ended.stderr.startswith(said)
+    assert ended.stderr.count("\n") == (1 if said else 0)

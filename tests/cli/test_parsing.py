@@ -1,11 +1,13 @@
 import dataclasses
 import io
+import os
 
 import pytest
 from hypothesis import given
 
-from prefrl.cli.parsing import parse
-from prefrl.config import QueryConfig, RunConfig, TeacherConfig
+from prefrl.cli.parsing import HelpShown, parse
+from prefrl.cli.run import _parsed
+from prefrl.config import PaceConfig, QueryConfig, RunConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError
 from tests.config.drawn import MAPPINGS
@@ -71,3 +73,45 @@ def test_an_error_says_what_is_wrong_whatever_a_terminal_can_draw(encoding, monk
         parse(RunConfig, ["--pace", "fast"], prog="prefrl run")
     with pytest.raises(ConfigError, match=r"--max-stepsahead.*did you mean --max-steps-ahead\?"):
         parse(RunConfig, ["--max-stepsahead", "3"], prog="prefrl run")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--step 5", "Unrecognized options: --step, 5; did you mean --steps?"),
+        ("--STEPS 5", "Unrecognized options: --STEPS, 5; did you mean --steps?"),
+        ("--teacher.name x", "Unrecognized options: --teacher.name, x; did you mean --teacher?"),
+        ("--steps 5 6", "--steps takes one value, and '6' is a second"),
+        ("--fixed-horizon False", "--fixed-horizon takes no value, and 'False' follows it"),
+        (
+            "--agent-settings learning_rate lin_3e-4",
+            "--agent-settings takes one value, and 'lin_3e-4' is a second; a mapping is one: "
+            "'{learning_rate: lin_3e-4}'",
+        ),
+        ("--objective-weights x", "--objective-weights is 'x'; expected FLOAT [FLOAT ...]"),
+        ("--audit-share x", "--queries.audit-share is 'x'; expected FLOAT"),
+        ("--agent-settings {1:}", "--agent-settings is '{1:}'; keys are text, and '1' is none"),
+    ],
+)
+def test_words_that_fit_nowhere_are_told_where_they_may_belong(words, said):
+    with pytest.raises(ConfigError) as refused:
+        parse(RunConfig, words.split(), prog="prefrl run")
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "7", "10", "-3", "x", "100000"])
+def test_texts_are_the_same_however_narrow_the_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(ConfigError, match=r"--pace is 'fast'; choose from answers, steps, sync; s"):
+        parse(PaceConfig, ["--pace", "fast"], prog="prefrl run")
+    with pytest.raises(HelpShown):
+        parse(PaceConfig, ["--help"], prog="prefrl run")
+    assert max(map(len, capsys.readouterr().out.splitlines())) >= 40
+    assert os.environ["COLUMNS"] == columns
+
+
+def test_of_several_files_of_settings_the_last_one_holds(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"env: {name}")
+    words = ["--config", str(tmp_path / "one"), f"--config={tmp_path / 'two'}"]
+    assert _parsed(words).settings.env == "two"

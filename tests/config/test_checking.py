@@ -1,4 +1,5 @@
 import dataclasses
+import enum
 import pickle
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 
 from prefrl.config import (
+    BenchmarkConfig,
     QueryConfig,
     RewardConfig,
     RunConfig,
@@ -18,6 +20,14 @@ from prefrl.config import (
 )
 from prefrl.errors import ConfigError
 from tests.config.drawn import CONFIGS
+
+
+class Name(str, enum.Enum):
+    HOPPER = "Hopper-v4"
+
+
+class Count(enum.Enum):
+    FEW = 5
 
 
 def written_and_read(config: RunConfig, folder: Path) -> RunConfig:
@@ -71,6 +81,38 @@ class TestConstruction:
         config = RunConfig(env_kwargs={"a": (1, np.float64(2.5), "x")})
         assert config.env_kwargs == {"a": [1, 2.5, "x"]}
         assert written_and_read(config, tmp_path) == config
+
+    def test_members_of_an_enum_are_their_values(self):
+        config = RunConfig(
+            env=Name.HOPPER,
+            steps=Count.FEW,  # type: ignore[arg-type]
+            env_kwargs={Name.HOPPER: [Name.HOPPER, Count.FEW]},
+        )
+        assert (config.env, config.steps) == ("Hopper-v4", 5)
+        assert config.env_kwargs == {"Hopper-v4": ["Hopper-v4", 5]}
+        assert type(config.env_kwargs["Hopper-v4"][0]) is str
+        with pytest.raises(ConfigError, match=r"^steps is 'Hopper-v4'; expected a whole number$"):
+            RunConfig(steps=Name.HOPPER)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("given", [{"a", "b"}, frozenset("ab"), memoryview(b"ab")])
+    def test_what_has_no_order_is_no_list(self, given):
+        with pytest.raises(ConfigError, match=r"^objectives is .*; expected a list$"):
+            RunConfig(objectives=given)
+        with pytest.raises(ConfigError, match=r"^budgets is .*; expected a list$"):
+            BenchmarkConfig(budgets=given)
+
+    @pytest.mark.parametrize("given", [("a", "b"), {"a": 1, "b": 2}.keys(), iter("ab")])
+    def test_whatever_has_an_order_is_a_list(self, given):
+        assert RunConfig(objectives=given).objectives == ("a", "b")
+
+    def test_a_key_that_is_no_text_is_named(self):
+        with pytest.raises(ConfigError, match=r"^env_kwargs has the key 1; expected text$"):
+            RunConfig(env_kwargs={1: 2})  # type: ignore[dict-item]
+
+    def test_true_needs_no_quotation_marks_to_be_the_true_reward(self):
+        assert RunConfig(reward=True).reward == "true"  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=r"^reward is False; choose from learned, true$"):
+            RunConfig(reward=False)  # type: ignore[arg-type]
 
     def test_the_given_settings_are_not_changed(self):
         nested = {"net_arch": (64, 64)}
