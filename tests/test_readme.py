@@ -10,6 +10,16 @@ from tests.command_line import prefrl
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES: list[str] = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+# Two thirds of the time would go into gradient steps; a few show as well that examples run.
+SHORT_FITS = """
+import dataclasses
+from prefrl.rewards import RewardTrainer
+
+def begin(self, model, config, usual=RewardTrainer.__init__, **rest):
+    usual(self, model, dataclasses.replace(config, max_updates=10), **rest)
+
+RewardTrainer.__init__ = begin
+"""
 # A first line such as "# my_strategies.py" makes an example a file of its own.
 FILES = {name[1]: text for text in EXAMPLES if (name := re.match(r"# (\w+\.py)\n", text))}
 
@@ -18,7 +28,7 @@ def test_every_python_example_runs_in_order_in_an_empty_folder(tmp_path: Path) -
     examples = [text for text in EXAMPLES if text not in FILES.values()]
     assert len(examples) >= 5
     script = tmp_path / "examples.py"
-    script.write_text("\n".join(examples), encoding="utf-8")
+    script.write_text("\n".join([SHORT_FITS, *examples]), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", script.name],
         cwd=tmp_path,
@@ -36,7 +46,7 @@ def test_the_command_with_a_strategy_of_ones_own_runs_beside_its_file(tmp_path: 
     assert words
     file = f"{words[2]}.py"
     (tmp_path / file).write_text(FILES[file], encoding="utf-8")
-    small = ("--steps", 4_000, "--budget", 12, "--out", "out")
+    small = ("--steps", 4_000, "--budget", 12, "--reward-model.max-updates", 10, "--out", "out")
     done = prefrl(tmp_path, *words[1].split(), *small)
     assert done.status == 0, done.err
     assert (tmp_path / "out/summary.json").exists()
