@@ -250,7 +250,8 @@ def usable_device(name: str) -> str:
         raise ConfigError(
             f"{option('device')} is {name!r}: {reason}; choose cpu, cuda or auto"
         ) from None
-    return name
+    # There is one, whatever its number; Stable-Baselines3 would take cpu:3 for another.
+    return "cpu" if torch.device(name).type == "cpu" else name
 
 
 def _agent_settings(

@@ -112,8 +112,10 @@ def _render(env: gym.Env[Any, Any]) -> Any:
     try:
         frame = env.render()
     except Exception as error:  # every graphics stack fails in its own way
-        hint = "MuJoCo needs MUJOCO_GL=egl and libegl1"
-        raise ConfigError(f"could not render: {with_type(error)}; {hint}") from error
+        # An environment that lacks a package says itself which, and may not be one of MuJoCo's.
+        is_said = isinstance(error, gym.error.DependencyNotInstalled)
+        hint = "" if is_said else "; MuJoCo needs MUJOCO_GL=egl and libegl1"
+        raise ConfigError(f"could not render: {with_type(error)}{hint}") from error
     if frame is None:
         raise ConfigError("this environment renders no images")
     return frame

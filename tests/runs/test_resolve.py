@@ -16,6 +16,10 @@ def test_auto_is_a_gpu_where_there_is_one() -> None:
     assert usable_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def test_there_is_one_cpu_whatever_its_number():
+    assert usable_device("cpu:3") == "cpu"
+
+
 def test_the_saved_settings_name_the_device_that_was_used() -> None:
     assert resolve(RunConfig(env="Pendulum-v1", device="auto")).device != "auto"
 

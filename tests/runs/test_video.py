@@ -204,12 +204,17 @@ def test_what_cannot_be_rendered_is_refused_before_there_is_a_file(tmp_path):
         def render(self) -> Any:
             raise ImportError("no\nEGL")
 
+    class Bare(Painting):
+        def render(self) -> Any:
+            raise gym.error.DependencyNotInstalled("pygame is not installed")
+
     class Blind(Painting):
         def render(self) -> Any:
             return None
 
     for make, said in (
         (Broken, "could not render: ImportError: no EGL; MuJoCo needs MUJOCO_GL=egl and libegl1"),
+        (Bare, "could not render: DependencyNotInstalled: pygame is not installed"),
         (Blind, "this environment renders no images"),
     ):
         with pytest.raises(ConfigError, match=f"^{said}$"):
