@@ -305,8 +305,8 @@ class SB3Agent(ABC):
         """
         policy = self.model.policy
         own = copy.deepcopy(policy.state_dict())
+        beside = weights_path(path)
         try:
-            beside = weights_path(path)
             if beside.exists():
                 policy.load_state_dict(read_weights(beside)[0])
             else:
@@ -322,7 +322,8 @@ class SB3Agent(ABC):
             policy.load_state_dict(own)
             if isinstance(error, StorageError):
                 raise
-            raise StorageError(f"{path} is damaged: {text_of(error)}") from error
+            read = beside if beside.exists() else path
+            raise StorageError(f"{read} is damaged, or of another run: {text_of(error)}") from error
         try:
             yield
         finally:

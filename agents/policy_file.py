@@ -99,6 +99,17 @@ def agent_of(archive: Path) -> str | None:
     return _read(path)[1] if path.exists() else None
 
 
+def spaces_of(archive: Path) -> tuple[spaces.Space[Any] | None, spaces.Space[Any] | None]:
+    """Returns the observations and actions that a policy is for; None where its file does not say.
+
+    Raises:
+        StorageError: the weights are damaged.
+    """
+    path = weights_path(archive)
+    observation, action = _read(path)[2] if path.exists() else (None, None)
+    return observation, action
+
+
 def read_policy(
     archive: Path,
     settings: Mapping[str, Any],

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
@@ -55,18 +55,21 @@ def remove(folders: Iterable[Path]) -> None:
             path.rmdir()
 
 
-def check_new_folder(folder: Path, *, instead: str) -> None:
+def check_new_folder(folder: Path, *, instead: str, free: Collection[str] = ()) -> None:
     """Makes sure that a folder is new or empty and can be written into, before there is anything.
 
     Args:
         folder: the folder.
         instead: what to do where it is in use.
+        free: names of files that may be in it, as they will be written over.
 
     Raises:
         StorageError: it is in use, or cannot be made or written into.
     """
     try:
-        in_use = _is_in_use(folder) or _is_in_use(Path(os.path.realpath(folder)))  # new/../old
+        in_use = any(
+            _is_in_use(Path(one), free) for one in (folder, os.path.realpath(folder))
+        )  # new/../old
     except (OSError, ValueError) as error:
         raise StorageError(f"could not make {folder}: {reason(error)}") from None
     if in_use:
@@ -82,10 +85,12 @@ class _Tried(Exception):
     """A folder could be made; it is not needed yet."""
 
 
-def _is_in_use(folder: Path) -> bool:
+def _is_in_use(folder: Path, free: Collection[str]) -> bool:
     if not os.path.lexists(folder):
         return False
-    return not folder.is_dir() or not all(map(is_leftover, folder.iterdir()))
+    if not folder.is_dir():
+        return True
+    return not all(is_leftover(path) or path.name in free for path in folder.iterdir())
 
 
 def _is_in_the_way(path: Path) -> bool:

@@ -62,11 +62,12 @@ class OneRun:
                 self._make_training_env, config.num_envs, self.store, objectives=config.objectives
             )
             opened.callback(self.venv.close)
-            check_sizes(
-                config,
-                observation_dim=observation_dim(self.venv.observation_space),
-                action_dim=action_dim(self.venv.action_space),
+            self.dims = (
+                observation_dim(self.venv.observation_space),
+                action_dim(self.venv.action_space),
             )
+            """Of an observation and of an action, as rows of numbers."""
+            check_sizes(config, observation_dim=self.dims[0], action_dim=self.dims[1])
             self.agent = self._make_agent(callbacks)
             self.plan = plan(config, stride=self.agent.stride)
             self.feedback = self._make_feedback(parts) if config.reward == "learned" else None
@@ -136,9 +137,9 @@ class OneRun:
 
     def _make_feedback(self, parts: Parts) -> Feedback:
         config, settings = self.config, self.config.reward_model
-        observations = observation_dim(self.venv.observation_space)
+        observations, actions = self.dims
         model = build_model(
-            observations + action_dim(self.venv.action_space),
+            observations + actions,
             settings,
             segment_length=config.segment_length,
             generator=self.streams.torch_generator(REWARD_WEIGHTS),

@@ -82,7 +82,7 @@ def result_of(run: OneRun, found: Found) -> RunResult:
             run.agent.restore(found.state["agent"])
             if run.feedback is not None:
                 run.feedback.learner.restore(found.state["learner"])
-        summary = read_summary(run.folder)
+        summary = read_summary(run.folder, run.config)
         # Runs of before 0.2 have an archive alone, which nobody need trust where there are weights.
         archive = run.folder / run_folder.POLICY
         if not weights_path(archive).exists():

@@ -20,6 +20,7 @@ from prefrl.errors import ConfigError, StorageError, option
 from prefrl.records import run_folder
 from prefrl.records.files import is_there, write_text_atomically
 from prefrl.records.json_file import read_json_object
+from prefrl.runs.finished import Found
 from prefrl.runs.parts import Parts
 from prefrl.runs.resolve import MakeEnv
 
@@ -180,6 +181,21 @@ def check_same_parts(folder: Path, given: Names) -> None:
                 f"{name} {own} was given, but the run in {folder} was made without; leave it out, "
                 f"or start another run with another {option('out')}"
             )
+
+
+def check_parts_known(folder: Path, found: Found) -> None:
+    """Refuses to go on with a run of today's of which nobody knows any more what it was made with.
+
+    Raises:
+        StorageError: the names of its parts are gone.
+    """
+    is_of_before = "log" not in found.state  # So were the names of parts not written yet.
+    if not is_of_before and recorded_parts(folder) is None:
+        path = folder / run_folder.PARTS
+        raise StorageError(
+            f"{path} is missing, which says what parts of one's own the run was made with; put it "
+            "back, or write {} into it if there were none"
+        )
 
 
 def check_same_env(folder: Path, make_env: MakeEnv | None) -> None:

@@ -6,8 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import gymnasium as gym
+from gymnasium import spaces
+
 from prefrl.agents.factory import load_policy, load_weights
-from prefrl.agents.policy_file import agent_of
+from prefrl.agents.policy_file import agent_of, spaces_of, weights_path
 from prefrl.agents.table import DEFAULT_AGENT
 from prefrl.config import RunConfig
 from prefrl.envs.cameras import render_settings
@@ -57,7 +60,7 @@ def evaluate_run(
     model = EnhancedRewardModel.load(folder / run_folder.REWARD_MODEL) if is_learned else None
     return evaluate(
         predict,
-        env_maker(config, make_env),
+        _fitting(env_maker(config, make_env), _path(folder, policy)),
         num_episodes=num_episodes,
         seed=seed,
         reward_function=model.reward_function(config.objective_weights) if model else None,
@@ -106,7 +109,7 @@ def film_run(  # noqa: PLR0913 - each is an option of `prefrl eval`
         make = env_maker(config, make_env)
     return film(
         predict,
-        make,
+        _fitting(make, _path(folder, policy)),
         path,
         max_seconds=max_seconds,
         seed=first_episode_seed(seed),
@@ -121,7 +124,7 @@ def _finished(
     config = settings_of(folder)
     if policy not in get_args(PolicyName):
         raise ConfigError(unknown("policy", policy, get_args(PolicyName)))
-    path = folder / (run_folder.POLICY if policy == "final" else run_folder.BEST_POLICY)
+    path = _path(folder, policy)
     agent = agent_of(path)
     if agent:
         return config, load_weights(path, config.agent_settings)
@@ -137,6 +140,33 @@ def _finished(
             f"it is loaded; if you trust whoever made it, load it with {option('trust', True)}"
         )
     return config, load_policy(_agent_name(folder, config), path)
+
+
+def _path(folder: Path, policy: PolicyName) -> Path:
+    return folder / (run_folder.POLICY if policy == "final" else run_folder.BEST_POLICY)
+
+
+def _fitting(make: MakeEnv, path: Path) -> MakeEnv:
+    """Returns a maker of environments that refuses those which a policy is not for.
+
+    Raises:
+        StorageError: the policy's weights are damaged; on a call, they are another environment's.
+    """
+    its = dict(zip(("observation", "action"), spaces_of(path), strict=True))
+
+    def make_checked() -> gym.Env[Any, Any]:
+        env = make()
+        for name, space in its.items():
+            own = getattr(env, f"{name}_space")
+            if isinstance(space, spaces.Box) and space.shape != own.shape:
+                close_envs([env])
+                raise StorageError(
+                    f"{weights_path(path)} is the policy of another environment: its {name}s have "
+                    f"shape {space.shape}, this one's {own.shape}"
+                )
+        return env
+
+    return make_checked
 
 
 def _agent_name(folder: Path, config: RunConfig) -> str:

@@ -62,6 +62,25 @@ def restore(loop: PreferenceLoop, folder: Path, found: Found) -> None:
         loop.restore(found.state)
 
 
+def check_dims(path: Path, what: str, found: tuple[int, int], own: tuple[int, int]) -> None:
+    """Refuses a file of steps in another environment than the run's.
+
+    Args:
+        path: the file.
+        what: is in it: "answers".
+        found: the observation and action dims of its steps.
+        own: those of the run's environment.
+
+    Raises:
+        StorageError: they differ.
+    """
+    if found != own:
+        raise StorageError(
+            f"{path} does not fit this run: its {what} have {found[0]} observation and {found[1]} "
+            f"action dims, the environment {own[0]} and {own[1]}"
+        )
+
+
 def check_alike(found: Any, like: Any, place: str) -> None:
     """Refuses a tree of other keys, types, dtypes or shapes than another one has.
 

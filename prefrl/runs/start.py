@@ -20,6 +20,7 @@ from prefrl.runs.effect import check_effects
 from prefrl.runs.ending import result_of
 from prefrl.runs.finished import Found, find, given_more, with_episodes
 from prefrl.runs.own_parts import (
+    check_parts_known,
     check_same_parts,
     check_settings,
     names_of,
@@ -145,6 +146,7 @@ def resume(
                 resolved = resolve(config, own_env=own.look() if own else None)
                 write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
             else:
+                check_parts_known(folder, found)
                 resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
             is_more = steps not in (None, resolved.steps) or budget not in (None, resolved.budget)
             if found is not None and found.is_finished:
@@ -204,7 +206,9 @@ def _check_unused(folder: Path) -> None:
     """
     has_run = is_there(folder / run_folder.CONFIG)
     go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
-    check_new_folder(folder, instead=f"{go_on}choose another {option('out')}")
+    instead = f"{go_on}choose another {option('out')}"
+    # Of a run that was killed before it had settings, the names of its parts may be there.
+    check_new_folder(folder, instead=instead, free=() if has_run else (run_folder.PARTS,))
 
 
 def _checked(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.config import ResolvedRun
-from prefrl.errors import StorageError
+from prefrl.errors import StorageError, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.loop import PreferenceLoop
 from prefrl.records import run_folder
@@ -85,11 +85,15 @@ def summarise(
     }
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path, config: ResolvedRun) -> dict[str, Any]:
     """Reads the summary of a finished run.
 
+    Args:
+        folder: the run folder.
+        config: the run's settings.
+
     Raises:
-        StorageError: it is missing or damaged.
+        StorageError: it is missing, damaged, or another run's.
     """
     path = folder / run_folder.SUMMARY
     summary = read_json_object(path)
@@ -98,4 +102,11 @@ def read_summary(folder: Path) -> dict[str, Any]:
             entry(summary, name, kinds)
     except ValueError as error:
         raise StorageError(f"{path} is damaged: {error}") from None
+    own = {"env": config.env, "reward": config.reward, "seed": config.seed, "steps": config.steps}
+    for name, value in own.items():
+        if (found := summary.get(name, value)) != value:
+            raise StorageError(
+                f"{path} is of another run: its {name} is {shown(found)}, not {shown(value)}; "
+                "remove it, and the run is summed up anew"
+            )
     return summary

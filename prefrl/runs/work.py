@@ -30,7 +30,7 @@ from prefrl.runs.compose import OneRun
 from prefrl.runs.ending import end
 from prefrl.runs.finished import Found, running_checkpoints
 from prefrl.runs.parts import Reporting, RunResult
-from prefrl.runs.restoring import restore
+from prefrl.runs.restoring import check_dims, restore
 from prefrl.runs.watch import Watch, WatchSettings
 from prefrl.seeding import EVALUATION_WHILE_TRAINING
 from prefrl.session.question_files import FileQuestions
@@ -59,12 +59,12 @@ class Work:
                 once a checkpoint with these settings is written, they go into config.yaml.
         """
         run, folder = self._run, self._run.folder
-        if run.feedback is not None:
-            _read_answers(run, run.feedback)
         first_step, state = (found.step, found.state) if found is not None else (0, {})
         wall_s = state.get("wall_s", 0.0)
         with contextlib.ExitStack() as stack:
             stack.callback(run.close)
+            if run.feedback is not None:
+                _read_answers(run, run.feedback)
             with self._resumable():
                 log = JsonLinesSink(folder / run_folder.METRICS)
             stack.callback(log.close)
@@ -86,6 +86,10 @@ class Work:
             )
             if found is not None:
                 run.candidates.check()
+                if found.is_finished:
+                    rows = state["store"]
+                    dims = rows["observations"].shape[1], rows["actions"].shape[1]
+                    check_dims(folder / run_folder.EPISODES, "episodes", dims, run.dims)
                 restore(loop, folder, found)
                 state.clear()  # Whoever still holds it: a replay buffer need not be kept twice.
             else:
@@ -208,6 +212,8 @@ def _read_answers(run: OneRun, feedback: Feedback) -> None:
         feedback.dataset = PreferenceDataset.load(
             feedback.path, validation_fraction=run.config.queries.validation_fraction
         )
+        _, *dims, _ = feedback.dataset.pairs.dims
+        check_dims(feedback.path, "answers", (dims[0], dims[1]), run.dims)
     if is_async(feedback.teacher):
         # Answers that are there already may be those of another teacher's questions.
         first_id = int(feedback.dataset.question.max(initial=-1)) + 1

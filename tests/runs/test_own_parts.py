@@ -16,8 +16,10 @@ from prefrl import Parts, TeacherConfig, resume, run
 from prefrl.config import from_yaml
 from prefrl.errors import ConfigError, StorageError
 from prefrl.queries import Uniform
+from prefrl.records.checkpoint import Checkpoints
 from prefrl.runs.own_parts import check_settings, names_of
 from prefrl.runs.playback import evaluate_run, film_run
+from prefrl.runs.resolve import settings_of
 from tests import tiny_runs
 from tests.own_envs import PointMass
 
@@ -164,6 +166,12 @@ def test_a_run_of_before_parts_were_named_takes_any(own_run, tmp_path):
     old = tmp_path / "old"
     shutil.copytree(own_run, old)
     (old / "parts.json").unlink()
+    checkpoints = Checkpoints(old / "final", settings_of(old).fingerprint())
+    found = checkpoints.latest()
+    assert found is not None
+    step, state = found
+    state["log_position"] = state.pop("log")["position"]
+    checkpoints.save(step, state)
     resume(old, parts=Parts(**OWN), show_progress=False)
 
 

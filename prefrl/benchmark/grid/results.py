@@ -227,15 +227,23 @@ def _checked(row: Row, name: str, index: int) -> Any:
     is_unknown = value is None or (isinstance(value, float) and math.isnan(value))
     if name in TEXTS:
         if not isinstance(value, str):
-            raise DataError(f"row {index} has {name} {value!r}; it must be text")
+            raise DataError(f"{_whose(row, index)} has {name} {value!r}; it must be text")
         if len(value.encode()) > MAX_LETTERS:
-            said = f"row {index} has {name} {shown(value)}"
+            said = f"{_whose(row, index)} has {name} {shown(value)}"
             raise DataError(f"{said}; it has more letters than {MAX_LETTERS}")
         if name == "mode" and value not in MODES:
-            raise DataError(f"row {index} has mode {value!r}; it must be {' or '.join(MODES)}")
+            raise DataError(
+                f"{_whose(row, index)} has mode {value!r}; it must be {' or '.join(MODES)}"
+            )
         return value
     if name in COUNTS or (name in OPTIONAL_COUNTS and not is_unknown):
-        return _whole_number(value, f"row {index} has {name} {value!r}")
+        count = _whole_number(value)
+        if count is None:
+            raise DataError(
+                f"{_whose(row, index)} has {name} {value!r}; it must be a whole "
+                "number, from 0 to 2^63 - 1"
+            )
+        return count
     if value is None or is_unknown:
         return None
     try:
@@ -243,22 +251,27 @@ def _checked(row: Row, name: str, index: int) -> Any:
             raise TypeError
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise DataError(f"row {index} has {name} {value!r}; it must be a number") from error
+        raise DataError(
+            f"{_whose(row, index)} has {name} {value!r}; it must be a number"
+        ) from error
     return None if math.isnan(number) else number
 
 
-def _whole_number(value: Any, what: str) -> int:
+def _whose(row: Row, index: int) -> str:
+    return f"row {index}, of cell {shown(row.get('cell'))},"
+
+
+def _whole_number(value: Any) -> int | None:
+    """Returns a whole number from 0 to 2^63 - 1; None where it is none."""
     try:
         if isinstance(value, bool):
-            raise TypeError
+            return None
         # A column with gaps comes back from other tools as floats.
         is_whole_float = isinstance(value, float) and value.is_integer()
         number = int(value) if is_whole_float else operator.index(value)
-    except TypeError as error:
-        raise DataError(f"{what}; it must be a whole number, 0 or more") from error
-    if not 0 <= number < 2**63:
-        raise DataError(f"{what}; it must be a whole number, from 0 to 2^63 - 1")
-    return number
+    except TypeError:
+        return None
+    return number if 0 <= number < 2**63 else None
 
 
 def _known(value: Any, name: str) -> Any:

@@ -95,7 +95,7 @@ def test_a_csv_for_people_stands_beside_it(tmp_path: Path) -> None:
 def test_a_row_of_the_wrong_kind_is_named(
     tmp_path: Path, changes: dict[str, Any], complaint: str
 ) -> None:
-    with pytest.raises(DataError, match=f"row 1 has .*{complaint}"):
+    with pytest.raises(DataError, match=f"row 1, of cell 'a', has .*{complaint}"):
         write_results([row(), row(**changes)], tmp_path)
     assert not list(tmp_path.iterdir())
 
