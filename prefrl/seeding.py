@@ -33,6 +33,7 @@ CANDIDATES = "candidates"
 SPREAD = "spread"
 STRATEGY = "strategy"
 AUDIT = "audit"
+UNASKED = "unasked"
 TEACHER = "teacher"
 SPLIT = "split"
 # The reward model and its fitting: by the session's number, but for BOOTSTRAP, which has one.

@@ -270,18 +270,24 @@ def test_a_query_is_not_put_a_second_time(open_workshop):
     assert len(set(asked)) == BUDGET
 
 
-def test_where_there_is_nothing_new_to_ask_old_queries_are_put_again(workshop):
+def test_where_there_is_nothing_new_to_ask_it_is_said_once_and_asked_in_later_sessions(workshop):
     workshop.segment_length = 30
     workshop.plan = (
-        Phase(
-            0, 60, is_exploration=True
-        ),  # a whole episode of each environment: one pair of windows
+        # A whole episode of each environment: one pair of windows.
+        Phase(0, 60, is_exploration=True),
         Phase(60, 60, num_queries=3),
+        Phase(120, 60, num_queries=1),
+        Phase(180, 60, num_queries=20),
     )
-    workshop.build().run()
-    asked = windows_of(workshop.feedback.dataset)
-    assert len(asked) == 3
-    assert set(asked) == {frozenset({(0, 0), (1, 0)})}  # and none of a window with itself
+    with pytest.warns(UserWarning, match="every pair of the 2 segments") as said:
+        workshop.build().run()
+    assert len(said) == 1
+    assert "so far there are 1 answers, open questions among them, of 3;" in str(said[0].message)
+    dataset = workshop.feedback.dataset
+    asked = windows_of(dataset)
+    assert set(map(len, asked)) == {2}, "no window is compared with itself"
+    assert len(set(asked)) == len(asked), "and no pair is put twice"
+    assert np.bincount(dataset.session).tolist() == [0, 1, 3, 11], "all that there were each time"
 
 
 FAULTY = {

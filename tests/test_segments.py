@@ -350,7 +350,7 @@ class TestSampling:
 
     @pytest.mark.parametrize(("num_segments", "segment_length"), [(0, 3), (3, 0), (3, -1)])
     def test_numbers_below_one_are_refused(self, num_segments, segment_length):
-        with pytest.raises(DataError, match="expected 1 or more of each"):
+        with pytest.raises(ConfigError, match=r"_(segments|length) is .*; expected 1 or more"):
             store_of([9]).sample(num_segments, segment_length, rng=np.random.default_rng(0))
 
 

@@ -19,6 +19,7 @@ from prefrl.segments import Episode, EpisodeStore, SegmentBatch, observation_emb
 from prefrl.segments.episode import ROWS
 from prefrl.session.chooser import Chooser
 from prefrl.session.pool import StoreSource
+from prefrl.session.unasked import Asked
 
 ARRAYS = [field.name for field in dataclasses.fields(SegmentBatch)]
 
@@ -130,12 +131,13 @@ def test_a_choice_takes_less_memory_than_twice_its_pool(strategy, segment_length
             20,
             num_before=0,
             num_audits_before=0,
-            is_new=lambda left, right: np.ones(len(left), dtype=bool),
+            asked=Asked(np.zeros((0, 4), np.int64), np.zeros(0, np.int64)),
             is_fitted=True,
         )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+    assert chosen is not None
     assert len(chosen) == 20
     assert type(chosen.left) is SegmentBatch  # It keeps no episode alive.
     # Torch's memory is not traced: what a script measures of the whole process is less than thrice.

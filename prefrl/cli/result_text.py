@@ -18,8 +18,10 @@ def result_text(folder: Path, summary: Mapping[str, Any]) -> str:
         summary: content of its summary.json; one of an older version says less.
     """
     is_learned = summary["reward"] == "learned"
+    num_answers, budget = summary["num_answers"], summary.get("budget", 0)
+    of_budget = f" of {budget:,}" if num_answers < budget else ""
     lines = [
-        f"{folder} is finished: {summary['steps']:,} steps, {summary['num_answers']:,} answers, "
+        f"{folder} is finished: {summary['steps']:,} steps, {num_answers:,}{of_budget} answers, "
         f"{summary['wall_s']:,.0f} s"
     ]
     if summary.get("eval_episodes"):

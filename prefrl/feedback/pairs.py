@@ -245,12 +245,20 @@ def are_new(
         right: B segments.
         before: (N, 4) the pairs that were put, as `window_pairs` has them.
     """
-    windows = np.concatenate([before, window_pairs(windows_of(left), windows_of(right))])
-    _, first = np.unique(windows, axis=0, return_index=True)
-    is_first = np.zeros(len(windows), dtype=bool)
-    is_first[first] = True
-    are_two = (windows[:, :2] != windows[:, 2:]).any(axis=1)
+    rows = np.concatenate([before, window_pairs(windows_of(left), windows_of(right))])
+    # As one number a pair, which sort many times as fast as rows do.
+    windows = np.unique(window_numbers(rows.reshape(-1, 2)), return_inverse=True)[1].reshape(-1, 2)
+    numbers = windows[:, 0] * (len(rows) * 2) + windows[:, 1]
+    is_first = np.zeros(len(rows), dtype=bool)
+    is_first[np.unique(numbers, return_index=True)[1]] = True
+    are_two = windows[:, 0] != windows[:, 1]
     return np.asarray((is_first & are_two)[len(before) :], dtype=np.bool_)
+
+
+def window_numbers(windows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns (S,) a number of each of (S, 2) windows; the same windows have the same."""
+    # No episode has 2^31 steps: they would take more memory than there is.
+    return windows[:, 0] * 2**31 + windows[:, 1]
 
 
 def _whole_numbers(name: str, array: NDArray[Any]) -> NDArray[np.int64]:

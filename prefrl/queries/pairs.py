@@ -1,6 +1,7 @@
 """Pairs of a pool's segments: their number, their check and the side each segment stands on."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prefrl.errors import DataError, shown
 from prefrl.queries.predictor import PairIndices
@@ -10,6 +11,25 @@ from prefrl.segments import SegmentBatch
 def num_pairs(num_segments: int) -> int:
     """Counts the different pairs that a pool of segments offers."""
     return num_segments * (num_segments - 1) // 2
+
+
+def pairs_numbered(numbers: NDArray[np.int64], num_segments: int) -> PairIndices:
+    """Returns pairs by their numbers, in the order of `np.triu_indices(num_segments, k=1)`.
+
+    A table of all pairs would grow with the square of the pool.
+
+    Args:
+        numbers: (B,) from 0 to `num_pairs(num_segments) - 1`.
+        num_segments: S.
+
+    Returns:
+        (B, 2) the smaller index first.
+    """
+    first = np.arange(num_segments, dtype=np.int64)
+    # The number of each row's first pair.
+    begins = first * num_segments - first * (first + 1) // 2
+    left = np.searchsorted(begins, numbers, side="right") - 1
+    return np.stack([left, numbers - begins[left] + left + 1], axis=1)
 
 
 def check_pool(pool: SegmentBatch, num_queries: int) -> None:

@@ -17,6 +17,8 @@ from prefrl.segments import FloatArray
 # Diversity is sought among so many times the pairs asked for, those of highest value. B-Pref and
 # DUO draw ten times as many, too.
 SHORTLIST_FACTOR = 10
+# But no more, if as many as are asked for: some selectors measure the distance of each two.
+LONGEST_SHORTLIST = 5_000
 # Pairs drawn for each query of a tournament (Christiano et al. 2017 draw ten).
 TOURNAMENT_SIZE = 10
 
@@ -105,7 +107,8 @@ def shortlist(values: Values, num_pairs: int, *, rng: np.random.Generator) -> Pa
 
 def shortlisted(values: Values, candidates: Candidates, num_queries: int) -> PairIndices:
     """Returns the pairs among which a selector seeks diversity."""
-    return shortlist(values, SHORTLIST_FACTOR * num_queries, rng=candidates.rng)
+    num_pairs = max(min(SHORTLIST_FACTOR * num_queries, LONGEST_SHORTLIST), num_queries)
+    return shortlist(values, num_pairs, rng=candidates.rng)
 
 
 @selector("kcenter")

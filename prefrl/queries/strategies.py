@@ -10,7 +10,7 @@ import numpy as np
 from prefrl.errors import ArgumentError, ConfigError, name_of, not_a, unknown, with_type
 from prefrl.own_modules import import_own
 from prefrl.queries.candidates import Candidates
-from prefrl.queries.pairs import check_pool, sides_drawn
+from prefrl.queries.pairs import check_pool, num_pairs, pairs_numbered, sides_drawn
 from prefrl.queries.predictor import PairIndices, Predictor, QueryStrategy
 from prefrl.queries.registry import (
     ACQUISITIONS,
@@ -212,6 +212,5 @@ class Uniform:
         check_pool(pool, num_queries)
         if 2 * num_queries <= len(pool):
             return rng.permutation(len(pool))[: 2 * num_queries].reshape(-1, 2).astype(np.int64)
-        left, right = np.triu_indices(len(pool), k=1)
-        chosen = rng.choice(len(left), size=num_queries, replace=False)
-        return sides_drawn(np.stack([left[chosen], right[chosen]], axis=1), rng=rng)
+        chosen = rng.choice(num_pairs(len(pool)), size=num_queries, replace=False)
+        return sides_drawn(pairs_numbered(chosen, len(pool)), rng=rng)

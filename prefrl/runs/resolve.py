@@ -101,8 +101,8 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
 def usual_exploration(preset: Preset, steps: int, num_envs: int, window: int) -> int:
     """Returns how many steps a run explores that is not told.
 
-    A short one must not spend itself on it, but every environment needs a segment: an episode where
-    those are shorter.
+    A short one must not spend itself on it, but every environment needs a segment, an episode where
+    those are shorter; and a single environment needs several, as one makes no pair.
 
     Args:
         preset: of its agent and environment.
@@ -110,7 +110,10 @@ def usual_exploration(preset: Preset, steps: int, num_envs: int, window: int) ->
         num_envs: side by side.
         window: steps of a segment, or of an episode.
     """
-    return max(min(preset.explore_steps, steps // 10), min(num_envs * window, LARGEST))
+    least = num_envs * window
+    if num_envs == 1:
+        least += min(window, max(steps - window, 0) // 2)
+    return max(min(preset.explore_steps, steps // 10), min(least, LARGEST))
 
 
 def _check_objectives(config: RunConfig) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from prefrl.errors import ConfigError, DataError, at_least
+from prefrl.arguments import generator, instance, whole_number
+from prefrl.errors import DataError
 from prefrl.segments.batch import SegmentBatch
 from prefrl.segments.episode import FLAGS, ROWS, Episode
 from prefrl.segments.stored import check_episodes
@@ -31,8 +33,7 @@ class EpisodeStore:
     num_dropped: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_transitions < 1:
-            raise ConfigError(at_least("max_transitions", self.max_transitions, 1))
+        self.max_transitions = whole_number("max_transitions", self.max_transitions, least=1)
 
     def __len__(self) -> int:
         return len(self.episodes)
@@ -42,6 +43,7 @@ class EpisodeStore:
 
         A copy: its arrays may be views of what is written to again, or keep a whole run's alive.
         """
+        instance("episode", episode, Episode)
         self.episodes.append(replace(episode, **{n: getattr(episode, n).copy() for n in ROWS}))
         self.num_transitions += len(episode)
         while self.num_transitions > self.max_transitions and len(self.episodes) > 1:
@@ -74,19 +76,12 @@ class EpisodeStore:
             where there are fewer windows than S.
 
         Raises:
-            DataError: there is no window, or a number is below 1.
+            DataError: there is no window.
+            ConfigError: a number is below 1.
         """
-        if num_segments < 1 or segment_length < 1:
-            raise DataError(
-                f"num_segments is {num_segments} and segment_length {segment_length}; "
-                "expected 1 or more of each"
-            )
-        episodes = list(self.episodes)
-        windows = np.array([_num_windows(e, segment_length) for e in episodes], dtype=np.int64)
-        first = self._first_of_newest(max_newest) if max_newest is not None else 0
-        if not windows[first:].any():
-            first = 0
-        windows = windows[first:]
+        num_segments = whole_number("num_segments", num_segments, least=1)
+        generator("rng", rng)
+        first, windows = self._windows(segment_length, max_newest)
         ends = np.cumsum(windows)
         total = int(windows.sum())
         if total == 0:
@@ -95,7 +90,31 @@ class EpisodeStore:
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends[which] - windows[which])
         which += first
-        return Windows.of(episodes, which, start, segment_length, first_number=self.num_dropped)
+        return Windows.of(
+            list(self.episodes), which, start, segment_length, first_number=self.num_dropped
+        )
+
+    def num_windows(self, segment_length: int, *, max_newest: int | None = None) -> int:
+        """Counts the different windows that `sample` draws from.
+
+        Args:
+            segment_length: T.
+            max_newest: as in `sample`.
+        """
+        return int(self._windows(segment_length, max_newest)[1].sum())
+
+    def _windows(
+        self, segment_length: int, max_newest: int | None
+    ) -> tuple[int, NDArray[np.int64]]:
+        """Returns the first episode to draw from, and the windows of each from there on."""
+        segment_length = whole_number("segment_length", segment_length, least=1)
+        windows = np.array([_num_windows(e, segment_length) for e in self.episodes], np.int64)
+        first = 0
+        if max_newest is not None:
+            first = self._first_of_newest(whole_number("max_newest", max_newest, least=1))
+        if not windows[first:].any():
+            first = 0
+        return first, windows[first:]
 
     def _why_no_window(self, segment_length: int) -> str:
         if not self.episodes:

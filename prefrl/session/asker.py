@@ -4,8 +4,9 @@ Axes: B queries.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 from prefrl.arguments import as_array
 from prefrl.errors import ContractError, DataError, calling, shown
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.feedback.objectives import ObjectiveTeacher, objectives_in_turns
-from prefrl.feedback.pairs import are_new, window_pairs, windows_of
+from prefrl.feedback.objectives import ObjectiveTeacher
+from prefrl.feedback.pairs import window_pairs, windows_of
 from prefrl.feedback.protocols import Answer, AsyncTeacher, Observer, Question, Teacher, is_async
 from prefrl.seeding import OBSERVE, SPLIT, TEACHER
 from prefrl.segments import SegmentBatch
 from prefrl.session.chooser import Chooser, Chosen
 from prefrl.session.questions import PENDING, Entry, MemoryQuestions, QuestionStore
+from prefrl.session.unasked import Asked
 
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
 # were put to it; what is still missing then is asked for in the next session.
@@ -44,8 +46,6 @@ class Asker:
         questions: those of a teacher that answers in its own time; None keeps them in memory.
         num_observed: segments that the teacher is shown at the start of a session, drawn plainly;
             None shows it each pool instead, as drawn, before any spreading.
-        num_objectives: M; where there are several, queries are about one each, in turns, and the
-            teacher learns which.
         answer_timeout_s: a question that has been open for longer when a session begins is
             withdrawn, and another one asked in its place; None waits for ever.
         clock: seconds, from any moment on.
@@ -57,11 +57,11 @@ class Asker:
     path: Path | None = None
     questions: QuestionStore | None = None
     num_observed: int | None = None
-    num_objectives: int = 1
     answer_timeout_s: float | None = None
     clock: Callable[[], float] = time.monotonic
     _asked_s: dict[int, float] = field(default_factory=dict, init=False)
     _has_begun: bool = field(default=False, init=False)
+    _has_warned: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if not self.is_async:
@@ -140,13 +140,16 @@ class Asker:
             if missing <= 0:
                 return
             chosen = self._chosen(missing, known, is_fitted)
+            if chosen is None:
+                self._warn_of_the_rest(total, known.num_answers + num_open)
+                return
             if isinstance(self.teacher, AsyncTeacher):
                 self._put(self.teacher, chosen, session, step)
             else:
                 # Streams count in queries, so they go on after a kill as if nothing had happened.
                 rng = self.chooser.streams.generator(TEACHER, len(known))
                 # Who answers about the only objective is not asked which it is.
-                about = {"objective": chosen.objective} if self.num_objectives > 1 else {}
+                about = {"objective": chosen.objective} if self.chooser.num_objectives > 1 else {}
                 answer: Callable[..., NDArray[np.float64]] = self.teacher.answer
                 # What a teacher writes into is its own, not what is kept.
                 shown = chosen[np.arange(len(chosen))]
@@ -173,24 +176,37 @@ class Asker:
             return 0
         return len(self.questions.withdraw(e.question.id for e in self.questions.entries(*PENDING)))
 
-    def _chosen(self, num_queries: int, known: PreferenceDataset, is_fitted: bool) -> Chosen:
+    def _chosen(self, num_queries: int, known: PreferenceDataset, is_fitted: bool) -> Chosen | None:
         put = self.questions.entries() if self.questions is not None else []
-        before = np.concatenate([known.window_pairs(), _window_pairs(put)])
+        about = [entry.question.objective for entry in put]
+        asked = Asked(known.window_pairs(), known.objective).with_more(
+            _window_pairs(put), np.array(about, dtype=np.int64)
+        )
         audits = sum(e.question.is_audit for e in put) if put else int(known.is_audit.sum())
         show = None
         if self.num_observed is None and isinstance(self.teacher, Observer):
             show = partial(_observed, self.teacher)
-        num_before = max(len(put), len(known))
-        chosen = self.chooser.choose(
+        return self.chooser.choose(
             num_queries,
-            num_before=num_before,
+            asked=asked,
+            num_before=max(len(put), len(known)),
             num_audits_before=audits,
-            is_new=partial(are_new, before=before),
             is_fitted=is_fitted,
             show=show,
         )
-        objective = objectives_in_turns(num_before, len(chosen), self.num_objectives)
-        return replace(chosen, objective=objective)
+
+    def _warn_of_the_rest(self, total: int, num_put: int) -> None:
+        """Says once that there are fewer pairs than are to be asked about."""
+        num = self.chooser.source.num_segments()
+        if not self._has_warned:
+            each = "" if self.chooser.num_objectives == 1 else ", each for every objective"
+            warnings.warn(
+                f"every pair of the {num:,} segments there are was asked about{each}: so far there "
+                f"are {num_put:,} answers, open questions among them, of {total:,}; later sessions "
+                "ask for the rest, as far as there are other segments then",
+                stacklevel=2,
+            )
+        self._has_warned = True
 
     def _put(self, teacher: AsyncTeacher, chosen: Chosen, session: int, step: int) -> None:
         assert self.questions is not None

@@ -4,25 +4,31 @@ Axes: B queries, S segments.
 """
 
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError, calling
-from prefrl.queries.pairs import checked_pairs, num_pairs
+from prefrl.errors import calling
+from prefrl.feedback.objectives import objectives_in_turns
+from prefrl.feedback.pairs import are_new, window_pairs, windows_of
+from prefrl.queries.pairs import checked_pairs, num_pairs, sides_drawn
 from prefrl.queries.predictor import Predictor, QueryStrategy
 from prefrl.queries.strategies import Uniform, strategy_name
-from prefrl.seeding import AUDIT, CANDIDATES, SPREAD, STRATEGY, Streams, redrawn
+from prefrl.seeding import AUDIT, CANDIDATES, SPREAD, STRATEGY, UNASKED, Streams, redrawn
 from prefrl.segments import SegmentBatch, equally_long
 from prefrl.session.pool import Source, farthest_apart
+from prefrl.session.unasked import Asked, Unasked
 
 # Pools drawn in search of a query that was not put before.
 MAX_DRAWS = 5
-
-IsNew = Callable[[SegmentBatch, SegmentBatch], NDArray[np.bool_]]
-"""Tells which of B pairs were not put before."""
+# A larger session is chosen in parts: what a choice takes grows with the square of its pool.
+LARGE_SESSION = 1_000
+PART = 250
+# What a session has beyond so many is drawn at random, as it would take minutes to choose.
+MOST_CHOSEN = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,21 @@ class Chosen:
         """Returns them with segments that keep no pool alive."""
         return replace(self, left=self.left.cut_out(), right=self.right.cut_out())
 
+    @staticmethod
+    def concatenate(parts: Sequence["Chosen"]) -> "Chosen":
+        """Joins queries that are cut out."""
+        if len(parts) == 1:
+            return parts[0]
+        left, right = (
+            SegmentBatch.concatenate([getattr(part, side) for part in parts])
+            for side in ("left", "right")
+        )
+        is_audit, objective = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("is_audit", "objective")
+        )
+        return Chosen(left, right, is_audit, objective)
+
 
 @dataclass
 class Chooser:
@@ -65,8 +86,8 @@ class Chooser:
             where the source has fewer segments, all are drawn. 1 keeps a plain draw.
         audit_share: share of all queries that are drawn at random from what was drawn plainly,
             before any spreading and choosing, so that what is measured on them is unbiased.
-        may_repeat: whether queries are put once more when nothing new is left to ask; otherwise
-            that is an error.
+        num_objectives: M; where there are several, queries are about one each, in turns, and a pair
+            can be asked about once for each.
     """
 
     source: Source
@@ -75,69 +96,117 @@ class Chooser:
     streams: Streams
     spread_factor: int = 1
     audit_share: float = 0.0
-    may_repeat: bool = True
+    num_objectives: int = 1
     select_s: float = field(default=0.0, init=False)
     """Seconds that strategies have taken so far."""
+    _has_warned: bool = field(default=False, init=False)
 
     def choose(
         self,
         num_queries: int,
         *,
+        asked: Asked,
         num_before: int,
         num_audits_before: int,
-        is_new: IsNew,
         is_fitted: bool,
         show: Callable[[SegmentBatch], object] | None = None,
-    ) -> Chosen:
-        """Returns queries that were not put before, at least one, and at most so many.
+    ) -> Chosen | None:
+        """Returns queries that were not put before, at most so many.
 
-        What is missing is asked for again by whoever calls. If of several pools nothing new was
-        chosen, there is little else to ask, and old queries are put once more; but a window is
-        compared with itself only where there is no other.
+        What is missing is asked for again by whoever calls.
 
         Args:
             num_queries: B.
-            num_before: queries put so far, by which the random streams are numbered.
+            asked: what was put so far.
+            num_before: queries by which the random streams are numbered: those put so far.
             num_audits_before: those of them that were drawn at random.
-            is_new: tells pairs that were not put before.
             is_fitted: the predictor has been fitted.
             show: is given each pool as it was drawn plainly.
 
-        Raises:
-            DataError: there is nothing new, and queries may not be put twice.
+        Returns:
+            None where everything was put that there is.
         """
-        size = self.source.pool_size(num_queries)
-        # Over the whole run, so that small sessions round neither way.
-        wanted = int((num_before + num_queries) * self.audit_share) - num_audits_before
-        num_audits = min(max(wanted, 0), num_queries)
+        session = _Session(asked, num_before, num_audits_before, is_fitted, show)
+        # Where most pairs are asked about anyway, all that are left are looked at.
+        is_scarce = num_pairs(self.source.num_segments()) < 2 * (num_before + num_queries)
+        if is_scarce:
+            unasked, segments = self._unasked(session)
+            if len(unasked) <= num_queries:
+                if show is not None and len(unasked):
+                    show(segments[np.arange(len(segments))])
+                return self._at_random(len(unasked), session) if len(unasked) else None
+        parts: list[Chosen] = []
+        for size in _part_sizes(num_queries):
+            part = self._chosen(size, session)
+            if part is None:
+                break
+            parts.append(part)
+            session = session.after(part)
+        missing = num_queries - sum(map(len, parts))
+        if missing and (is_scarce or not parts or num_queries > LARGE_SESSION):
+            if not (is_scarce or parts):
+                self._warn_of_repeats()
+            parts.append(self._at_random(missing, session))
+        return Chosen.concatenate(parts)
+
+    def _chosen(self, num_queries: int, session: "_Session") -> Chosen | None:
+        """Returns new queries of the strategy's, at most so many; None where it finds none."""
+        size = min(self.source.pool_size(num_queries), self.source.num_segments())
+        num_queries, most = min(num_queries, num_pairs(size)), num_pairs(size)
+        num_before = session.num_before
+        num_audits = self._num_audits(num_queries, session)
         # Of so large a batch as the second some are new, if any pair of its candidates is; but not
         # every strategy can choose so many.
-        large = min(num_queries + num_before, num_pairs(size))
-        old: Chosen | None = None
+        large = min(num_queries + num_before, most)
+        if large > LARGE_SESSION:
+            large = num_queries
         for draw, count in enumerate([num_queries, large, *[num_queries] * (MAX_DRAWS - 2)]):
             drawn = self._drawn(size, draw, num_before)
-            if show is not None:
-                show(drawn[np.arange(len(drawn))])  # What it writes into is its own.
+            if session.show is not None:
+                session.show(drawn[np.arange(len(drawn))])  # What it writes into is its own.
             try:
-                found = self._found(drawn, size, count, num_audits, draw, num_before, is_fitted)
+                found = self._found(
+                    drawn, size, count, num_audits, draw, num_before, session.is_fitted
+                )
             except Exception:  # whatever a strategy of one's own does when it runs out of segments
                 if count <= num_queries:
                     raise
                 continue
-            new = np.flatnonzero(is_new(found.left, found.right))[:num_queries]
+            is_new = are_new(found.left, found.right, before=session.asked.windows)
+            new = np.flatnonzero(is_new)[:num_queries]
             if len(new):
-                return found[new].cut_out()
-            # Where windows are few, a pool has some of them more than once.
-            left, right = found.left, found.right
-            is_pair = (left.episode != right.episode) | (left.start != right.start)
-            if is_pair.any():
-                old = found[np.flatnonzero(is_pair)[:num_queries]]
-        if not self.may_repeat:
-            raise DataError(
-                f"of {size} segments no pair was chosen that was not asked about before, in "
-                f"{MAX_DRAWS} pools and after {num_before} queries; there must be more segments"
+                objective = objectives_in_turns(num_before, len(new), self.num_objectives)
+                return replace(found[new].cut_out(), objective=objective)
+        return None
+
+    def _at_random(self, num_queries: int, session: "_Session") -> Chosen:
+        """Returns new queries drawn from all there are, as many as asked for if there are."""
+        unasked, segments = self._unasked(session)
+        rng = self.streams.generator(redrawn(UNASKED, 1), session.num_before)
+        rows, objective = unasked.drawn(num_queries, rng=rng)
+        rows = sides_drawn(rows, rng=rng)
+        left, right = equally_long(segments[rows[:, 0]], segments[rows[:, 1]])
+        is_audit = np.arange(len(left)) < self._num_audits(len(left), session)
+        return Chosen(left, right, is_audit, objective).cut_out()
+
+    def _unasked(self, session: "_Session") -> tuple[Unasked, SegmentBatch]:
+        rng = self.streams.generator(UNASKED, session.num_before)
+        segments = self.source.draw(self.source.num_segments(), rng=rng)
+        return Unasked(segments, session.asked, self.num_objectives), segments
+
+    def _num_audits(self, num_queries: int, session: "_Session") -> int:
+        # Over the whole run, so that small sessions round neither way.
+        wanted = int((session.num_before + num_queries) * self.audit_share)
+        return min(max(wanted - session.num_audits_before, 0), num_queries)
+
+    def _warn_of_repeats(self) -> None:
+        if not self._has_warned:
+            warnings.warn(
+                f"the query strategy {strategy_name(self.strategy)} chose in {MAX_DRAWS} pools "
+                "nothing but pairs that were asked about before; others are drawn at random",
+                stacklevel=2,
             )
-        return (old or found[:num_queries]).cut_out()
+        self._has_warned = True
 
     def _drawn(self, size: int, draw: int, num_before: int) -> SegmentBatch:
         rng = self.streams.generator(redrawn(CANDIDATES, draw), num_before)
@@ -175,3 +244,32 @@ class Chooser:
         left, right = equally_long(drawn[rows[:, 0]], drawn[rows[:, 1]])
         is_audit = np.arange(len(left)) < num_audits
         return Chosen(left, right, is_audit, np.zeros(len(left), dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What a choice goes by; see `Chooser.choose`."""
+
+    asked: Asked
+    num_before: int
+    num_audits_before: int
+    is_fitted: bool
+    show: Callable[[SegmentBatch], object] | None
+
+    def after(self, part: Chosen) -> "_Session":
+        """Returns what the next part of the session goes by."""
+        windows = window_pairs(windows_of(part.left), windows_of(part.right))
+        return replace(
+            self,
+            asked=self.asked.with_more(windows, part.objective),
+            num_before=self.num_before + len(part),
+            num_audits_before=self.num_audits_before + int(part.is_audit.sum()),
+        )
+
+
+def _part_sizes(num_queries: int) -> list[int]:
+    """Divides a session into what is chosen at once; where it is too large, it is not all of it."""
+    if num_queries <= LARGE_SESSION:
+        return [num_queries]
+    num_chosen = min(num_queries, MOST_CHOSEN)
+    return [min(PART, num_chosen - start) for start in range(0, num_chosen, PART)]

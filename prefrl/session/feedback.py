@@ -99,6 +99,7 @@ def make_pacer(
         streams=streams,
         spread_factor=settings.spread_factor,
         audit_share=settings.audit_share,
+        num_objectives=feedback.num_objectives,
     )
     asker = Asker(
         chooser,
@@ -107,7 +108,6 @@ def make_pacer(
         path=feedback.path,
         questions=feedback.questions,
         num_observed=settings.min_candidates,
-        num_objectives=feedback.num_objectives,
         answer_timeout_s=feedback.pace.answer_timeout,
     )
     return Pacer(

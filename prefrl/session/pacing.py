@@ -134,7 +134,9 @@ class Pacer:
             self.due(phase, step, may_go_on=False)
         self.asker.collect(phase)
         num = self._num_answers(phase)
-        if self.pace == "steps" and not self.is_fitted and num < self._num_first():
+        # Where nothing is open, all was asked that there is, and what was answered is fitted.
+        is_short = num < self._num_first() and (self.asker.num_open > 0 or not num)
+        if self.pace == "steps" and not self.is_fitted and is_short:
             raise DataError(
                 f"all {step:,} steps are taken, and {num} answers are there of the "
                 f"{self._num_first()} that the first fit needs ({option('min_first_answers')}); "
@@ -209,5 +211,10 @@ def nothing_to_learn_of(num_skips: int, num_open: int) -> str:
         return (
             f"the teacher has answered no query so far ({num_skips} skipped, {num_open} open); "
             "nothing can be learned yet. The questions stay open: go on once there are answers"
+        )
+    if not num_skips:
+        return (
+            "there is only one segment, which makes no pair to ask about; nothing can be learned. "
+            f"Choose a smaller {option('segment_length')}, or more {option('explore_steps')}"
         )
     return f"the teacher has skipped every query so far ({num_skips}); nothing can be learned"

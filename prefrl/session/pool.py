@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.config import SessionSettings
+from prefrl.feedback.pairs import window_numbers, windows_of
 from prefrl.queries.coverage import farthest_points, standardised
 from prefrl.segments import EpisodeStore, SegmentBatch
 
@@ -21,8 +22,12 @@ class Source(Protocol):
         """Returns how many candidates a batch of queries is chosen from."""
         ...
 
+    def num_segments(self) -> int:
+        """Counts the different segments that can be drawn now."""
+        ...
+
     def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
-        """Returns segments drawn uniformly: as many as asked for, or all where there are fewer."""
+        """Returns different segments drawn uniformly, or all where there are fewer."""
         ...
 
 
@@ -42,10 +47,19 @@ class StoreSource:
         """Returns the settings' pool size."""
         return self.settings.pool_size(num_queries)
 
+    def num_segments(self) -> int:
+        """Counts the windows that there are."""
+        newest = self.settings.newest_steps
+        return self.store.num_windows(self.settings.segment_length, max_newest=newest)
+
     def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
-        """Returns `num_segments` windows; some of them twice where there are fewer windows."""
+        """Returns `num_segments` windows, or all where there are fewer.
+
+        Raises:
+            DataError: there is none.
+        """
         return self.store.sample(
-            num_segments,
+            max(min(num_segments, self.num_segments()), 1),
             self.settings.segment_length,
             rng=rng,
             max_newest=self.settings.newest_steps,
@@ -67,6 +81,10 @@ class FixedSource:
     def pool_size(self, num_queries: int) -> int:
         """Returns the size, whatever the number of queries."""
         return min(self.size, len(self.segments))
+
+    def num_segments(self) -> int:
+        """Counts the different windows among the segments."""
+        return len(np.unique(window_numbers(windows_of(self.segments))))
 
     def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
         """Returns different segments: `num_segments` of them, or all in another order."""

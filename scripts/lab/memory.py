@@ -127,11 +127,13 @@ class _Session:
     def _chosen(self, strategy: str) -> Any:
         import numpy as np
 
+        from prefrl.session.unasked import Asked
+
         return self._chooser(strategy).choose(
             self.num_queries,
             num_before=0,
             num_audits_before=0,
-            is_new=lambda left, right: np.ones(len(left), dtype=bool),
+            asked=Asked(np.zeros((0, 4), np.int64), np.zeros(0, np.int64)),
             is_fitted=True,
         )
 

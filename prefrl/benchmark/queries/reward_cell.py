@@ -12,9 +12,10 @@ from prefrl.benchmark.grid.cell_process import inputs_folder
 from prefrl.benchmark.grid.cells import Cell, Keep, Row
 from prefrl.benchmark.queries.pool import cached
 from prefrl.config import PoolSettings, RewardConfig, Schedule, TeacherConfig
-from prefrl.errors import ConfigError, DataError
+from prefrl.errors import ConfigError, DataError, option
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.queries import make_strategy
+from prefrl.queries.pairs import num_pairs
 from prefrl.rewards import RewardTrainer, build_model
 from prefrl.rewards.calibration.probabilities import report
 from prefrl.seeding import REWARD_WEIGHTS, Streams
@@ -80,6 +81,12 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         generator=streams.torch_generator(REWARD_WEIGHTS),
         observation_dim=dims[0],
     )
+    if schedule.budgets[-1] > num_pairs(len(pool.candidates)):
+        raise ConfigError(
+            f"{option('budgets')} holds {schedule.budgets[-1]}, but the pool's "
+            f"{len(pool.candidates)} segments make {num_pairs(len(pool.candidates))} pairs; choose "
+            f"fewer answers, or more {option('steps')}"
+        )
     learner = RewardTrainer(model, reward_config, streams=streams)
     chooser = Chooser(
         source=FixedSource(pool.candidates, size=schedule.num_candidates),
@@ -87,7 +94,6 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         predictor=learner,
         streams=streams,
         spread_factor=schedule.spread_factor,
-        may_repeat=False,
     )
     asker = Asker(chooser, SyntheticTeacher(teacher_config(cell.teacher)))
     rows, fit_s = [], 0.0
@@ -95,7 +101,11 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
         asker.ask(total, session=session)
         num_queries, num_answers = len(asker.dataset), asker.dataset.num_answers
         if num_answers < total:
-            raise DataError(f"the teacher answered {num_answers} of {num_queries} queries")
+            raise DataError(
+                f"the teacher answered {num_answers} of {num_queries} queries, where {total} "
+                f"answers were asked for: the pool's {len(pool.candidates)} segments make "
+                f"{num_pairs(len(pool.candidates)):,} pairs"
+            )
         began_s = time.perf_counter()
         learner.fit(asker.dataset, session=session)
         fit_s += time.perf_counter() - began_s

@@ -1,0 +1,86 @@
+"""The pairs of segments that were not put to the teacher yet: their number, and draws from them.
+
+Axes: N queries that were put, S segments, B queries.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefrl.feedback.pairs import window_numbers, windows_of
+from prefrl.queries.pairs import num_pairs, pairs_numbered
+from prefrl.segments import SegmentBatch
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The queries that were put.
+
+    Args:
+        windows: (N, 4) the two windows of each, as `prefrl.feedback.pairs` has them.
+        objective: (N,) which objective each is about.
+    """
+
+    windows: NDArray[np.int64]
+    objective: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def with_more(self, windows: NDArray[np.int64], objective: NDArray[np.int64]) -> "Asked":
+        """Returns them with others."""
+        return Asked(
+            np.concatenate([self.windows, windows]), np.concatenate([self.objective, objective])
+        )
+
+
+class Unasked:
+    """What can still be asked about S segments, once for each of M objectives.
+
+    A query is a number, of its pair and its objective, so that none is ever listed for nothing.
+
+    Args:
+        segments: S of them, some of which may be the same window.
+        asked: what was put before.
+        num_objectives: M.
+    """
+
+    def __init__(self, segments: SegmentBatch, asked: Asked, num_objectives: int = 1) -> None:
+        windows, self._rows = np.unique(window_numbers(windows_of(segments)), return_index=True)
+        self._num_objectives = num_objectives
+        self._total = num_pairs(len(windows)) * num_objectives
+        sides = [window_numbers(asked.windows[:, side : side + 2]) for side in (0, 2)]
+        low, high = np.sort([np.searchsorted(windows, side) for side in sides], axis=0)
+        is_here = np.logical_and(*(np.isin(side, windows) for side in sides)) & (low < high)
+        pairs = _pair_numbers(low[is_here], high[is_here], len(windows))
+        self._asked = np.unique(pairs * num_objectives + asked.objective[is_here])
+
+    def __len__(self) -> int:
+        return self._total - len(self._asked)
+
+    def drawn(
+        self, num_queries: int, *, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draws queries uniformly, all different.
+
+        Args:
+            num_queries: B; all there are, in another order, where they are fewer.
+            rng: draws them.
+
+        Returns:
+            (B, 2) rows of the segments, the smaller window first, and (B,) their objectives.
+        """
+        # So many that enough of them are new, even if every old one is among them.
+        size = min(num_queries + len(self._asked), self._total)
+        numbers = rng.choice(self._total, size=size, replace=False)
+        numbers = numbers[~np.isin(numbers, self._asked)][:num_queries]
+        pairs = pairs_numbered(numbers // self._num_objectives, len(self._rows))
+        return self._rows[pairs], numbers % self._num_objectives
+
+
+def _pair_numbers(
+    low: NDArray[np.int64], high: NDArray[np.int64], num_segments: int
+) -> NDArray[np.int64]:
+    """Numbers pairs as `pairs_numbered` reads them."""
+    return low * num_segments - low * (low + 1) // 2 + high - low - 1
