@@ -7,8 +7,14 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from prefrl.errors import ConfigError, calling, name_of, not_a
 
-Callbacks = Sequence[BaseCallback] | Callable[[], Sequence[BaseCallback]]
-"""Callbacks, or a function that makes them anew for every start of a run."""
+Made = BaseCallback | Sequence[BaseCallback]
+Callbacks = Made | Callable[[], Made]
+"""One or several callbacks, or a function that makes them anew for every start of a run."""
+
+
+def are_callbacks(given: object) -> bool:
+    """Tells whether something can be callbacks, or may be a function that makes them."""
+    return callable(given) or isinstance(given, (list, tuple, BaseCallback))
 
 
 class RunCallbacks(CallbackList):
@@ -32,8 +38,12 @@ class RunCallbacks(CallbackList):
         if callable(callbacks):
             with calling("callbacks"):
                 made = callbacks()
-        if isinstance(made, (str, BaseCallback)) or not isinstance(made, Sequence):
-            expected = "a list of BaseCallback objects, or a function that returns one"
+        if type(made) is CallbackList:
+            made = made.callbacks
+        elif isinstance(made, BaseCallback):
+            made = [made]
+        if isinstance(made, str) or not isinstance(made, Sequence):
+            expected = "a BaseCallback, a list of them, or a function that returns either"
             raise ConfigError(not_a("callbacks", made, expected))
         for index, callback in enumerate(made):
             if not isinstance(callback, BaseCallback):

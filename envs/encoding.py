@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from prefrl.envs.outcomes import observation_check
-from prefrl.errors import SpaceError
+from prefrl.errors import SpaceError, shown
 from prefrl.segments import FloatArray
 
 Encoder = Callable[[Any], FloatArray]
@@ -147,14 +147,34 @@ def _joined(parts: Mapping[Any, Encoder], batch: Any) -> FloatArray:
 def _one_hots(sizes: Any, starts: Any) -> Encoder:
     """Turns whole numbers that begin at `starts` into a one-hot block each, of `sizes` dims."""
     first_columns = np.concatenate([[0], np.cumsum(sizes)[:-1]]) - starts
-    return partial(_with_ones, first_columns, int(sizes.sum()))
+    return partial(_with_ones, sizes, np.asarray(starts), first_columns)
 
 
-def _with_ones(first_columns: Any, total: int, batch: Any) -> FloatArray:
-    columns = np.asarray(batch).reshape(-1, len(first_columns)) + first_columns
-    rows = np.zeros((len(columns), total), dtype=np.float32)
+def _with_ones(sizes: Any, starts: Any, first_columns: Any, batch: Any) -> FloatArray:
+    values = np.asarray(batch).reshape(-1, len(sizes))
+    is_number = values.dtype.kind in "iufb"
+    # NaN is in no range.
+    if not (is_number and ((values >= starts) & (values < starts + sizes)).all()):
+        _refuse(values, sizes, starts)
+    columns = values.astype(np.int64, copy=False)
+    if not np.array_equal(columns, values):
+        _refuse(values, sizes, starts)
+    columns = columns + first_columns
+    rows = np.zeros((len(columns), int(sizes.sum())), dtype=np.float32)
     np.put_along_axis(rows, columns, 1.0, axis=1)
     return rows
+
+
+def _refuse(values: Any, sizes: Any, starts: Any) -> None:
+    """Raises for values that a Discrete or MultiDiscrete space has not."""
+    for each, size, start in zip(values.T, sizes.tolist(), starts.tolist(), strict=True):
+        for value in each.tolist():
+            is_number = isinstance(value, (int, float))
+            if not is_number or not start <= value < start + size or value % 1:
+                raise SpaceError(
+                    f"a discrete action or observation is {shown(value)}; expected a whole number "
+                    f"from {start} to {start + size - 1}"
+                )
 
 
 def batch_of_one(space: spaces.Space[Any], observation: Any) -> Any:

@@ -18,7 +18,6 @@ from prefrl.errors import (
     not_a,
     with_type,
 )
-from prefrl.records import run_folder
 from prefrl.segments import FloatArray
 from prefrl.types import RewardFunction
 
@@ -114,8 +113,7 @@ def _model_in(folder: Path) -> HasRewardFunction:
     from prefrl.rewards.model import EnhancedRewardModel
 
     try:
-        of_run = folder / run_folder.REWARD_MODEL
-        return EnhancedRewardModel.load(of_run if of_run.is_dir() else folder)
+        return EnhancedRewardModel.load(folder)
     except (OSError, ValueError) as error:  # no path at all: too long, or with a NUL in it
         raise StorageError(f"{str(folder)!r} holds no reward model: {with_type(error)}") from None
 

@@ -8,7 +8,7 @@ import math
 import numbers as numbers_abc
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,26 @@ def instance(name: str, value: object, kind: type[_Kind], expected: str = "") ->
     if not isinstance(value, kind):
         raise ArgumentError(not_a(name, value, expected or f"a {kind.__name__}"))
     return value
+
+
+def listed(name: str, value: object, kind: type[_Kind], *others: type[Any]) -> list[_Kind]:
+    """Returns a list of instances of a class, from any iterable of them.
+
+    Raises:
+        ArgumentError: it is none, or holds something else.
+    """
+    kinds = (kind, *others)
+    expected = f"a list of {kind.__name__} objects"
+    if not isinstance(value, Iterable):
+        raise ArgumentError(not_a(name, value, expected))
+    try:
+        found = list(value)
+    except Exception as error:  # whatever somebody's object does
+        raise ArgumentError(not_a(name, value, expected)) from error
+    for index, one in enumerate(found):
+        if not isinstance(one, kinds):
+            raise ArgumentError(not_a(f"{name}[{index}]", one, expected))
+    return found
 
 
 def optional(name: str, value: object, kind: type[_Kind], expected: str = "") -> _Kind | None:
@@ -126,6 +146,26 @@ def generator(name: str, value: object) -> np.random.Generator:
     return instance(name, value, np.random.Generator, "a generator: numpy.random.default_rng(0)")
 
 
+def array_of_numbers(name: str, value: object, kinds: str = "fiub") -> None:
+    """Refuses what is no array of numbers already, of NumPy's `dtype.kind`."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+        raise ArgumentError(not_a(name, value, "an array of numbers"))
+
+
+def floats(name: str, value: object, axes: tuple[int | str, ...]) -> NDArray[Any]:
+    """Returns an array of finite floating-point numbers, as it is where it is one already.
+
+    Raises:
+        ArgumentError: as `numbers`.
+        DataError: one is NaN or infinite.
+    """
+    is_single = isinstance(value, np.ndarray) and value.dtype == np.float32
+    array = numbers(name, value, axes, dtype=np.float32 if is_single else np.float64)
+    if not np.isfinite(array).all():
+        raise DataError(f"{name} holds NaN or an infinity")
+    return array
+
+
 def as_array(value: Any) -> NDArray[Any]:
     """Returns an array of whatever holds numbers, tensors that are trained or elsewhere, too.
 
@@ -154,7 +194,7 @@ def numbers(
         name: of the argument.
         value: what was given.
         axes: what each axis is called, or how long it must be.
-        dtype: of the array that is returned.
+        dtype: of the array that is returned; None leaves it as it is.
 
     Raises:
         ArgumentError: it holds something else than numbers, or is of another shape.
@@ -175,4 +215,4 @@ def numbers(
             not_a(name, array if isinstance(value, (list, tuple)) else value, expected)
         )
     with np.errstate(over="ignore"):  # What is too large is infinite, and told as that.
-        return array.astype(dtype, copy=False)
+        return array if dtype is None else array.astype(dtype, copy=False)

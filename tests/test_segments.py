@@ -147,7 +147,7 @@ class TestSegmentBatch:
     def test_a_shape_that_does_not_fit_is_refused_by_name(self, batch, name, shape):
         arrays = {field: getattr(batch, field) for field in SegmentBatch.__dataclass_fields__}
         with pytest.raises(DataError, match=name):
-            SegmentBatch(**{**arrays, name: np.zeros(shape)})
+            SegmentBatch(**{**arrays, name: np.zeros(shape, arrays[name].dtype)})
 
 
 def ragged(lengths: Sequence[int], segment_length: int) -> SegmentBatch:

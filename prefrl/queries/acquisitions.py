@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from prefrl.arguments import floats
+from prefrl.errors import DataError
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.registry import Values, acquisition
 from prefrl.segments import FloatArray
@@ -36,6 +38,9 @@ def preference_disagreement(scores: FloatArray) -> FloatArray:
     Returns:
         (S, S) population variance, symmetric, 0 on the diagonal, at most 0.25.
     """
+    scores = floats("scores", scores, ("segments", "heads"))
+    if not scores.shape[1]:
+        raise DataError("scores has no head")
     total = np.zeros((len(scores), len(scores)), dtype=np.float32)
     squares = np.zeros_like(total)
     for signed in _signed_preferences(scores):

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import generator, instance
+from prefrl.errors import calling, name_of
 from prefrl.queries.coverage import standardised
 from prefrl.queries.predictor import Predictor
 from prefrl.segments import FloatArray, SegmentBatch
@@ -28,23 +30,32 @@ class Candidates:
     predictor: Predictor
     rng: np.random.Generator
 
+    def __post_init__(self) -> None:
+        instance("segments", self.segments, SegmentBatch)
+        generator("rng", self.rng)
+
     def __len__(self) -> int:
         return len(self.segments)
+
+    def _said(self, method: str, *arguments: SegmentBatch) -> FloatArray:
+        with calling(f"{method} of {name_of(self.predictor)}"):
+            said: FloatArray = getattr(self.predictor, method)(*arguments)
+        return said
 
     @cached_property
     def scores(self) -> FloatArray:
         """(S, K) each head's score of each segment, in nats."""
-        return self.predictor.score_segments(self.segments)
+        return self._said("score_segments", self.segments)
 
     @cached_property
     def embeddings(self) -> FloatArray:
         """(S, F) segments as points of the reward model's feature space."""
-        return self.predictor.embed_segments(self.segments)
+        return self._said("embed_segments", self.segments)
 
     @cached_property
     def asked(self) -> FloatArray:
         """(M, F) the same of those that were asked about before."""
-        return self.predictor.asked_embeddings()
+        return self._said("asked_embeddings")
 
     @cached_property
     def observation_points(self) -> tuple[FloatArray, FloatArray]:
@@ -54,7 +65,7 @@ class Candidates:
         """
         pool, asked = (
             self.segments.observation_embeddings(),
-            self.predictor.asked_observation_embeddings(),
+            self._said("asked_observation_embeddings"),
         )
         points = standardised(np.concatenate([pool, asked]) if len(asked) else pool)
         return points[: len(pool)], points[len(pool) :]

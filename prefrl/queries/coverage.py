@@ -6,6 +6,8 @@ Axes: S segments, D or F dims of a point, C and M points of two sets.
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import floats, generator, whole_number
+from prefrl.errors import DataError, shown
 from prefrl.segments import FloatArray
 from prefrl.types import Float64Array
 
@@ -19,6 +21,9 @@ def standardised(embeddings: FloatArray) -> FloatArray:
     Returns:
         (S, D) each dim divided by its standard deviation over the segments; a constant one is 0.
     """
+    embeddings = floats("embeddings", embeddings, ("segments", "dims"))
+    if not len(embeddings):
+        return embeddings
     std = embeddings.std(0)
     points: FloatArray = embeddings - embeddings.mean(0)
     points /= np.where(std > 1e-6, std, np.inf)
@@ -41,6 +46,13 @@ def farthest_points(
     Returns:
         (num_chosen,) their rows, distinct, in the order chosen.
     """
+    points = floats("points", points, ("points", "dims"))
+    generator("rng", rng)
+    num_chosen = whole_number("num_chosen", num_chosen)
+    if num_chosen > len(points):
+        raise DataError(f"num_chosen is {shown(num_chosen)}, of {len(points)} points")
+    if not num_chosen:
+        return np.zeros(0, dtype=np.int64)
     squares = np.square(points).sum(1)
     chosen = np.empty(num_chosen, dtype=np.int64)
     nearest = np.full(len(points), np.inf, dtype=points.dtype)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
+from prefrl.arguments import instance, numbers
+from prefrl.errors import DataError
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import squared_distances
 from prefrl.queries.predictor import PairIndices
@@ -30,6 +32,12 @@ def pair_points(candidates: Candidates, pairs: PairIndices) -> Float64Array:
     Returns:
         (C, F).
     """
+    instance("candidates", candidates, Candidates)
+    pairs = numbers("pairs", pairs, ("pairs", 2), dtype=None)
+    if pairs.dtype.kind not in "iu" or (
+        pairs.size and not 0 <= pairs.min() <= pairs.max() < len(candidates)
+    ):
+        raise DataError(f"pairs must hold whole numbers from 0 to {len(candidates) - 1}")
     scores, points = candidates.scores.astype(np.float64).mean(1), candidates.embeddings
     i, j = pairs.T
     sign = np.where(scores[i] >= scores[j], 1.0, -1.0)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import generator, instance, whole_number
 from prefrl.errors import DataError, shown
 from prefrl.queries.predictor import PairIndices
 from prefrl.segments import SegmentBatch
@@ -32,16 +33,25 @@ def pairs_numbered(numbers: NDArray[np.int64], num_segments: int) -> PairIndices
     return np.stack([left, numbers - begins[left] + left + 1], axis=1)
 
 
-def check_pool(pool: SegmentBatch, num_queries: int) -> None:
+def check_pool(pool: SegmentBatch, num_queries: int, rng: np.random.Generator) -> None:
     """Refuses a pool that cannot fill the batch.
 
     Raises:
+        ArgumentError: something is of another type.
         DataError: fewer different pairs than queries, or no queries at all.
     """
-    if not 1 <= num_queries <= num_pairs(len(pool)):
+    instance("pool", pool, SegmentBatch)
+    generator("rng", rng)
+    check_enough(len(pool), num_queries)
+
+
+def check_enough(num_segments: int, num_queries: int) -> None:
+    """Refuses fewer different pairs than queries, or no queries at all; see `check_pool`."""
+    whole_number("num_queries", num_queries)
+    if not 1 <= num_queries <= num_pairs(num_segments):
         raise DataError(
-            f"a pool of {len(pool)} segments offers {num_pairs(len(pool))} pairs; "
-            f"{num_queries} queries were asked for"
+            f"a pool of {num_segments} segments offers {num_pairs(num_segments)} pairs; "
+            f"{shown(num_queries)} queries were asked for"
         )
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.errors import ArgumentError, not_a
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.predictor import PairIndices, QueryStrategy
 
@@ -78,6 +79,8 @@ def selector(name: str) -> Callable[[Selector], Selector]:
 def _registered_in(
     table: dict[str, _Registered], kind: str, name: str
 ) -> Callable[[_Registered], _Registered]:
+    _check_name(name)
+
     def add(part: _Registered) -> _Registered:
         if name in table:
             raise ValueError(f"there is {kind} {name!r} already")
@@ -106,6 +109,7 @@ def register(name: str) -> Callable[[_Maker], _Maker]:
         ...         return rng.permuted(np.stack([low, high], axis=1), axis=1)
         >>> strategy = make_strategy("longest_shots")
     """
+    _check_name(name)
 
     def add(make: _Maker) -> _Maker:
         if name in {*STRATEGIES, *ACQUISITIONS, *ALIASES}:
@@ -116,3 +120,8 @@ def register(name: str) -> Callable[[_Maker], _Maker]:
         return make
 
     return add
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(not_a("name", name, "a name that users type"))

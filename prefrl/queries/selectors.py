@@ -8,8 +8,11 @@ Axes: S segments, F features, M segments asked about before, C pairs to choose a
 
 import numpy as np
 
+from prefrl.arguments import generator, numbers
+from prefrl.errors import DataError
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.coverage import squared_distances
+from prefrl.queries.pairs import check_enough
 from prefrl.queries.predictor import PairIndices
 from prefrl.queries.registry import Values, selector
 from prefrl.segments import FloatArray
@@ -37,7 +40,15 @@ def best_distinct_pairs(
 
     Returns:
         (num_queries, 2) distinct pairs, the best first.
+
+    Raises:
+        PrefrlError: there are fewer pairs, or something is of another type.
     """
+    values = numbers("values", values, ("segments", "segments"), dtype=None)
+    if len(values) != values.shape[1]:
+        raise DataError(f"values has shape {values.shape}; expected as many rows as columns")
+    generator("rng", rng)
+    check_enough(len(values), num_queries)
     left, right = np.triu_indices(len(values), k=1)
     shuffled = rng.permutation(len(left))
     ranked = shuffled[np.argsort(-values[left[shuffled], right[shuffled]], kind="stable")]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.arguments import function
 from prefrl.errors import ArgumentError, ConfigError, name_of, not_a, unknown, with_type
 from prefrl.own_modules import import_own
 from prefrl.queries.candidates import Candidates
@@ -155,6 +156,10 @@ class Combined:
     values_of: Acquisition
     choose: Selector
 
+    def __post_init__(self) -> None:
+        function("values_of", self.values_of, "a function of Candidates: ACQUISITIONS['entropy']")
+        function("choose", self.choose, "a function that selects: SELECTORS['greedy']")
+
     def select(
         self,
         pool: SegmentBatch,
@@ -164,7 +169,7 @@ class Combined:
         rng: np.random.Generator,
     ) -> PairIndices:
         """Returns (num_queries, 2) distinct pairs."""
-        check_pool(pool, num_queries)
+        check_pool(pool, num_queries, rng)
         candidates = Candidates(pool, predictor, rng)
         values = self.values_of(candidates)
         return sides_drawn(self.choose(values, candidates, num_queries), rng=rng)
@@ -209,7 +214,7 @@ class Uniform:
         rng: np.random.Generator,
     ) -> PairIndices:
         """Returns (num_queries, 2) distinct pairs; the predictor is not asked."""
-        check_pool(pool, num_queries)
+        check_pool(pool, num_queries, rng)
         if 2 * num_queries <= len(pool):
             return rng.permutation(len(pool))[: 2 * num_queries].reshape(-1, 2).astype(np.int64)
         chosen = rng.choice(num_pairs(len(pool)), size=num_queries, replace=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.agents.base import SB3Agent
-from prefrl.agents.callbacks import Callbacks
+from prefrl.agents.callbacks import Callbacks, are_callbacks
 from prefrl.agents.own_models import MakeModel, check_takes_venv
 from prefrl.arguments import function
 from prefrl.errors import ArgumentError, not_a
@@ -28,8 +28,8 @@ class Parts:
         teacher: who answers; with several objectives, an `ObjectiveTeacher`.
         strategy: how queries are chosen.
         make_model: makes the SB3 model for a stack of environments; its observations are raw.
-        callbacks: SB3 callbacks, or a function that makes them, called on the agent's training
-            steps as if the run were one call of `learn`; see `prefrl.agents.callbacks`.
+        callbacks: an SB3 callback, several, or a function that makes them, called on the agent's
+            training steps as if the run were one call of `learn`; see `prefrl.agents.callbacks`.
 
     Raises:
         ArgumentError: a part cannot be one, by its type or its methods; it is named.
@@ -62,12 +62,12 @@ class Parts:
             object.__setattr__(self, "strategy", as_strategy(self.strategy))
         if self.make_model is not None:
             check_takes_venv(self.make_model)
-        if not (callable(self.callbacks) or isinstance(self.callbacks, (list, tuple))):
+        if not are_callbacks(self.callbacks):
             raise ArgumentError(
                 not_a(
                     "callbacks",
                     self.callbacks,
-                    "a list of BaseCallback objects, or a function that makes one",
+                    "a BaseCallback, a list of them, or a function that makes either",
                 )
             )
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError
+from prefrl.arguments import array_of_numbers, floats, instance, numbers
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.segments.episode import FloatArray
 
 # Steps of a pool that are looked at at once, where a copy of the whole would take much memory.
@@ -54,6 +55,9 @@ class SegmentBatch:
     )
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            kinds = "iu" if one.name in ("episode", "start", "length") else "fiub"
+            array_of_numbers(one.name, getattr(self, one.name), kinds)
         if self.observations.ndim != 3 or self.actions.ndim != 3:
             raise DataError(
                 f"observations {self.observations.shape} and actions {self.actions.shape} "
@@ -124,6 +128,9 @@ class SegmentBatch:
         Args:
             length: (S,) the most steps each window keeps; what lies behind becomes padding.
         """
+        length = numbers("length", length, (len(self),), dtype=None)
+        if length.dtype.kind not in "iu" or (length.size and length.min() < 1):
+            raise DataError("length must hold whole numbers, 1 or more")
         length = np.minimum(self.length, length)
         if (length == self.length).all():
             return self
@@ -176,6 +183,17 @@ class SegmentBatch:
     @staticmethod
     def concatenate(batches: Sequence["SegmentBatch"]) -> "SegmentBatch":
         """Joins batches of the same segment length along S."""
+        if not isinstance(batches, Sequence) or not batches:
+            raise ArgumentError(not_a("batches", batches, "a list of SegmentBatch objects"))
+        first = instance("batches[0]", batches[0], SegmentBatch)
+        for index, batch in enumerate(batches):
+            instance(f"batches[{index}]", batch, SegmentBatch)
+            for f in fields(SegmentBatch):
+                shape, own = (getattr(one, f.name).shape[1:] for one in (first, batch))
+                if own != shape:
+                    raise DataError(
+                        f"{f.name} of batches[{index}] is {own} a segment, of batches[0] {shape}"
+                    )
         return SegmentBatch(
             **{
                 f.name: np.concatenate([getattr(batch, f.name) for batch in batches])
@@ -190,6 +208,10 @@ def equally_long(left: SegmentBatch, right: SegmentBatch) -> tuple[SegmentBatch,
     A score is a sum over steps: of segments of unequal length it would favour the longer one where
     rewards are above zero, and the shorter one where they are below.
     """
+    instance("left", left, SegmentBatch)
+    instance("right", right, SegmentBatch)
+    if len(left) != len(right):
+        raise DataError(f"there are {len(left)} left and {len(right)} right segments")
     return left.shortened(right.length), right.shortened(left.length)
 
 
@@ -205,6 +227,15 @@ def observation_embeddings(
     Returns:
         (S, 2 O).
     """
+    observations = floats("observations", observations, ("segments", "steps", "dims"))
+    if length is not None:
+        length = numbers("length", length, (len(observations),), dtype=None)
+        steps = observations.shape[1]
+        is_range = length.dtype.kind in "iu" and ((length >= 1) & (length <= steps)).all()
+        if not is_range:
+            raise DataError(f"length must hold whole numbers from 1 to {steps}")
+    if not observations.shape[1]:
+        raise DataError("observations has no step")
     is_full = length is None or bool((length == observations.shape[1]).all())
     return _embeddings(observations, None if is_full else length)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import array_of_numbers, flag
 from prefrl.errors import DataError
 
 FloatArray = NDArray[np.float32]
@@ -54,6 +55,12 @@ class Episode:
     objective_rewards: FloatArray = field(default_factory=_no_objectives)
 
     def __post_init__(self) -> None:
+        for name in ROWS:
+            array_of_numbers(name, getattr(self, name))
+        for name in FLAGS:
+            flag(name, getattr(self, name))
+        if not self.actions.ndim:
+            raise DataError("actions has shape (); expected (steps, dims)")
         length = len(self.actions)
         if self.objective_rewards.shape == (0, 0):
             object.__setattr__(self, "objective_rewards", np.zeros((length, 0), dtype=np.float32))

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.arguments import generator, instance, whole_number
-from prefrl.errors import DataError
+from prefrl.errors import DataError, shown
 from prefrl.segments.batch import SegmentBatch
 from prefrl.segments.episode import FLAGS, ROWS, Episode
 from prefrl.segments.stored import check_episodes
 from prefrl.segments.windows import Windows
+
+LARGEST = 2**31
 
 
 @dataclass
@@ -80,6 +82,8 @@ class EpisodeStore:
             ConfigError: a number is below 1.
         """
         num_segments = whole_number("num_segments", num_segments, least=1)
+        if num_segments > LARGEST:
+            raise DataError(f"num_segments is {shown(num_segments)}, beyond {LARGEST}")
         generator("rng", rng)
         first, windows = self._windows(segment_length, max_newest)
         ends = np.cumsum(windows)
@@ -108,6 +112,10 @@ class EpisodeStore:
     ) -> tuple[int, NDArray[np.int64]]:
         """Returns the first episode to draw from, and the windows of each from there on."""
         segment_length = whole_number("segment_length", segment_length, least=1)
+        if segment_length > LARGEST:
+            raise DataError(
+                f"segment_length is {shown(segment_length)}; expected {LARGEST} at most"
+            )
         windows = np.array([_num_windows(e, segment_length) for e in self.episodes], np.int64)
         first = 0
         if max_newest is not None:
@@ -129,7 +137,7 @@ class EpisodeStore:
     def newest(self, max_steps: int) -> "EpisodeStore":
         """Returns the newest whole episodes within a bound, at least one, under their numbers."""
         episodes = list(self.episodes)
-        first = self._first_of_newest(max_steps)
+        first = self._first_of_newest(whole_number("max_steps", max_steps))
         newest = EpisodeStore(self.max_transitions, num_dropped=self.num_dropped + first)
         for episode in episodes[first:]:
             newest.add(episode)

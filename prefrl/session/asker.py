@@ -14,12 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.arguments import as_array
+from prefrl.arguments import as_array, instance, path, whole_number
 from prefrl.errors import ContractError, DataError, calling, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher
 from prefrl.feedback.pairs import window_pairs, windows_of
-from prefrl.feedback.protocols import Answer, AsyncTeacher, Observer, Question, Teacher, is_async
+from prefrl.feedback.protocols import (
+    Answer,
+    AsyncTeacher,
+    Observer,
+    Question,
+    Teacher,
+    check_can_be_asked,
+    is_async,
+)
 from prefrl.seeding import OBSERVE, SPLIT, TEACHER
 from prefrl.segments import SegmentBatch
 from prefrl.session.chooser import Chooser, Chosen
@@ -64,6 +72,13 @@ class Asker:
     _has_warned: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        instance("chooser", self.chooser, Chooser)
+        instance("dataset", self.dataset, PreferenceDataset)
+        check_can_be_asked(self.teacher)
+        if self.path is not None:
+            self.path = path("path", self.path)
+        if self.num_observed is not None:
+            whole_number("num_observed", self.num_observed, least=1)
         if not self.is_async:
             self.questions = None
         elif self.questions is None:
@@ -107,6 +122,7 @@ class Asker:
         Returns:
             what the teacher says of the segments it was shown.
         """
+        total, session = whole_number("total", total), whole_number("session", session)
         self.collect(session)
         self._withdraw_overdue()
         metrics: dict[str, float] = {}

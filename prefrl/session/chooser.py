@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import calling
+from prefrl.arguments import instance, whole_number
+from prefrl.errors import ArgumentError, calling, not_a
 from prefrl.feedback.objectives import objectives_in_turns
 from prefrl.feedback.pairs import are_new, window_pairs, windows_of
 from prefrl.queries.pairs import checked_pairs, num_pairs, sides_drawn
 from prefrl.queries.predictor import Predictor, QueryStrategy
-from prefrl.queries.strategies import Uniform, strategy_name
+from prefrl.queries.strategies import Uniform, as_strategy, strategy_name
 from prefrl.seeding import AUDIT, CANDIDATES, SPREAD, STRATEGY, UNASKED, Streams, redrawn
 from prefrl.segments import SegmentBatch, equally_long
 from prefrl.session.pool import Source, farthest_apart
@@ -100,6 +101,16 @@ class Chooser:
     select_s: float = field(default=0.0, init=False)
     """Seconds that strategies have taken so far."""
     _has_warned: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.strategy = as_strategy(self.strategy)
+        instance("streams", self.streams, Streams)
+        self.spread_factor = whole_number("spread_factor", self.spread_factor, least=1)
+        self.num_objectives = whole_number("num_objectives", self.num_objectives, least=1)
+        if not isinstance(self.audit_share, (int, float)) or not 0 <= self.audit_share <= 1:
+            raise ArgumentError(not_a("audit_share", self.audit_share, "a number from 0 to 1"))
+        if not callable(getattr(self.source, "draw", None)):
+            raise ArgumentError(not_a("source", self.source, "a FixedSource or a StoreSource"))
 
     def choose(
         self,
@@ -191,7 +202,7 @@ class Chooser:
 
     def _unasked(self, session: "_Session") -> tuple[Unasked, SegmentBatch]:
         rng = self.streams.generator(UNASKED, session.num_before)
-        segments = self.source.draw(self.source.num_segments(), rng=rng)
+        segments = self.source.draw(max(self.source.num_segments(), 1), rng=rng)
         return Unasked(segments, session.asked, self.num_objectives), segments
 
     def _num_audits(self, num_queries: int, session: "_Session") -> int:

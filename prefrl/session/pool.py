@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import generator, instance, whole_number
 from prefrl.config import SessionSettings
 from prefrl.feedback.pairs import window_numbers, windows_of
 from prefrl.queries.coverage import farthest_points, standardised
@@ -43,6 +44,10 @@ class StoreSource:
     store: EpisodeStore
     settings: SessionSettings
 
+    def __post_init__(self) -> None:
+        instance("store", self.store, EpisodeStore)
+        instance("settings", self.settings, SessionSettings)
+
     def pool_size(self, num_queries: int) -> int:
         """Returns the settings' pool size."""
         return self.settings.pool_size(num_queries)
@@ -58,6 +63,7 @@ class StoreSource:
         Raises:
             DataError: there is none.
         """
+        num_segments = whole_number("num_segments", num_segments, least=1)
         return self.store.sample(
             max(min(num_segments, self.num_segments()), 1),
             self.settings.segment_length,
@@ -78,6 +84,10 @@ class FixedSource:
     segments: SegmentBatch
     size: int
 
+    def __post_init__(self) -> None:
+        instance("segments", self.segments, SegmentBatch)
+        whole_number("size", self.size, least=1)
+
     def pool_size(self, num_queries: int) -> int:
         """Returns the size, whatever the number of queries."""
         return min(self.size, len(self.segments))
@@ -88,7 +98,8 @@ class FixedSource:
 
     def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
         """Returns different segments: `num_segments` of them, or all in another order."""
-        size = min(num_segments, len(self.segments))
+        generator("rng", rng)
+        size = min(whole_number("num_segments", num_segments), len(self.segments))
         return self.segments[rng.choice(len(self.segments), size=size, replace=False)]
 
 

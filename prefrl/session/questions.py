@@ -14,7 +14,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import DataError
+from prefrl.arguments import instance, listed, numbers, whole_number
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.segments import SegmentBatch
 
@@ -130,9 +131,12 @@ class MemoryQuestions:
         is_audit: NDArray[np.bool_] | None = None,
     ) -> list[Question]:
         """Opens questions; see `QuestionStore`."""
-        num = len(left)
-        objective = np.zeros(num, dtype=np.int64) if objective is None else objective
+        num = len(instance("left", left, SegmentBatch))
+        instance("right", right, SegmentBatch)
+        objective = np.zeros(num, np.int64) if objective is None else objective
         is_audit = np.zeros(num, dtype=bool) if is_audit is None else is_audit
+        objective = numbers("objective", objective, ("questions",), dtype=None)
+        is_audit = numbers("is_audit", is_audit, ("questions",), dtype=None)
         if {len(right), len(objective), len(is_audit)} != {num}:
             raise DataError(
                 f"{num} left and {len(right)} right segments, {len(objective)} objectives and "
@@ -156,13 +160,17 @@ class MemoryQuestions:
 
     def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
         """Reserves open questions; see `QuestionStore`."""
-        free = [entry.question for entry in self.entries("open")][: max(count, 0)]
+        count = min(max(whole_number("count", count, least=-1), 0), len(self._known))
+        if not isinstance(duration_s, (int, float)) or not abs(duration_s) < 2**53:
+            raise ArgumentError(not_a("duration_s", duration_s, "a number of seconds"))
+        free = [entry.question for entry in self.entries("open")][:count]
         until = Standing("leased", holder, self.clock() + duration_s)
         self._commit({question.id: until for question in free})
         return free
 
     def answer(self, answers: Sequence[Answer]) -> list[Answer]:
         """Records answers; see `QuestionStore`."""
+        answers = listed("answers", answers, Answer)
         self._check_known(answer.question for answer in answers)
         news: dict[int, Answer] = {}
         for answer in answers:
@@ -182,7 +190,7 @@ class MemoryQuestions:
 
     def withdraw(self, ids: Iterable[int]) -> list[int]:
         """Ends pending questions without an answer; see `QuestionStore`."""
-        ids = list(dict.fromkeys(ids))
+        ids = list(dict.fromkeys(listed("ids", ids, int, np.integer)))
         self._check_known(ids)
         pending = [number for number in ids if self._standing[number].state in PENDING]
         self._commit(

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import function, whole_number
+from prefrl.errors import ArgumentError, shown
 from prefrl.records.checkpoint import load_state, save_state
 from prefrl.segments import FloatArray
 from prefrl.testing.clauses import calling, difference, leaves, require
@@ -17,6 +19,7 @@ MakeAgent = Callable[[int], Agent]
 
 PHASE = 40
 LONGEST = 60
+LARGEST_STRIDE = 10_000
 
 
 def first_coordinate(
@@ -67,6 +70,10 @@ def check_agent(make_agent: MakeAgent, *, stride: int = 1) -> None:
     Raises:
         ContractError: it does not; the line names the clause.
     """
+    function("make_agent", make_agent, "a function of a seed that makes a new agent")
+    stride = whole_number("stride", stride, least=1)
+    if stride > LARGEST_STRIDE:
+        raise ArgumentError(f"stride is {shown(stride)}; expected at most {LARGEST_STRIDE:,}")
     _check_steps(make_agent, stride)
     _check_episodes(make_agent, stride)
     _check_learning(make_agent, stride)
@@ -74,10 +81,15 @@ def check_agent(make_agent: MakeAgent, *, stride: int = 1) -> None:
         _check_state(make_agent, stride, phases)
 
 
+def _made(make_agent: MakeAgent, seed: int) -> Agent:
+    with calling("make_agent"):
+        return make_agent(seed)
+
+
 def _explored(make_agent: MakeAgent, stride: int, *, seed: int = 0) -> Agent:
     """Takes a new agent through a phase before any reward is known."""
     with calling("a new agent, in `begin_phase` or `explore`,"):
-        agent = make_agent(seed)
+        agent = _made(make_agent, seed)
         agent.begin_phase(1)
         agent.explore(PHASE * stride)
     return agent
@@ -100,7 +112,7 @@ def _train(
 
 
 def _check_steps(make_agent: MakeAgent, stride: int) -> None:
-    agent, expected = make_agent(0), 0
+    agent, expected = _made(make_agent, 0), 0
     require(agent.num_steps == 0, f"a new agent has taken {agent.num_steps} steps; expected 0")
     agent.begin_phase(0)
     require(agent.num_steps == 0, "the agent takes steps in `begin_phase`; expected none")
@@ -178,7 +190,7 @@ def _check_state(make_agent: MakeAgent, stride: int, phases: int) -> None:
     agent = _explored(make_agent, stride)
     if phases > 1:
         _train(agent, PHASE * stride)
-    again = make_agent(1)
+    again = _made(make_agent, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "agent.npz"
         with calling("saving the agent's `state()`, or restoring it into a new agent,"):

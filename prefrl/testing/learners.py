@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prefrl.arguments import function, whole_number
 from prefrl.loop import RewardLearner
 from prefrl.records.checkpoint import load_state, save_state
 from prefrl.segments import FloatArray, SegmentBatch
@@ -57,7 +58,9 @@ def check_learner(
         ...     return RewardTrainer(EnhancedRewardModel(4), settings, streams=Streams(0))
         >>> check_learner(make_learner, observation_dim=3, action_dim=1)
     """
-    dims = Dims(observation_dim, action_dim, segment_length)
+    function("make_learner", make_learner, "a function that makes a new learner")
+    seed = whole_number("seed", seed)
+    dims = Dims(observation_dim, action_dim, segment_length).checked()
     pool = segments(50, rng=np.random.default_rng(seed), dims=dims)
     learner = _fitted(make_learner, dims, seed)
     _check_predictions(learner, pool)
@@ -75,7 +78,8 @@ def check_learner(
 
 
 def _fitted(make_learner: MakeLearner, dims: Dims, seed: int) -> RewardLearner:
-    learner = make_learner()
+    with calling("make_learner"):
+        learner = make_learner()
     _fit(learner, dims, seed, session=0)
     return learner
 

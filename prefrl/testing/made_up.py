@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.arguments import whole_number
+from prefrl.errors import ArgumentError, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
 
 OBSERVATION_DIM = 4
 ACTION_DIM = 2
 SEGMENT_LENGTH = 6
+LARGEST_DIM = 10_000
 
 Transitions = tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]
 """(N, O) observations, (N, A) actions, (N, O) next observations, (N,) whether they ended it."""
@@ -36,6 +39,23 @@ class Dims:
     action: int = ACTION_DIM
     segment_length: int = SEGMENT_LENGTH
     objectives: int = 0
+
+    def checked(self) -> "Dims":
+        """Returns them if parts can be made for them.
+
+        Raises:
+            PrefrlError: one is no whole number, below 1, or far larger than any part's.
+        """
+        sizes = {
+            "observation_dim": self.observation,
+            "action_dim": self.action,
+            "segment_length": self.segment_length,
+        }
+        for name, given in sizes.items():
+            size = whole_number(name, given, least=1)
+            if size > LARGEST_DIM:
+                raise ArgumentError(f"{name} is {shown(size)}; expected at most {LARGEST_DIM:,}")
+        return self
 
 
 def segments(num: int, *, rng: np.random.Generator, dims: Dims | None = None) -> SegmentBatch:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.arguments import function, whole_number
 from prefrl.segments import FloatArray
 from prefrl.testing.clauses import calling, leaving_alone, require
 from prefrl.testing.made_up import Dims, Transitions, transitions
@@ -45,7 +46,9 @@ def check_reward_function(
         ...     return (next_obs[:, 0] - obs[:, 0]).astype(np.float32)
         >>> check_reward_function(forward_speed, observation_dim=4, action_dim=2)
     """
-    dims = Dims(observation_dim, action_dim)
+    function("reward_function", reward_function, "a function of (obs, action, next_obs, done)")
+    seed = whole_number("seed", seed)
+    dims = Dims(observation_dim, action_dim).checked()
     rng = np.random.default_rng(seed)
     for size in SIZES:
         _rewards(reward_function, transitions(size, rng=rng, dims=dims))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.arguments import flag, whole_number
 from prefrl.errors import ContractError, DataError
 from prefrl.queries.pairs import checked_pairs, num_pairs
 from prefrl.queries.predictor import PairIndices, QueryStrategy
@@ -48,6 +49,9 @@ def check_strategy(
         >>> from prefrl.queries import make_strategy
         >>> check_strategy(make_strategy("disagreement"))
     """
+    seed = whole_number("seed", seed)
+    draws_sides = flag("draws_sides", draws_sides)
+    repeats_segments = flag("repeats_segments", repeats_segments)
     select = _select_of(strategy)
     pool = segments(NUM_SEGMENTS, rng=np.random.default_rng(seed))
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.errors import ContractError
+from prefrl.arguments import flag, whole_number
+from prefrl.errors import ArgumentError, ContractError, shown
 from prefrl.feedback.protocols import Teacher, is_async
 from prefrl.segments import SegmentBatch
 from prefrl.testing.async_teachers import check_in_its_own_time
 from prefrl.testing.clauses import calling, leaving_alone, require
-from prefrl.testing.made_up import Dims, padded, segments
+from prefrl.testing.made_up import ACTION_DIM, OBSERVATION_DIM, Dims, padded, segments
 
 NUM_QUERIES = 100
 MakeTeacher = Callable[[], Any]
@@ -57,6 +58,11 @@ def check_teacher(
         ...         return np.where(effort[0] < effort[1], 1.0, 0.0)
         >>> check_teacher(LikesCalm)
     """
+    seed = whole_number("seed", seed)
+    is_mirrored = flag("is_mirrored", is_mirrored)
+    num_objectives = whole_number("num_objectives", num_objectives, least=1)
+    if num_objectives > OBSERVATION_DIM + ACTION_DIM:
+        raise ArgumentError(f"num_objectives is {shown(num_objectives)}; expected 1 to 6")
     dims = Dims(objectives=num_objectives if num_objectives > 1 else 0)
     pool = segments(40, rng=np.random.default_rng(seed), dims=dims)
     index = np.random.default_rng(seed + 1).integers(len(pool), size=(2, NUM_QUERIES))

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 from stable_baselines3 import PPO, SAC
-from stable_baselines3.common.callbacks import BaseCallback, EveryNTimesteps, ProgressBarCallback
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    CallbackList,
+    EveryNTimesteps,
+    ProgressBarCallback,
+)
 
+from prefrl import Parts
 from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.factory import make_agent
 from prefrl.errors import ConfigError
@@ -107,9 +113,8 @@ def test_a_function_makes_them_anew_for_every_start():
             [ProgressBarCallback],
             r"callbacks\[0\] is the class ProgressBarCallback; expected a Base",
         ),
-        (Diary(), r"callbacks is a Diary; expected a list of BaseCallback objects, or a function"),
-        (Diary, r"callbacks is a Diary; expected a list of BaseCallback objects"),
-        ("diary", r"callbacks is a str .* expected a list"),
+        ("diary", r"callbacks is a str .* expected a BaseCallback, a list"),
+        (lambda: 5, r"callbacks is an int; expected a BaseCallback, a list"),
     ],
 )
 def test_what_is_no_callback_is_refused_in_one_line(callbacks, said):
@@ -126,3 +131,12 @@ def test_a_callback_that_stops_the_training_is_named():
     agent.begin_phase(0)
     with pytest.raises(ConfigError, match="Enough stopped the training at step 10, but a run"):
         agent.train(64)
+
+
+@pytest.mark.parametrize("given", [lambda d: d, lambda d: CallbackList([d]), lambda d: [d]])
+@pytest.mark.parametrize("is_made", [False, True])
+def test_one_callback_and_a_callback_list_are_taken_as_a_list_of_them_is(given, is_made):
+    diary = Diary()
+    callbacks = given(diary)
+    parts = Parts(callbacks=(lambda: callbacks) if is_made else callbacks)
+    assert RunCallbacks(parts.callbacks).callbacks == [diary]

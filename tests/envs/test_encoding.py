@@ -212,3 +212,19 @@ def test_a_flat_observation_is_not_the_array_that_the_environment_goes_on_writin
     first, _ = env.reset()
     env.step(0)
     np.testing.assert_array_equal(first, np.zeros(4))
+
+
+@pytest.mark.parametrize("value", [3, 7, -1, 0.5, float("nan"), "a", None])
+def test_what_a_discrete_space_has_not_is_refused_in_one_line(value):
+    encode = action_encoder(spaces.Discrete(3), "a")
+    with pytest.raises(SpaceError, match="expected a whole number from 0 to 2"):
+        encode(np.array([1, value]))
+    encode = action_encoder(spaces.MultiDiscrete([3, 9]), "a")
+    with pytest.raises(SpaceError, match="expected a whole number from 0 to 2"):
+        encode(np.array([[1, 8], [value, 2]]))
+
+
+def test_whole_numbers_are_encoded_alike_however_they_are_held():
+    encode = action_encoder(spaces.Discrete(3, start=-1), "a")
+    for dtype in (np.int64, np.int8, np.float32):
+        assert encode(np.array([-1, 1], dtype)).tolist() == [[1, 0, 0], [0, 0, 1]]

@@ -203,11 +203,12 @@ class TestPools:
 
     def test_a_pool_too_small_says_what_it_offers(self):
         pool = linear_task.segments(3, rng=np.random.default_rng(0))
-        check_pool(pool, 3)
+        rng = np.random.default_rng(0)
+        check_pool(pool, 3, rng)
         with pytest.raises(
             DataError, match="a pool of 3 segments offers 3 pairs; 4 queries were asked for"
         ):
-            check_pool(pool, 4)
+            check_pool(pool, 4, rng)
 
 
 class TestUniform:

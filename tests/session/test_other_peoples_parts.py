@@ -178,7 +178,7 @@ def no_argument(self: Any) -> None: ...
         ({"strategy": "entropy"}, "a strategy's name goes into RunConfig"),
         ({"strategy": 5}, "strategy is an int; expected an object with a method select"),
         ({"make_env": 5}, "make_env is an int"),
-        ({"callbacks": 5}, "callbacks is an int; expected a list of BaseCallback"),
+        ({"callbacks": 5}, "callbacks is an int; expected a BaseCallback, a list"),
     ],
 )
 def test_what_cannot_be_a_part_is_refused_when_it_is_handed_in(part, said):

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from prefrl.arguments import as_array, numbers, path
 from prefrl.errors import ArgumentError, DataError, PrefrlError, StorageError, not_a, text_of
+from prefrl.records import run_folder
+from prefrl.records.files import is_there
 from prefrl.rewards.model.frozen import CHUNK_ROWS, ModelReward
 from prefrl.rewards.model.network import RewardNetwork
 from prefrl.rewards.model.statistics import MIN_STD, input_statistics
@@ -231,11 +233,17 @@ class EnhancedRewardModel(RewardNetwork):
     def load(folder: Path | str) -> "EnhancedRewardModel":
         """Reads what `save` wrote; no code from the files is run.
 
+        Args:
+            folder: of the model, or of a run, which has its model in `reward_model/`.
+
         Raises:
             StorageError: a file is missing, damaged, of another version, or belongs to another
                 model; it is named.
         """
         folder = path("folder", folder)
+        of_run = folder / run_folder.REWARD_MODEL
+        if is_there(of_run):
+            folder = of_run
         settings, tensors = read_model(folder)
         if settings.get("pooling") == "none":  # Versions up to 0.1 wrote it, and all said so.
             del settings["pooling"]

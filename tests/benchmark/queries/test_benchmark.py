@@ -209,10 +209,18 @@ class TestRewardCells:
         (_, last) = run_reward_cell(cell, tmp_path, keep)
         assert last["budget"] == 60
 
+    @pytest.mark.filterwarnings("ignore:every pair of the 14 segments")
     def test_a_pool_in_which_every_pair_was_asked_about_says_so(self, tmp_path):
         pool = {**OPTIONS, "num_candidates": 14}
         cell = reward_cell(teacher="skip:1.2", budgets=[91], pool=pool)
-        with pytest.raises(DataError, match="of 14 segments no pair was chosen that was not asked"):
+        with pytest.raises(DataError, match="the pool's 14 segments make 91 pairs"):
+            run_reward_cell(cell, tmp_path, keep)
+
+    def test_a_budget_beyond_the_pairs_of_the_pool_is_refused_before_anything_is_fitted(
+        self, tmp_path
+    ):
+        cell = reward_cell(budgets=[5, 92], pool={**OPTIONS, "num_candidates": 14})
+        with pytest.raises(ConfigError, match="budgets holds 92, but the pool's 14 segments make"):
             run_reward_cell(cell, tmp_path, keep)
 
     def test_spreading_draws_three_times_the_candidates_and_keeps_the_farthest(

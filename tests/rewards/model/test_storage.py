@@ -160,3 +160,13 @@ class TestFolder:
         weights.rmdir()
         weights.write_bytes(old)
         assert_same(weights_of(EnhancedRewardModel.load(tmp_path)), weights_of(model))
+
+
+def test_a_run_folder_is_loaded_by_the_model_within_it(tmp_path):
+    model = EnhancedRewardModel(5, hidden_dim=8)
+    model.save(tmp_path / "run" / "reward_model")
+    loaded = EnhancedRewardModel.load(tmp_path / "run")
+    assert loaded.config == model.config
+    (tmp_path / "empty" / "reward_model").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"reward_model holds no reward model"):
+        EnhancedRewardModel.load(tmp_path / "empty")
