@@ -259,7 +259,7 @@ class Chooser:
 
 @dataclass(frozen=True)
 class _Session:
-    """What a choice goes by; see `Chooser.choose`."""
+    """Arguments of `Chooser.choose`, as they stand between the parts of a session."""
 
     asked: Asked
     num_before: int

@@ -36,7 +36,7 @@ class Asked:
 
 
 class Unasked:
-    """What can still be asked about S segments, once for each of M objectives.
+    """Counts and draws the queries left about S segments, one of each pair for each objective.
 
     A query is a number, of its pair and its objective, so that none is ever listed for nothing.
 

@@ -1,4 +1,4 @@
-"""What was not asked yet is counted and drawn exactly, however few or many pairs there are."""
+"""Pairs that were not asked about are counted and drawn exactly, however few or many there are."""
 
 import itertools
 
