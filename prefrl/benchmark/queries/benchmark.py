@@ -13,7 +13,7 @@ from prefrl.benchmark.grid.executors import Executor, LocalExecutor, run_grid
 from prefrl.benchmark.grid.ledger import Failure, Ledger
 from prefrl.benchmark.queries.pool import cached
 from prefrl.benchmark.queries.reward_cell import canonical_teacher, run_reward_cell
-from prefrl.benchmark.queries.rl_cell import run_rl_cell
+from prefrl.benchmark.queries.rl_cell import config_of, run_rl_cell
 from prefrl.config import BenchmarkConfig, PoolSettings, RewardConfig, Schedule
 from prefrl.config.checking import settings
 from prefrl.envs.registry import find_spec
@@ -23,6 +23,7 @@ from prefrl.queries.pairs import num_pairs
 from prefrl.queries.strategies import canonical_name
 from prefrl.records.json_file import read_json_object
 from prefrl.records.versions import version_of
+from prefrl.runs.resolve import plan, resolve
 
 _MOST_SEEDS = 10_000
 
@@ -170,7 +171,10 @@ def run_benchmark(
     if pending := ledger.pending(cells):
         try:
             executor.check()
-            if benchmark.mode == "reward":
+            if benchmark.mode == "rl":
+                for config in (config_of(cell) for cell in pending if cell.seed == 0):
+                    plan(resolve(config))  # rather than in each of the cells
+            else:
                 with ledger.claimed():
                     _collect_pools(benchmark, ledger, (cell.env for cell in pending))
         except PrefrlError:

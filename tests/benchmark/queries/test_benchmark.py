@@ -590,3 +590,12 @@ def place_of(row):
 def test_a_pool_can_be_made_by_hand():
     """So that other material than an agent's training can be chosen from."""
     assert {field.name for field in dataclasses.fields(Pool)} == {"env", "candidates", "test"}
+
+
+def test_runs_that_no_cell_could_make_are_refused_before_the_first(tmp_path):
+    impossible = QueryBenchmark(
+        envs=("Pendulum-v1",), strategies=("uniform",), seeds=1, budgets=(30,), mode="rl", steps=10
+    )
+    with pytest.raises(ConfigError, match=r"^steps is 10, but they are taken 8 at a time"):
+        run_benchmark(impossible, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
