@@ -1,4 +1,4 @@
-"""What every command would do first for itself: done once, where the fork server imports this.
+"""Does once what every command would do first for itself, where the fork server imports this.
 
 A first figure makes matplotlib import most of itself and read its fonts, and a first command line
 makes tyro look at every setting there is.
