@@ -5,16 +5,23 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from prefrl.errors import ConfigError, calling, name_of, not_a
+from prefrl.errors import ArgumentError, ConfigError, calling, name_of, not_a
 
 Made = BaseCallback | Sequence[BaseCallback]
 Callbacks = Made | Callable[[], Made]
 """One or several callbacks, or a function that makes them anew for every start of a run."""
 
+_EXPECTED = "a BaseCallback, a list of them, or a function that makes either"
 
-def are_callbacks(given: object) -> bool:
-    """Tells whether something can be callbacks, or may be a function that makes them."""
-    return callable(given) or isinstance(given, (list, tuple, BaseCallback))
+
+def check_callbacks(given: object) -> None:
+    """Refuses what can neither be callbacks nor a function that makes them.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    if not callable(given) and not isinstance(given, (list, tuple, BaseCallback)):
+        raise ArgumentError(not_a("callbacks", given, _EXPECTED))
 
 
 class RunCallbacks(CallbackList):
@@ -43,8 +50,7 @@ class RunCallbacks(CallbackList):
         elif isinstance(made, BaseCallback):
             made = [made]
         if isinstance(made, str) or not isinstance(made, Sequence):
-            expected = "a BaseCallback, a list of them, or a function that returns either"
-            raise ConfigError(not_a("callbacks", made, expected))
+            raise ConfigError(not_a("callbacks", made, _EXPECTED))
         for index, callback in enumerate(made):
             if not isinstance(callback, BaseCallback):
                 expected = "a BaseCallback object of stable_baselines3.common.callbacks"

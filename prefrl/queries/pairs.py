@@ -26,11 +26,26 @@ def pairs_numbered(numbers: NDArray[np.int64], num_segments: int) -> PairIndices
     Returns:
         (B, 2) the smaller index first.
     """
-    first = np.arange(num_segments, dtype=np.int64)
-    # The number of each row's first pair.
-    begins = first * num_segments - first * (first + 1) // 2
+    begins = _first_numbers(np.arange(num_segments, dtype=np.int64), num_segments)
     left = np.searchsorted(begins, numbers, side="right") - 1
     return np.stack([left, numbers - begins[left] + left + 1], axis=1)
+
+
+def pair_numbers(pairs: PairIndices, num_segments: int) -> NDArray[np.int64]:
+    """Returns (B,) the numbers that `pairs_numbered` has for pairs.
+
+    Args:
+        pairs: (B, 2) the smaller index first.
+        num_segments: S.
+    """
+    left, right = pairs.T
+    numbers: NDArray[np.int64] = _first_numbers(left, num_segments) + right - left - 1
+    return numbers
+
+
+def _first_numbers(left: NDArray[np.int64], num_segments: int) -> NDArray[np.int64]:
+    """Returns the number of the first pair of each of some segments with later ones."""
+    return left * num_segments - left * (left + 1) // 2
 
 
 def check_pool(pool: SegmentBatch, num_queries: int, rng: np.random.Generator) -> None:

@@ -56,8 +56,7 @@ def check_settings(config: RunConfig, parts: Parts) -> None:
         if given[name] and getattr(parts, part) is not None:
             raise ConfigError(
                 f"{option(name)} was given, but so was a {part} of one's own, which takes its "
-                f"place; leave "
-                "one of the two out"
+                "place; leave one of the two out"
             )
     for name in ("teacher", "strategy"):
         if getattr(parts, name) is not None and config.reward != "learned":

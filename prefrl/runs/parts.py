@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.agents.base import SB3Agent
-from prefrl.agents.callbacks import Callbacks, are_callbacks
+from prefrl.agents.callbacks import Callbacks, check_callbacks
 from prefrl.agents.own_models import MakeModel, check_takes_venv
 from prefrl.arguments import function
-from prefrl.errors import ArgumentError, not_a
 from prefrl.feedback.objectives import ObjectiveTeacher
 from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked
 from prefrl.queries.predictor import QueryStrategy
@@ -62,14 +61,7 @@ class Parts:
             object.__setattr__(self, "strategy", as_strategy(self.strategy))
         if self.make_model is not None:
             check_takes_venv(self.make_model)
-        if not are_callbacks(self.callbacks):
-            raise ArgumentError(
-                not_a(
-                    "callbacks",
-                    self.callbacks,
-                    "a BaseCallback, a list of them, or a function that makes either",
-                )
-            )
+        check_callbacks(self.callbacks)
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,8 @@ class Chooser:
     def _chosen(self, num_queries: int, session: "_Session") -> Chosen | None:
         """Returns new queries of the strategy's, at most so many; None where it finds none."""
         size = min(self.source.pool_size(num_queries), self.source.num_segments())
-        num_queries, most = min(num_queries, num_pairs(size)), num_pairs(size)
+        most = num_pairs(size)
+        num_queries = min(num_queries, most)
         num_before = session.num_before
         num_audits = self._num_audits(num_queries, session)
         # Of so large a batch as the second some are new, if any pair of its candidates is; but not
@@ -176,9 +177,7 @@ class Chooser:
             if session.show is not None:
                 session.show(drawn[np.arange(len(drawn))])  # What it writes into is its own.
             try:
-                found = self._found(
-                    drawn, size, count, num_audits, draw, num_before, session.is_fitted
-                )
+                found = self._found(drawn, size, count, num_audits, draw, session)
             except Exception:  # whatever a strategy of one's own does when it runs out of segments
                 if count <= num_queries:
                     raise
@@ -230,10 +229,10 @@ class Chooser:
         count: int,
         num_audits: int,
         draw: int,
-        num_before: int,
-        is_fitted: bool,
+        session: "_Session",
     ) -> Chosen:
         """Returns audit queries, then those of the strategy."""
+        num_before = session.num_before
         rows = np.zeros((0, 2), dtype=np.int64)  # of what was drawn
         if num_audits:
             rng = self.streams.generator(redrawn(AUDIT, draw), num_before)
@@ -243,7 +242,7 @@ class Chooser:
             if self.spread_factor > 1:
                 rng = self.streams.generator(redrawn(SPREAD, draw), num_before)
                 kept = farthest_apart(drawn, size, rng=rng)
-            strategy = self.strategy if is_fitted else Uniform()
+            strategy = self.strategy if session.is_fitted else Uniform()
             rng = self.streams.generator(redrawn(STRATEGY, draw), num_before)
             began_s = time.perf_counter()
             pool = drawn[kept]

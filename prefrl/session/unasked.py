@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.feedback.pairs import window_numbers, windows_of
-from prefrl.queries.pairs import num_pairs, pairs_numbered
+from prefrl.queries.pairs import num_pairs, pair_numbers, pairs_numbered
 from prefrl.segments import SegmentBatch
 
 
@@ -51,9 +51,11 @@ class Unasked:
         self._num_objectives = num_objectives
         self._total = num_pairs(len(windows)) * num_objectives
         sides = [window_numbers(asked.windows[:, side : side + 2]) for side in (0, 2)]
-        low, high = np.sort([np.searchsorted(windows, side) for side in sides], axis=0)
-        is_here = np.logical_and(*(np.isin(side, windows) for side in sides)) & (low < high)
-        pairs = _pair_numbers(low[is_here], high[is_here], len(windows))
+        found = np.sort([np.searchsorted(windows, side) for side in sides], axis=0).T
+        is_here = np.logical_and(*(np.isin(side, windows) for side in sides)) & (
+            found[:, 0] < found[:, 1]
+        )
+        pairs = pair_numbers(found[is_here], len(windows))
         self._asked = np.unique(pairs * num_objectives + asked.objective[is_here])
 
     def __len__(self) -> int:
@@ -77,10 +79,3 @@ class Unasked:
         numbers = numbers[~np.isin(numbers, self._asked)][:num_queries]
         pairs = pairs_numbered(numbers // self._num_objectives, len(self._rows))
         return self._rows[pairs], numbers % self._num_objectives
-
-
-def _pair_numbers(
-    low: NDArray[np.int64], high: NDArray[np.int64], num_segments: int
-) -> NDArray[np.int64]:
-    """Numbers pairs as `pairs_numbered` reads them."""
-    return low * num_segments - low * (low + 1) // 2 + high - low - 1

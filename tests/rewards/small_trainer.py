@@ -12,10 +12,7 @@ from tests import linear_task
 
 def make_trainer(seed: int = 0, **settings: Any) -> RewardTrainer:
     """A small ensemble that has seen nothing; `settings` are those of `RewardConfig`."""
-    streams, config = (
-        Streams(seed),
-        RewardConfig(**{"hidden_dim": 32, **settings}),
-    )
+    streams, config = Streams(seed), RewardConfig(**{"hidden_dim": 32, **settings})
     model = build_model(
         linear_task.INPUT_DIM,
         config,

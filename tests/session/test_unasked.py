@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prefrl.config import SessionSettings
 from prefrl.feedback.pairs import window_pairs, windows_of
 from prefrl.queries import make_strategy
-from prefrl.queries.pairs import num_pairs, pairs_numbered
+from prefrl.queries.pairs import num_pairs, pair_numbers, pairs_numbered
 from prefrl.seeding import Streams
 from prefrl.segments import Episode, EpisodeStore
 from prefrl.session import chooser as chooser_module
@@ -59,7 +59,9 @@ def queries_of(chosen):
 @given(st.integers(0, 40))
 def test_pairs_are_numbered_as_numpy_lists_them(num):
     expected = np.stack(np.triu_indices(num, k=1), axis=1)
-    assert np.array_equal(pairs_numbered(np.arange(num_pairs(num)), num), expected)
+    numbers = np.arange(num_pairs(num))
+    assert np.array_equal(pairs_numbered(numbers, num), expected)
+    assert np.array_equal(pair_numbers(expected, num), numbers)
 
 
 @given(

@@ -34,7 +34,7 @@ _DIGEST = b"prefrl_sha256"
 # A file with more values is not read, nor one with longer names: of either, a few bytes of Parquet
 # can stand for any number.
 MAX_VALUES = 10_000_000
-MAX_LETTERS = 1_000
+MAX_NAME_BYTES = 1_000
 # What damaged bytes make pyarrow raise, beside its own errors.
 _DAMAGE = (OSError, ValueError, ArithmeticError, TypeError, LookupError, MemoryError, RuntimeError)
 
@@ -184,8 +184,10 @@ def _read(file: Any) -> Any:
             for chunk in part.column(name).chunks:
                 texts = chunk.dictionary if hasattr(chunk, "dictionary") else chunk
                 longest = compute.max(compute.binary_length(texts)).as_py()
-                if longest is not None and longest > MAX_LETTERS:
-                    raise DataError(f"a {name} has {longest} bytes; expected {MAX_LETTERS} at most")
+                if longest is not None and longest > MAX_NAME_BYTES:
+                    raise DataError(
+                        f"a {name} has {longest} bytes; expected {MAX_NAME_BYTES} at most"
+                    )
         parts.append(part)
     return pa.concat_tables(parts)
 
@@ -228,9 +230,9 @@ def _checked(row: Row, name: str, index: int) -> Any:
     if name in TEXTS:
         if not isinstance(value, str):
             raise DataError(f"{_whose(row, index)} has {name} {value!r}; it must be text")
-        if len(value.encode()) > MAX_LETTERS:
+        if len(value.encode()) > MAX_NAME_BYTES:
             said = f"{_whose(row, index)} has {name} {shown(value)}"
-            raise DataError(f"{said}; it has more letters than {MAX_LETTERS}")
+            raise DataError(f"{said}; expected {MAX_NAME_BYTES} bytes at most")
         if name == "mode" and value not in MODES:
             raise DataError(
                 f"{_whose(row, index)} has mode {value!r}; it must be {' or '.join(MODES)}"

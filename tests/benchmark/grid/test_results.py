@@ -87,7 +87,7 @@ def test_a_csv_for_people_stands_beside_it(tmp_path: Path) -> None:
         ({"seed": 2**63}, r"from 0 to 2\^63 - 1"),
         ({"budget": None}, "budget None; it must be a whole number"),
         ({"step": "many"}, "step 'many'; it must be a whole number"),
-        ({"env": "x" * 1_001}, "more letters than 1000"),
+        ({"env": "x" * 1_001}, "expected 1000 bytes at most"),
         ({"accuracy": "good"}, "accuracy 'good'; it must be a number"),
         ({"accuracy": [1.0]}, r"accuracy \[1.0\]; it must be a number"),
     ],

@@ -10,14 +10,8 @@ from prefrl.rewards.model.bank import FeatureBank
 from prefrl.rewards.model.bank_policies import POLICIES
 
 NAN, INF = float("nan"), float("inf")
-
-
 POLICY = st.sampled_from(sorted(POLICIES))
-
-
 CAPACITY = st.integers(1, 7)
-
-
 SEED = st.integers(0, 999)
 
 
