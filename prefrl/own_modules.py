@@ -31,7 +31,9 @@ def import_own(name: str) -> ModuleType:
 def _what_failed(name: str, error: BaseException) -> str:
     parents = {name, *(name[:i] for i, letter in enumerate(name) if letter == ".")}
     if isinstance(error, ModuleNotFoundError) and error.name in parents:
-        return f"No module named {error.name!r} in the working folder or installed"
+        plain = name.removesuffix(".py")
+        hint = f"; without its ending it is {plain}" if plain != name else ""
+        return f"No module named {error.name!r} in the working folder or installed{hint}"
     if isinstance(error, (ValueError, TypeError)) and not _is_dotted_name(name):
         return f"{name!r} is no module's name; expected words joined by dots"
     return f"the module {name} fails when it is imported: {with_type(error)}"

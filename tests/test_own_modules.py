@@ -87,6 +87,13 @@ def test_a_module_that_is_not_there_is_said_to_be_missing(name):
         import_own(name)
 
 
+def test_a_module_named_by_its_file_is_told_its_name(tmp_path, monkeypatch):
+    (tmp_path / "robot_of_tests.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"; without its ending it is robot_of_tests$"):
+        import_own("robot_of_tests.py")
+
+
 @pytest.mark.parametrize("name", ["", ".", "..mine", "a b", "a..b", "\0"])
 def test_what_is_no_modules_name_is_refused(name):
     with pytest.raises(ConfigError) as error:

@@ -32,6 +32,7 @@ _OUT_OF_MEMORY = re.compile(
 _REFUSED_BY_SYSTEM = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EBADF),
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _REPORTED = ("prefrl", "torch", "gymnasium", "stable-baselines3", "numpy")
 _SHOWN = ("torch", "gymnasium", "stable-baselines3", "mujoco")
 
@@ -152,8 +153,10 @@ class _Unheard:
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    # Where in the code it was raised is of no use to whoever types a command.
-    _say(f"warning: {printable(str(message))}")
+    # Where in the code it was raised is of no use to whoever types a command. Gymnasium colours
+    # its warnings, and says of each that it is one.
+    said = _COLOUR.sub("", str(message)).removeprefix("WARN: ")
+    _say(f"warning: {printable(said)}")
 
 
 def _show_thread_error(failed: threading.ExceptHookArgs) -> None:

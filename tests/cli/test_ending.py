@@ -8,6 +8,7 @@ import threading
 import warnings
 from typing import NoReturn
 
+import gymnasium
 import pytest
 
 from prefrl.cli.main import COMMANDS, main
@@ -102,6 +103,7 @@ def test_what_fails_beside_the_command_is_a_warning_of_a_line(monkeypatch, capsy
     def command(words: list[str]) -> None:
         warnings.simplefilter("always")
         warnings.warn("two\nlines", stacklevel=1)
+        gymnasium.logger.warn("It shares an object.")
         thread = threading.Thread(target=lambda: 1 / 0)
         thread.start()
         thread.join()
@@ -112,6 +114,7 @@ def test_what_fails_beside_the_command_is_a_warning_of_a_line(monkeypatch, capsy
     assert main(["report"]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "warning: two lines",
+        "warning: It shares an object.",
         "warning: a thread failed: ZeroDivisionError: division by zero",
         "warning: ignored: ValueError: never made",
     ]
