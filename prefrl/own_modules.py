@@ -39,6 +39,11 @@ def _what_failed(name: str, error: BaseException) -> str:
     return f"the module {name} fails when it is imported: {with_type(error)}"
 
 
+def is_module(name: str) -> bool:
+    """Tells whether there is a module of a name without dots; it is not imported."""
+    return name.isidentifier() and PathFinder.find_spec(name) is not None
+
+
 def _is_dotted_name(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 

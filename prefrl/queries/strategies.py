@@ -9,7 +9,7 @@ import numpy as np
 
 from prefrl.arguments import function
 from prefrl.errors import ArgumentError, ConfigError, name_of, not_a, unknown, with_type
-from prefrl.own_modules import import_own
+from prefrl.own_modules import import_own, is_module
 from prefrl.queries.candidates import Candidates
 from prefrl.queries.pairs import check_pool, num_pairs, pairs_numbered, sides_drawn
 from prefrl.queries.predictor import PairIndices, Predictor, QueryStrategy
@@ -59,7 +59,8 @@ def make_strategy(name: str) -> QueryStrategy:
         raise ConfigError(f"strategy {name!r}: {first!r} is a whole one and takes no selector")
     head, tail = _parts(name)
     if head not in ACQUISITIONS:
-        raise ConfigError(unknown("strategy", head, strategy_names()))
+        own = f"; one in the module {head} goes by {head}:NAME" if is_module(head) else ""
+        raise ConfigError(unknown("strategy", head, strategy_names()) + own)
     if tail not in SELECTORS:
         raise ConfigError(unknown("selector", tail, sorted(SELECTORS)))
     if (head, tail) == ("uniform", GREEDY):

@@ -111,6 +111,8 @@ def _play(
 def _render(env: gym.Env[Any, Any]) -> Any:
     try:
         frame = env.render()
+    except NotImplementedError:  # Gymnasium's own, of a class that has no `render`.
+        frame = None
     except Exception as error:  # every graphics stack fails in its own way
         # An environment that lacks a package says itself which, and may not be one of MuJoCo's.
         is_said = isinstance(error, gym.error.DependencyNotInstalled)

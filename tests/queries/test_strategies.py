@@ -98,6 +98,14 @@ class TestRegistry:
             with pytest.raises(ConfigError, match=said):
                 make_strategy(name)
 
+    def test_a_module_is_told_that_a_name_in_it_is_asked_for(self, tmp_path, monkeypatch):
+        (tmp_path / "shots_of_tests.py").write_text("1 / 0")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(
+            ConfigError, match="; one in the module shots_of_tests goes by shots_of_"
+        ):
+            make_strategy("shots_of_tests")
+
     @pytest.mark.usefixtures("registry")
     def test_a_strategy_of_ones_own_is_found_by_name(self):
         @register("first-come")

@@ -212,10 +212,14 @@ def test_what_cannot_be_rendered_is_refused_before_there_is_a_file(tmp_path):
         def render(self) -> Any:
             return None
 
+    class Plain(Painting):
+        render = gym.Env.render
+
     for make, said in (
         (Broken, "could not render: ImportError: no EGL; MuJoCo needs MUJOCO_GL=egl and libegl1"),
         (Bare, "could not render: DependencyNotInstalled: pygame is not installed"),
         (Blind, "this environment renders no images"),
+        (Plain, "this environment renders no images"),
     ):
         with pytest.raises(ConfigError, match=f"^{said}$"):
             film(still, make, tmp_path / "clip.mp4", max_seconds=1.0, seed=0)
