@@ -10,7 +10,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnvWrapper, VecTransposeImage
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
-from prefrl.errors import ConfigError, not_a
+from prefrl.errors import ConfigError, not_a, option
 
 # How steps come from the environment to what is learned of. A model with methods of its own for it
 # needs more than a run gives it: masks, hidden states, a buffer of another form.
@@ -141,6 +141,12 @@ def check_replay(model: OffPolicyAlgorithm) -> None:
         )
     if not isinstance(buffer, ReplayBuffer):
         raise ConfigError(not_a("the replay buffer", buffer, "SB3's ReplayBuffer"))
+    if buffer.n_envs != model.n_envs:
+        raise ConfigError(
+            f"the replay buffer is of {buffer.n_envs} environments side by side, the "
+            f"{type(model).__name__} has {model.n_envs}; load the model without its replay buffer, "
+            f"or use {option('num_envs', buffer.n_envs)}"
+        )
     if not buffer.handle_timeout_termination:
         raise ConfigError(
             "handle_timeout_termination is False, so that the replay buffer does not tell time "

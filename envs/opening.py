@@ -1,7 +1,7 @@
 """Opens several environments, as many as there can be, and closes them all."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +11,10 @@ from prefrl.errors import ConfigError, PrefrlError, with_type
 
 
 def open_envs(
-    make_env: Callable[[], gym.Env[Any, Any]], most: int
+    make_env: Callable[[], gym.Env[Any, Any]],
+    most: int,
+    *,
+    beside: Sequence[gym.Env[Any, Any]] = (),
 ) -> tuple[list[gym.Env[Any, Any]], str]:
     """Makes environments until there are enough, or no further one can be had.
 
@@ -21,6 +24,8 @@ def open_envs(
     Args:
         make_env: makes one environment.
         most: how many are wanted, 1 or more.
+        beside: those that are open already. One of them that is handed out again, wrapped anew or
+            not, is no further one, and stays open.
 
     Returns:
         those that could be made, at least one, and why there is no further one; "" where there are
@@ -38,8 +43,10 @@ def open_envs(
             except PrefrlError:
                 close_envs([env])
                 raise
+            if any(env.unwrapped is other.unwrapped for other in (*beside, *envs)):
+                raise ConfigError("one that is in use was handed out again")
             envs.append(env)
-    except Exception as error:  # every environment fails in its own way
+    except (Exception, SystemExit) as error:  # every environment fails in its own way
         if envs:
             return envs, with_type(error.__cause__ or error)
         if isinstance(error, PrefrlError):
@@ -57,5 +64,5 @@ def close_envs(envs: Iterable[gym.Env[Any, Any]]) -> None:
         try:
             if hasattr(env, "close"):  # what was made may be anything
                 env.close()
-        except Exception as error:  # noqa: BLE001 - every environment fails in its own way
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - every environment fails in its own way
             warnings.warn(f"{env_name(env)} failed to close: {with_type(error)}", stacklevel=2)

@@ -1,7 +1,8 @@
 """Reads in a wrapper's source whether its `step` hands on what it is given and what it gets.
 
 A `gymnasium.Wrapper` of somebody's own may log in its `step`, or may add noise there; nothing but
-its source tells the one from the other before it is run.
+its source tells the one from the other before it is run. Where that does not, it is taken for one
+that changes something: what was trained in it fits it, nothing else does.
 """
 
 import ast
@@ -13,38 +14,51 @@ from typing import Any
 
 import gymnasium as gym
 
-_KNOWN_OTHERWISE = ("builtins", "gymnasium", "prefrl", "stable_baselines3")
+_KNOWN_OTHERWISE = ("gymnasium", "prefrl", "stable_baselines3")
 
 
 def changes_in_step(wrapper: Any) -> bool:
-    """Tells whether a step writes to its action, observation or reward, or is taken several times.
+    """Tells whether a step may write to its action, observation or reward, or be taken twice.
 
-    Where there is no source, or it is of a form that is not known, nothing is said against it.
+    What has no source, or a form that is not known, may do anything.
 
     Args:
         wrapper: a Gymnasium wrapper, or one of Stable-Baselines3's vector environments.
     """
     cls: Any = type(wrapper)
-    if isinstance(wrapper, gym.Wrapper):
-        return _changes(cls, "step")
-    return _changes(cls, "step_async") or _changes(cls, "step_wait")
+    if not isinstance(wrapper, gym.Wrapper):
+        kept = _names_of(wrapper, getattr(wrapper, "venv", None))
+        return _changes(cls, "step_async", kept) or _changes(cls, "step_wait", kept)
+    own = vars(wrapper).get("step")
+    if own is not None and type(own).__module__.partition(".")[0] == "prefrl":
+        own = own._step  # `CarefulStep`, which hands on what this returns.
+    if own is not None and getattr(own, "__func__", None) is not getattr(cls, "step", None):
+        return True  # A step was put into this instance alone.
+    return _changes(cls, "step", _names_of(wrapper, wrapper.env))
+
+
+def _names_of(wrapper: Any, inner: Any) -> frozenset[str]:
+    """Returns under which names a wrapper keeps what it wraps."""
+    return frozenset(f"self.{name}" for name, value in vars(wrapper).items() if value is inner)
 
 
 @functools.cache
-def _changes(cls: type, method: str) -> bool:
-    owner = next((base for base in cls.__mro__ if method in vars(base)), object)
-    if owner.__module__.partition(".")[0] in _KNOWN_OTHERWISE:
+def _changes(cls: type, method: str, kept: frozenset[str]) -> bool:
+    owner, tree = _read(cls, method)
+    if owner is object or owner.__module__.partition(".")[0] in _KNOWN_OTHERWISE:
         return False
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(vars(owner)[method]))).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        return False
-    if not isinstance(tree, ast.FunctionDef):
-        return False
-    calls = [node for node in ast.walk(tree) if _steps(node, method, tree)]
-    if not calls:
-        return False
-    repeated = (_steps(node, method, tree) for loop in _loops(tree) for node in ast.walk(loop))
+    calls = [node for node in ast.walk(tree) if _steps(node, method, tree, kept)] if tree else []
+    if tree and not calls:
+        # A method of its own may do it all.
+        tree = _read(cls, _done_by(tree))[1]
+        calls = (
+            [node for node in ast.walk(tree) if _steps(node, method, tree, kept)] if tree else []
+        )
+    if not tree or not calls:
+        return True
+    repeated = (
+        _steps(node, method, tree, kept) for loop in _loops(tree) for node in ast.walk(loop)
+    )
     if len(calls) > 1 or any(repeated):
         return True
     (call,) = calls
@@ -52,10 +66,40 @@ def _changes(cls: type, method: str) -> bool:
     taken = [argument.arg for argument in tree.args.args[1:2]]
     if not {*taken}.isdisjoint(_written(tree)) or not _hands_on(call, taken):
         return True
-    return _changes_outcome(tree, call)
+    return _changes_outcome(tree, call, cls)
 
 
-def _steps(node: ast.AST, method: str, tree: ast.AST) -> bool:
+def _read(cls: type, method: str) -> tuple[type, ast.FunctionDef | None]:
+    """Returns the class that a method is of, and its source; None where that cannot be read."""
+    owner = next((base for base in cls.__mro__ if method in vars(base)), object)
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(vars(owner)[method]))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError, KeyError):
+        return owner, None
+    is_plain = isinstance(tree, ast.FunctionDef) and all(
+        ast.unparse(decorator).rpartition(".")[2] in ("override", "final")
+        for decorator in tree.decorator_list
+    )
+    return owner, tree if is_plain else None  # type: ignore[return-value]
+
+
+def _done_by(tree: ast.FunctionDef) -> str:
+    """Returns the method of its own whose outcome for the same arguments is all that it returns."""
+    last = tree.body[-1]
+    value = last.value if isinstance(last, ast.Return) else None
+    taken = [argument.arg for argument in tree.args.args[1:]]
+    if (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and ast.unparse(value.func.value) == "self"
+        and _hands_on(value, taken)
+        and {*taken}.isdisjoint(_written(tree))
+    ):
+        return value.func.attr
+    return ""
+
+
+def _steps(node: ast.AST, method: str, tree: ast.AST, kept: frozenset[str]) -> bool:
     """Tells whether it is a call of the same method of what is wrapped."""
     if not (
         isinstance(node, ast.Call)
@@ -63,8 +107,8 @@ def _steps(node: ast.AST, method: str, tree: ast.AST) -> bool:
         and node.func.attr == method
     ):
         return False
-    stepped = _value_of(node.func.value, tree)
-    return ast.unparse(stepped).startswith(("self.env", "self.venv", "super("))
+    stepped = ast.unparse(_value_of(node.func.value, tree))
+    return stepped in kept or stepped.startswith("super(")
 
 
 def _loops(tree: ast.AST) -> Iterator[ast.AST]:
@@ -103,13 +147,15 @@ def _wholes(tree: ast.AST) -> set[str]:
     return names
 
 
-def _changes_outcome(tree: ast.AST, call: ast.Call) -> bool:
+def _changes_outcome(tree: ast.AST, call: ast.Call, cls: type) -> bool:
     """Tells whether anything else is returned than the observation and reward of a step."""
     if any(isinstance(node, ast.Expr) and node.value is call for node in ast.walk(tree)):
         return any(isinstance(node, ast.Return) and node.value for node in ast.walk(tree))
     received, wholes = _received(tree, call)
     written = list(_written(tree))
     if any(written.count(name) > 1 for name in (*wholes, *received[0], *received[1])):
+        return True
+    if _writes_by_calls(tree, {*wholes, *received[0], *received[1]}, cls):
         return True
     for name in wholes:
         places = [text for text in written if text.startswith(f"{name}[")]
@@ -126,6 +172,30 @@ def _changes_outcome(tree: ast.AST, call: ast.Call) -> bool:
         isinstance(node, ast.Return) and _inner(node.value) is call for node in ast.walk(tree)
     )
     return not is_kept  # What became of it cannot be told.
+
+
+def _writes_by_calls(tree: ast.AST, names: set[str], cls: type) -> bool:
+    """Tells whether a call that is made for its effect alone writes to one of these names.
+
+    That is one of a method of it, one of NumPy's, which take first what they write to, or one of a
+    method of the wrapper's own that writes to what it is given.
+    """
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+            continue
+        call = node.value
+        function, given = ast.unparse(call.func), [ast.unparse(part) for part in call.args]
+        where, _, method = function.rpartition(".")
+        if where in names or (
+            where.startswith(("np", "numpy")) and given[:1] and given[0] in names
+        ):
+            return True
+        helper = _read(cls, method)[1] if where == "self" else None
+        parameters = [argument.arg for argument in helper.args.args[1:]] if helper else []
+        passed = {own for own, part in zip(parameters, given, strict=False) if part in names}
+        if helper and any(text.partition("[")[0] in passed for text in _written(helper)):
+            return True
+    return False
 
 
 def _received(tree: ast.AST, call: ast.Call) -> tuple[tuple[set[str], set[str]], set[str]]:

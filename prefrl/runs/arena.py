@@ -57,7 +57,7 @@ class Arena:
         if self._place == "training" or self._own is not None:
             return
         try:
-            envs, _ = open_envs(self._make_env, self._num_episodes)
+            envs, _ = open_envs(self._make_env, self._num_episodes, beside=self._training_envs)
         except Exception as error:  # every environment fails in its own way
             reason = with_type(error.__cause__ or error)
             said = f"no further environment could be made ({reason})"

@@ -115,6 +115,13 @@ def patched() -> Any:
     return model
 
 
+def with_a_buffer_of_one() -> Any:
+    """A model that goes on in two environments with what it stored of one."""
+    model = sac(stack(2))
+    model.replay_buffer = sac(stack(1)).replay_buffer
+    return model
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -144,6 +151,7 @@ def patched() -> Any:
             ),
             "optimize_memory_usage",
         ),
+        (with_a_buffer_of_one, "replay buffer is of 1 environments .* the SAC has 2; .*num_envs=1"),
         (demanding, "the rollout buffer Demanding cannot be made .*'hidden'"),
     ],
 )

@@ -1,3 +1,4 @@
+import sys
 from typing import Any
 
 import gymnasium as gym
@@ -5,9 +6,12 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import TimeLimit
 
+from prefrl.envs import make_vec_env
 from prefrl.envs.fixed_horizon import CutEpisodes
 from prefrl.errors import ConfigError
 from prefrl.runs.arena import Arena
+from prefrl.runs.evaluation import evaluate
+from prefrl.segments import EpisodeStore
 from tests.own_envs import PointMass, Single
 
 
@@ -115,3 +119,39 @@ def test_the_same_episodes_are_played_in_both_places():
     arena.open()
     returns.append(arena.play(still, seed=5, reward_function=None).true_returns().tolist())
     assert returns[0] == returns[1]
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, lambda env: TimeLimit(env, 10)])
+def test_a_training_environment_that_is_handed_out_again_is_none_of_its_own(wrap):
+    one = TimeLimit(PointMass(), 10)
+    arena = Arena(lambda: wrap(one), [one], num_episodes=1)
+    with pytest.warns(UserWarning, match="one that is in use was handed out again.* training one"):
+        arena.open()
+    assert arena.is_training
+
+
+def test_one_environment_that_is_handed_out_again_and_again_plays_episodes_one_by_one():
+    one = TimeLimit(PointMass(), 10)
+    assert evaluate(still, lambda: one, num_episodes=3, seed=0).num_episodes == 3
+    with pytest.raises(ConfigError, match=r"num_envs is 2, but of .* only 1 could be made .*again"):
+        make_vec_env(lambda: one, 2, EpisodeStore(1))
+
+
+def test_an_environment_that_exits_where_it_would_raise_is_one_that_cannot_be_made():
+    made: list[Any] = []
+
+    class Exits(PointMass):
+        def __init__(self) -> None:
+            if made:
+                sys.exit("no licence")
+            made.append(self)
+            super().__init__()
+
+        def close(self) -> None:
+            sys.exit("the application is closed")
+
+    with (
+        pytest.warns(UserWarning, match="failed to close: SystemExit: the application is closed"),
+        pytest.raises(ConfigError, match=r"only 1 could be made \(SystemExit: no licence\)"),
+    ):
+        make_vec_env(Exits, 2, EpisodeStore(1))
