@@ -17,6 +17,7 @@ An `.npz` file without pickles; a row of it is one step, and an entry of a colum
 Whatever else is in a file goes through unchanged.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from prefrl.feedback.columns import COLUMNS
 from prefrl.feedback.dataset import FileMemory, PreferenceDataset
 from prefrl.feedback.pairs import Pairs
 from prefrl.feedback.steps import STEP_ARRAYS
+from prefrl.records import run_folder
 from prefrl.records.archive import read_arrays, write_arrays
 from prefrl.records.files import write_atomically
 
@@ -68,6 +70,9 @@ def load_comparisons(path: Path | str, *, validation_fraction: float = 0.15) -> 
     """
     path = arguments.path("path", path)
     validation_fraction = arguments.share("validation_fraction", validation_fraction)
+    of_run = path / run_folder.COMPARISONS
+    if os.path.isfile(of_run):  # noqa: PTH113 - no path at all makes it raise
+        raise StorageError(f"{path} is a run's folder; its answers are in {of_run}")
     arrays = read_arrays(path, "comparisons")
     _check_kind(path, arrays)
     try:

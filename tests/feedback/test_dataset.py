@@ -348,6 +348,10 @@ class TestDamage:
         with pytest.raises(StorageError, match=r"cannot read .*: Is a directory"):
             PreferenceDataset.load(tmp_path)
 
+    def test_of_a_runs_folder_it_is_said_where_its_answers_are(self, path):
+        with pytest.raises(StorageError, match=rf"its answers are in {path}$"):
+            PreferenceDataset.load(path.parent)
+
     def test_a_damaged_byte_anywhere_is_refused_by_name_or_changes_nothing(self, path):
         whole, dataset = path.read_bytes(), PreferenceDataset.load(path)
         for place in range(0, len(whole), 23):
