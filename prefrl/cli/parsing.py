@@ -245,6 +245,8 @@ def _of_unknown_words(said: str, words: list[str], command: type[Any]) -> str:
         return f"{words[at - 2]} takes one value, and {shown(word)} is a second{more}"
     if at >= 1 and words[at - 1] in options:
         return f"{words[at - 1]} takes no value, and {shown(word)} follows it"
+    if words[0] == word and "--env" in options:
+        return f"{said}; did you mean --env {word}?"
     return said
 
 

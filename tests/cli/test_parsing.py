@@ -82,6 +82,7 @@ def test_an_error_says_what_is_wrong_whatever_a_terminal_can_draw(encoding, monk
         ("--STEPS 5", "Unrecognized options: --STEPS, 5; did you mean --steps?"),
         ("--teacher.name x", "Unrecognized options: --teacher.name, x; did you mean --teacher?"),
         ("--steps 5 6", "--steps takes one value, and '6' is a second"),
+        ("Hopper-v4", "Unrecognized options: Hopper-v4; did you mean --env Hopper-v4?; see"),
         ("--fixed-horizon False", "--fixed-horizon takes no value, and 'False' follows it"),
         (
             "--agent-settings learning_rate lin_3e-4",
