@@ -193,6 +193,10 @@ _NOT_OF_POLICIES = {
     "optimizer_class": _MODEL,
 }
 
+# What exploration by noise that depends on the state makes use of, and nothing else does.
+_OF_SDE = ("sde_sample_freq", "use_sde_at_warmup")
+_OF_SDE_POLICIES = ("full_std", "use_expln", "squash_output", "clip_mean")
+
 # Named as Stable-Baselines3 or RL Baselines3 Zoo name it, but a run's, or not for settings.
 _ELSEWHERE: dict[str, Callable[[], str]] = {
     "env": lambda: f"the run's environment is {option('env')}",
@@ -248,7 +252,28 @@ def checked_settings(name: str, kind: AgentKind, settings: dict[str, Any]) -> di
         found[key] = tuple(value) if key == "train_freq" and isinstance(value, list) else value
     found.pop("policy", None)
     found["policy_kwargs"] = _policy_settings(name, kind, found.get("policy_kwargs", {}))
+    if not found.get("use_sde"):
+        _check_without_sde(kind, found)
     return found
+
+
+def _check_without_sde(kind: AgentKind, settings: dict[str, Any]) -> None:
+    """Refuses what only state-dependent exploration makes use of, where there is none."""
+    parameters = inspect.signature(kind.algorithm.__init__).parameters
+    its = inspect.signature(kind.algorithm.policy_aliases["MlpPolicy"].__init__).parameters
+    # An off-policy actor learns its spread itself, and starts from this with it alone.
+    is_off_policy = "buffer_size" in parameters
+    of_policy = (*_OF_SDE_POLICIES, "log_std_init") if is_off_policy else _OF_SDE_POLICIES
+    policy = settings["policy_kwargs"]
+    idle = [
+        *(k for k in _OF_SDE if k in settings and settings[k] != parameters[k].default),
+        *(f"policy_kwargs.{k}" for k in of_policy if k in policy and policy[k] != its[k].default),
+    ]
+    if idle:
+        raise ConfigError(
+            f"{option(f'agent_settings.{idle[0]}')} was given, but it is of state-dependent "
+            f"exploration; leave it out, or choose {option('agent_settings.use_sde', 'true')}"
+        )
 
 
 def _policy_settings(name: str, kind: AgentKind, policy: dict[str, Any]) -> dict[str, Any]:

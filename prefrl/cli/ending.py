@@ -111,14 +111,19 @@ def in_plain_lines(*, is_debug: bool) -> Iterator[None]:
     with contextlib.suppress(AttributeError, ValueError, OSError):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not is_debug:
-        threading.excepthook = _show_thread_error
-        sys.unraisablehook = _show_unraisable
+        say_failures_in_lines()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             yield
     finally:
         threading.excepthook, sys.unraisablehook, sys.stderr = before
+
+
+def say_failures_in_lines() -> None:
+    """Shows from now on what fails in threads, destructors and at exit in a line each."""
+    threading.excepthook = _show_thread_error
+    sys.unraisablehook = _show_unraisable
 
 
 class _Unheard:

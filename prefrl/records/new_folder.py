@@ -8,39 +8,51 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
-from prefrl.records.files import beside, is_leftover, reason, try_to_write
+from prefrl.records.files import beside, claimed, is_leftover, reason, try_to_write
 
 
 @contextlib.contextmanager
-def new_folder(folder: Path, *, is_worth_keeping: Callable[[], bool]) -> Iterator[None]:
+def new_folder(
+    folder: Path,
+    *,
+    is_worth_keeping: Callable[[], bool],
+    instead: str | None = None,
+    free: Collection[str] = (),
+) -> Iterator[None]:
     """Makes a folder that goes again where what is done in it fails and leaves nothing.
+
+    Meanwhile no other process can work in it, and what others have put there stays.
 
     Args:
         folder: new, or empty; the folders that it lies in are made, too, and go with it.
         is_worth_keeping: tells, where something has failed, if the folder holds anything.
+        instead: what to do where it is in use; None: the caller looks.
+        free: names of files that may be in it, as they will be written over.
 
     Raises:
-        StorageError: it could not be made.
+        StorageError: it could not be made, or is in use.
     """
     # Of os.path, as names too long for a file system are no reason to fail here.
     made = missing(folder)
-    has_been_made = False
     try:
+        if made and ".." in folder.parts[len(made[-1].parts) :]:
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder {made[-1]}")
+        folder.mkdir(parents=True, exist_ok=True)
+        try_to_write(beside(folder / "any"))
+    except (OSError, ValueError) as error:
+        remove(made)
+        raise StorageError(f"could not make {folder}: {reason(error)}") from None
+    with claimed(folder):
+        # Somebody may have begun, and ended, since it was found empty.
+        if instead is not None and _is_in_use(folder, free):
+            raise StorageError(_in_use(folder, instead))
         try:
-            if made and ".." in folder.parts[len(made[-1].parts) :]:
-                raise FileNotFoundError(errno.ENOENT, f"there is no folder {made[-1]}")
-            folder.mkdir(parents=True, exist_ok=True)
-            try_to_write(beside(folder / "any"))
-        except (OSError, ValueError) as error:
-            raise StorageError(f"could not make {folder}: {reason(error)}") from None
-        has_been_made = True
-        yield
-    except Exception:
-        if not (has_been_made and is_worth_keeping()):
-            if has_been_made:
+            yield
+        except Exception:
+            if not is_worth_keeping():
                 _empty(folder)
-            remove(made)
-        raise
+                remove(made)
+            raise
 
 
 def missing(folder: Path) -> list[Path]:
@@ -73,7 +85,7 @@ def check_new_folder(folder: Path, *, instead: str, free: Collection[str] = ()) 
     except (OSError, ValueError) as error:
         raise StorageError(f"could not make {folder}: {reason(error)}") from None
     if in_use:
-        raise StorageError(f"the output folder {folder} is in use; {instead}")
+        raise StorageError(_in_use(folder, instead))
     with (
         contextlib.suppress(_Tried),
         new_folder(folder, is_worth_keeping=lambda: any(folder.iterdir())),
@@ -83,6 +95,10 @@ def check_new_folder(folder: Path, *, instead: str, free: Collection[str] = ()) 
 
 class _Tried(Exception):
     """A folder could be made; it is not needed yet."""
+
+
+def _in_use(folder: Path, instead: str) -> str:
+    return f"the output folder {folder} is in use; {instead}"
 
 
 def _is_in_use(folder: Path, free: Collection[str]) -> bool:

@@ -28,6 +28,11 @@ def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> Non
     Raises:
         ConfigError: there is such a setting; it is named, with what to do.
     """
+    if config.eval_in != "auto" and not config.eval_episodes:
+        raise ConfigError(
+            f"{option('eval_in')} is {config.eval_in}, but {option('eval_episodes')} is 0: there "
+            "is nothing to play; leave one of the two out"
+        )
     if config.reward == "true":
         _check_true_reward(config, resolved)
         return

@@ -36,10 +36,11 @@ def learn_from_file(
     """
     out = Path(out)
     check_model_size(config or RewardConfig())
-    check_new_folder(out, instead=f"choose another {option('out')}")
+    instead = f"choose another {option('out')}"
+    check_new_folder(out, instead=instead)
     comparisons = load_comparisons(path)
     model, report = fit_reward_model(comparisons, config=config, seed=seed)
-    with new_folder(out, is_worth_keeping=lambda: False):
+    with new_folder(out, is_worth_keeping=lambda: False, instead=instead):
         _write(out, model, report, of=Path(path).name)
     return report
 

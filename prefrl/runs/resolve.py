@@ -23,7 +23,7 @@ from prefrl.config.ranges import LARGEST
 from prefrl.envs.description import time_limit
 from prefrl.envs.fixed_horizon import fixed_horizon_settings, takes_setting, was_told
 from prefrl.envs.registry import episode_steps, find_spec, make_env, making, prepared
-from prefrl.errors import ConfigError, StorageError, at_most, one_line, option, shown
+from prefrl.errors import ConfigError, StorageError, at_least, at_most, one_line, option, shown
 from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
 from prefrl.queries import make_strategy
@@ -200,6 +200,14 @@ def _check_exploration(config: ResolvedRun) -> None:
             f"environment takes more than {longest} steps in a row ("
             f"{option('explore_steps')} is {config.explore_steps}, {option('checkpoint_every')} is "
             f"{config.checkpoint_every}, {option('num_envs')} is {config.num_envs})"
+        )
+    # The newest steps are those of the environments' last pieces, any of which may be a short one.
+    least = config.num_envs * min(config.segment_length, config.max_episode_steps)
+    if config.store_transitions < min(least, config.steps):
+        raise ConfigError(
+            f"{at_least('store_transitions', config.store_transitions, least)}: a segment of each "
+            f"environment ({option('segment_length')} is {config.segment_length}, "
+            f"{option('num_envs')} is {config.num_envs})"
         )
 
 

@@ -81,8 +81,15 @@ def run(
     with contextlib.ExitStack() as stack:
         stack.callback(one.close)
         check_budget(resolved, one.plan, may_ask_late=is_async(parts.teacher))
-        stack.enter_context(new_folder(folder, is_worth_keeping=lambda: one.agent.num_steps > 0))
-        stack.enter_context(claimed(folder))
+        instead, free = _where_in_use(folder)
+        stack.enter_context(
+            new_folder(
+                folder,
+                is_worth_keeping=lambda: one.agent.num_steps > 0,
+                instead=instead,
+                free=free,
+            )
+        )
         # Settings come last: with them it can be resumed, for which its parts must be known.
         record_parts(folder, names)
         write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
@@ -204,11 +211,17 @@ def _check_unused(folder: Path) -> None:
     Raises:
         StorageError: it does, or cannot be made or written into.
     """
+    instead, free = _where_in_use(folder)
+    check_new_folder(folder, instead=instead, free=free)
+
+
+def _where_in_use(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Returns what to do where a run's folder is in use, and what may be in it nevertheless."""
     has_run = is_there(folder / run_folder.CONFIG)
     go_on = f"go on with it by {resuming(folder)}, or " if has_run else ""
-    instead = f"{go_on}choose another {option('out')}"
     # Of a run that was killed before it had settings, the names of its parts may be there.
-    check_new_folder(folder, instead=instead, free=() if has_run else (run_folder.PARTS,))
+    free = () if has_run else (run_folder.PARTS,)
+    return f"{go_on}choose another {option('out')}", free
 
 
 def _checked(

@@ -107,12 +107,30 @@ def test_any_value_of_any_setting_of_a_policy_is_taken_or_refused_by_its_name(da
             {"policy_kwargs": {"optimizer_class": "Adam"}},
             "optimizer_class was given, but a model of",
         ),
+        (
+            "ppo",
+            {"sde_sample_freq": 4},
+            "sde_sample_freq was given, but .* or choose .*use_sde",
+        ),
+        ("sac", {"use_sde_at_warmup": True}, "use_sde_at_warmup was given, but"),
+        ("ppo", {"policy_kwargs": {"full_std": False}}, "policy_kwargs.full_std was given, but"),
+        ("ppo", {"policy_kwargs": {"squash_output": True}}, "squash_output was given, but"),
+        ("sac", {"policy_kwargs": {"log_std_init": -2.0}}, "log_std_init was given, but"),
         ("sac", {"policy_kwargs": {"ortho": 1}}, "unknown setting 'agent_settings.policy_kw.*ort"),
     ],
 )
 def test_a_value_that_is_wrong_is_refused_with_what_it_may_be(name, given, said):
     with pytest.raises(ConfigError, match=said):
         checked_settings(name, AGENTS[name], given)
+
+
+def test_what_is_of_state_dependent_exploration_goes_with_it_or_with_its_usual_value():
+    for taken in (
+        {"use_sde": True, "sde_sample_freq": 4, "policy_kwargs": {"full_std": False}},
+        {"use_sde": False, "sde_sample_freq": -1, "policy_kwargs": {"full_std": True}},
+        {"policy_kwargs": {"log_std_init": -2.0}},  # where it is PPO's, it always counts
+    ):
+        assert checked_settings("ppo", AGENTS["ppo"], taken) == taken
 
 
 def test_settings_may_be_numpys_and_written_as_rl_zoo_writes_them():

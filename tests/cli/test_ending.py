@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import NoReturn
 import gymnasium
 import pytest
 
+from prefrl.__main__ import main as process_main
 from prefrl.cli.main import COMMANDS, main
 from prefrl.errors import ConfigError, DataError, option
 from tests.command_line import ROOT
@@ -93,6 +95,21 @@ def test_with_debug_before_or_after_the_command_the_traceback_comes_first(
 def test_ctrl_c_is_130(monkeypatch, capsys):
     status, text = ended_with(KeyboardInterrupt("stopped; go on"), monkeypatch, capsys)
     assert (status, text) == (130, "\nprefrl: stopped; go on\n")
+
+
+def test_ctrl_c_while_a_command_is_loaded_or_once_more_while_it_ends_shows_no_traceback(
+    monkeypatch, capsys
+):
+    # The package's attribute of that name is the function.
+    module = sys.modules["prefrl.cli.main"]
+    monkeypatch.setattr(module, "main", lambda: raising(KeyboardInterrupt())([]))
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert process_main() == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # no exception any more
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_fails_beside_the_command_is_a_warning_of_a_line(monkeypatch, capsys):

@@ -58,3 +58,26 @@ def test_a_folder_that_holds_nothing_but_what_a_kill_cut_short_is_new(name, tmp_
     (tmp_path / name).write_text("whole")
     with pytest.raises(StorageError, match="is in use; choose another"):
         check_new_folder(tmp_path, instead="choose another")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_that_another_process_works_in_loses_nothing(is_there, tmp_path):
+    out = tmp_path / "out"
+    if is_there:
+        out.mkdir()
+    with new_folder(out, is_worth_keeping=lambda: False):
+        with pytest.raises(StorageError, match="another process is at work in"), second_of(out):
+            pass  # Both had found it unused before either made it.
+        assert out.is_dir()
+        (out / "summary.json").write_text("{}")
+        with pytest.raises(StorageError, match="another process is at work in"), second_of(out):
+            pass
+        assert (out / "summary.json").exists()
+    with pytest.raises(StorageError, match="is in use; choose another"), second_of(out):
+        pass  # It has begun and ended meanwhile.
+    assert (out / "summary.json").exists()
+
+
+def second_of(out):
+    """What another process does that wants the same folder."""
+    return new_folder(out, is_worth_keeping=lambda: False, instead="choose another")

@@ -120,6 +120,17 @@ def test_a_setting_of_pace_is_of_the_paces_that_know_it(pace, setting):
     assert "this one answers at once" in refusal(config)
 
 
+@pytest.mark.parametrize("place", ["own", "training"])
+@pytest.mark.parametrize("reward", ["learned", "true"])
+def test_a_place_to_evaluate_in_goes_with_episodes_to_play_there(place, reward):
+    config = dataclasses.replace(BASE, eval_in=place, reward=reward)
+    assert not refusal(config)
+    assert refusal(dataclasses.replace(config, eval_episodes=0)) == (
+        f"eval_in is {place}, but eval_episodes is 0: there is nothing to play; "
+        "leave one of the two out"
+    )
+
+
 def test_options_that_were_typed_are_refused_even_with_their_usual_value(tmp_path):
     for words in (["--budget", "700"], ["--teacher=oracle"], ["--queries.spread-factor", "3"]):
         said = call(tmp_path, ["run", "--env", "Pendulum-v1", "--reward", "true", *words]).refusal

@@ -103,6 +103,14 @@ def test_episodes_too_short_for_a_segment_are_refused(name: str) -> None:
         resolve(config)
 
 
+def test_a_store_keeps_a_segment_of_each_environment_at_least() -> None:
+    small: dict[str, Any] = {"env": "Pendulum-v1", "num_envs": 4, "segment_length": 20}
+    with pytest.raises(ConfigError, match="store_transitions is 79; expected 80 or more: a seg"):
+        resolve(RunConfig(**small, store_transitions=79))
+    resolve(RunConfig(**small, store_transitions=80))
+    resolve(RunConfig(**small, store_transitions=1, reward="true"))
+
+
 def test_what_was_left_open_is_decided_and_what_was_not_stays() -> None:
     config = RunConfig(env="HalfCheetah-v4", teacher=TeacherConfig("mistake", beta=2.0), num_envs=4)
     resolved = resolve(config)
