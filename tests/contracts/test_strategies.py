@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError
 from prefrl.queries import ACQUISITIONS, ALIASES, SELECTORS, STRATEGIES, make_strategy
 from prefrl.queries.strategies import canonical_name
 from prefrl.testing import check_strategy
@@ -32,12 +32,13 @@ def test_what_a_pool_cannot_give_is_refused(name: str) -> None:
         (5, 11),
         (40, 781),
         (40, 0),
-        (40, -1),
     ]:
         pool = segments(num_segments, rng=np.random.default_rng(0))
         said = f"a pool of {num_segments} segments offers .* {num_queries} queries were asked for"
         with pytest.raises(DataError, match=said):
             strategy.select(pool, num_queries, predictor, rng=np.random.default_rng(0))
+    with pytest.raises(ConfigError, match=r"^num_queries is -1; expected 0 or more$"):
+        strategy.select(pool, -1, predictor, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("alias", ALIASES)

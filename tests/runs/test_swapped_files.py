@@ -10,7 +10,13 @@ from prefrl.errors import StorageError
 from prefrl.runs.playback import evaluate_run
 from tests import tiny_runs
 
-SMALL = {"steps": 202, "budget": 6, "checkpoint_every": 100, "eval_episodes": 1}
+SMALL = {
+    "steps": 202,
+    "explore_steps": 100,
+    "budget": 6,
+    "checkpoint_every": 100,
+    "eval_episodes": 1,
+}
 
 
 @pytest.fixture(scope="module")
