@@ -2,11 +2,14 @@
 
 import contextlib
 import errno
+import math
 import os
 import re
 import select
+import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from prefrl.records.versions import version_of
 
 REFUSED = 2
 FAILED = 1
-STOPPED = 130  # as shells count: 128 and the signal's number
+STOPPED = 128  # as shells count: this and the signal's number
 READER_LEFT = 141
 
 # Torch has no type for it on the CPU, and one on the GPU that is not imported here; a library that
@@ -32,6 +35,9 @@ _OUT_OF_MEMORY = re.compile(
 _REFUSED_BY_SYSTEM = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EBADF),
 )
+# A service is stopped, a job has had its time, a terminal is closed. Windows has no SIGHUP.
+_ASKING_TO_STOP = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_ONE_ASKING_S = 1.0  # `timeout` and terminals send the signal twice
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _REPORTED = ("prefrl", "torch", "gymnasium", "stable-baselines3", "numpy")
 _SHOWN = ("torch", "gymnasium", "stable-baselines3", "mujoco")
@@ -42,12 +48,47 @@ def version_line() -> str:
     return f"prefrl {version_of('prefrl') or 'unknown'} ({_python()}, {_versions(*_SHOWN)})"
 
 
-def status_of(error: BaseException, *, is_debug: bool) -> int:
+class StopSignals:
+    """Makes SIGTERM and SIGHUP stop what runs in its `with` block as Ctrl-C does.
+
+    What is ignored, as under nohup, stays so. Processes that are forked meanwhile end by these
+    signals as ever.
+    """
+
+    number: int = signal.SIGINT
+    """The signal that has stopped it, where one has."""
+
+    def __enter__(self) -> "StopSignals":
+        self._process, self._last_s = os.getpid(), -math.inf
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():  # Others may set no handlers.
+            for number in _ASKING_TO_STOP:
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, _: object) -> None:
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        now_s = time.monotonic()
+        if now_s - self._last_s > _ONE_ASKING_S:
+            self.number, self._last_s = number, now_s
+            raise KeyboardInterrupt
+
+
+def status_of(error: BaseException, *, is_debug: bool, stopped_by: int = signal.SIGINT) -> int:
     """Says on stderr, in one line, what ended a command; returns the process's exit status.
 
     Args:
         error: what ended it.
         is_debug: shows the traceback before the line.
+        stopped_by: the signal behind a KeyboardInterrupt.
     """
     if isinstance(error, HelpShown):
         return 0
@@ -58,7 +99,7 @@ def status_of(error: BaseException, *, is_debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         _say("")
         _say(f"prefrl: {printable(str(error)) or 'stopped'}")
-        return STOPPED
+        return STOPPED + stopped_by
     _say(f"prefrl: {printable(_said(error))}")
     return REFUSED if isinstance(error, PrefrlError) else FAILED
 

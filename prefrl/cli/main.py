@@ -6,7 +6,13 @@ from pathlib import Path
 
 from prefrl.cli.answers import answers_command
 from prefrl.cli.bench import bench_command
-from prefrl.cli.ending import in_plain_lines, open_closed_streams, status_of, version_line
+from prefrl.cli.ending import (
+    StopSignals,
+    in_plain_lines,
+    open_closed_streams,
+    status_of,
+    version_line,
+)
 from prefrl.cli.eval import eval_command
 from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
@@ -42,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_closed_streams()
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    with in_plain_lines(is_debug=is_debug), in_commands_words():
+    with in_plain_lines(is_debug=is_debug), in_commands_words(), StopSignals() as stop:
         try:
             status = _called(words)
             sys.stdout.flush()  # Here, where it is known what to do if nobody reads it any more.
         except BaseException as error:  # noqa: BLE001 - some errors of others are no Exception
-            return status_of(error, is_debug=is_debug)
+            return status_of(error, is_debug=is_debug, stopped_by=stop.number)
     return status
 
 

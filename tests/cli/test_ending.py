@@ -1,6 +1,7 @@
 """Whatever ends a command, it becomes one line and a status; `--debug` shows where it came from."""
 
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -95,6 +96,63 @@ def test_with_debug_before_or_after_the_command_the_traceback_comes_first(
 def test_ctrl_c_is_130(monkeypatch, capsys):
     status, text = ended_with(KeyboardInterrupt("stopped; go on"), monkeypatch, capsys)
     assert (status, text) == (130, "\nprefrl: stopped; go on\n")
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_what_asks_a_process_to_stop_is_as_good_as_ctrl_c_even_if_it_asks_twice(
+    name, status, monkeypatch, capsys
+):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+
+    def stopped(_):
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            signal.raise_signal(number)  # while it ends
+            raise KeyboardInterrupt("stopped; go on") from None
+
+    monkeypatch.setitem(COMMANDS, "run", stopped)
+    assert main(["run"]) == status
+    assert capsys.readouterr().err == "\nprefrl: stopped; go on\n"
+    assert signal.getsignal(number) == before
+
+
+def test_a_stop_that_somebody_swallows_is_heard_when_it_is_asked_for_again(monkeypatch):
+    monkeypatch.setattr("prefrl.cli.ending._ONE_ASKING_S", 0.0)
+
+    def stopped(_):
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setitem(COMMANDS, "run", stopped)
+    assert main(["run"]) == 0
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setitem(COMMANDS, "run", lambda _: signal.raise_signal(signal.SIGHUP))
+        assert main(["run"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_that_a_command_forks_ends_by_a_signal_as_ever(monkeypatch):
+    ends = []
+
+    def forks(_):
+        child = multiprocessing.get_context("fork").Process(target=signal.pause)
+        child.start()
+        child.terminate()
+        child.join(30)
+        ends.append(child.exitcode)
+
+    monkeypatch.setitem(COMMANDS, "run", forks)
+    assert main(["run"]) == 0
+    assert ends == [-signal.SIGTERM]
 
 
 def test_ctrl_c_while_a_command_is_loaded_or_once_more_while_it_ends_shows_no_traceback(
