@@ -18,7 +18,7 @@ from prefrl.errors import (
 from prefrl.loop import PreferenceLoop
 from prefrl.media.plots import plot_learning_curve
 from prefrl.records import run_folder
-from prefrl.records.files import write_text_atomically
+from prefrl.records.files import remove_leftovers, write_text_atomically
 from prefrl.records.metrics import read_metrics
 from prefrl.records.remaining import EVALUATING
 from prefrl.runs.compose import OneRun
@@ -89,6 +89,8 @@ def result_of(run: OneRun, found: Found) -> RunResult:
             with contextlib.suppress(StorageError):  # A folder that may only be read is no worse.
                 write_policy(archive, run.agent.model, agent=run.agent.name)
         # A kill, or what kept them from being done, may have left some of these.
+        with contextlib.suppress(OSError):  # of a folder that may only be read
+            remove_leftovers(run.folder)
         if not run.config.keep_checkpoints:
             remove_checkpoints(run.folder)
         if not (run.folder / run_folder.LEARNING_CURVE).exists():

@@ -225,6 +225,8 @@ def test_a_finished_run_says_so_and_stays_as_it_is(agent, whole, tmp_path):
     home = Home(tmp_path / "home", agent)
     shutil.copytree(whole.run, home.run)
     before = contents(home.run)
+    # As a kill leaves it in the last thing that a run does.
+    (home.run / ".learning_curve.png.3fcf7204.tmp").write_bytes(b"half a picture")
     outcome = prefrl(home.path, *home.go_on)
     assert outcome.status == 0
     assert contents(home.run) == before
