@@ -144,12 +144,17 @@ def test_a_module_inside_the_run_folder_that_names_it_is_never_run(tmp_path, mon
     assert not trace.exists()
 
 
-def test_a_run_folder_that_names_a_module_of_its_own_runs_nothing(home):
+@pytest.mark.parametrize(
+    "name", ["env: theirs.evil:X-v0", "env: Pendulum-v1\nstrategy: theirs.evil:x"]
+)
+def test_a_run_folder_that_names_a_module_of_its_own_runs_nothing(home, name):
     out = home / "theirs"
     out.mkdir()
     (out / "evil.py").write_text("open('trace', 'w')")
-    (out / "config.yaml").write_text("env: theirs.evil:X-v0\nagent: sac\nsteps: 400\n")
-    for words in (("eval", "theirs"), ("run", "--resume", "theirs")):
+    (out / "config.yaml").write_text(f"{name}\nagent: sac\nsteps: 400\n")
+    (out / "metrics.jsonl").touch()
+    begin_as_it = ("run", "--config", "theirs/config.yaml", "--out", "mine")
+    for words in (("eval", "theirs"), ("run", "--resume", "theirs"), begin_as_it):
         assert "lies in that folder itself" in prefrl(home, *words).complaint
     for words in (("eval", "."), ("run", "--resume", ".")):
         assert prefrl(out, *words).status == 2

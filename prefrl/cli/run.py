@@ -12,6 +12,8 @@ from prefrl.cli.result_text import result_text
 from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml
 from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
 from prefrl.errors import ConfigError, option
+from prefrl.own_modules import check_is_elsewhere
+from prefrl.records import run_folder
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,10 @@ def _parsed(words: list[str]) -> RunCommand:
                 raise of_no_use(name)
         if start.reward != "true" or _is_of_a_run(start):
             settings = of_true_reward(settings)
+    if path is not None and (path.parent / run_folder.METRICS).exists():
+        # They are a run's, maybe somebody else's.
+        for name in (settings.env, settings.strategy):
+            check_is_elsewhere(name, path.parent)
     return dataclasses.replace(command, settings=settings)
 
 
