@@ -125,7 +125,6 @@ _VALUES: dict[str, Allowed] = {
     "use_sde": _SWITCH,
     "use_sde_at_warmup": _SWITCH,
     "sde_sample_freq": _whole(1).or_("-1", lambda v: _is_whole(v) and v == -1),
-    "stats_window_size": _whole(1),
     "buffer_size": _whole(1),
     "learning_starts": _whole(0),
     "tau": _number(0, 1, above=True),
@@ -179,7 +178,6 @@ _OF_POLICIES: dict[str, Allowed] = {
         "use_expln",
         "squash_output",
         "share_features_extractor",
-        "normalize_images",
     ),
     _SWITCH,
 )
@@ -191,6 +189,7 @@ _NOT_OF_POLICIES = {
     "features_extractor_class": _MODEL,
     "features_extractor_kwargs": _MODEL,
     "optimizer_class": _MODEL,
+    "normalize_images": "observations are flat rows, not images",
 }
 
 # What exploration by noise that depends on the state makes use of, and nothing else does.
@@ -204,6 +203,7 @@ _ELSEWHERE: dict[str, Callable[[], str]] = {
     "seed": lambda: f"say it of the run: {option('seed')}",
     "tensorboard_log": lambda: "a run writes TensorBoard's events into its own folder",
     "verbose": lambda: "a run shows its own progress",
+    "stats_window_size": lambda: "a run logs its own statistics",
     "monitor_wrapper": lambda: "a run logs its own returns",
     "_init_setup_model": lambda: "a run needs the whole model",
     "n_timesteps": lambda: f"say it of the run: {option('steps')}",
@@ -254,6 +254,8 @@ def checked_settings(name: str, kind: AgentKind, settings: dict[str, Any]) -> di
     found["policy_kwargs"] = _policy_settings(name, kind, found.get("policy_kwargs", {}))
     if not found.get("use_sde"):
         _check_without_sde(kind, found)
+    if not found.get("normalize_observations"):
+        _check_without_features(kind, found["policy_kwargs"])
     return found
 
 
@@ -273,6 +275,17 @@ def _check_without_sde(kind: AgentKind, settings: dict[str, Any]) -> None:
         raise ConfigError(
             f"{option(f'agent_settings.{idle[0]}')} was given, but it is of state-dependent "
             f"exploration; leave it out, or choose {option('agent_settings.use_sde', 'true')}"
+        )
+
+
+def _check_without_features(kind: AgentKind, policy: dict[str, Any]) -> None:
+    """Refuses to share, or not to, what is extracted of observations that are taken as they are."""
+    name = "share_features_extractor"
+    its = inspect.signature(kind.algorithm.policy_aliases["MlpPolicy"].__init__).parameters
+    if name in policy and policy[name] != its[name].default:
+        raise ConfigError(
+            f"{option(f'agent_settings.policy_kwargs.{name}')} was given, but observations are "
+            "taken as they are, so that there is nothing to share; leave it out"
         )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from prefrl.arguments import optional, whole_number
 from prefrl.config import RewardConfig
+from prefrl.config.effect import OF_LEARNING, check_reward_model
 from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.columns import COLUMNS, ungrouped
 from prefrl.feedback.dataset import PreferenceDataset
@@ -122,6 +123,7 @@ def fit_reward_model(
 
     Raises:
         ArgumentError: an argument is of another type.
+        ConfigError: a setting has no effect beside the others; it is named.
         StorageError: the file is missing or damaged; it is named.
         DataError: there is no answer to fit to.
 
@@ -141,8 +143,16 @@ def fit_reward_model(
     seed = whole_number("seed", seed)
     if num_objectives is not None:
         num_objectives = whole_number("num_objectives", num_objectives, least=1)
+    check_reward_model(OF_LEARNING, config)
     if not isinstance(comparisons, PreferenceDataset):
         comparisons = load_comparisons(comparisons)
+    return fit_to(comparisons, config, seed=seed, num_objectives=num_objectives)
+
+
+def fit_to(
+    comparisons: PreferenceDataset, config: RewardConfig, *, seed: int, num_objectives: int | None
+) -> tuple[EnhancedRewardModel, LearningReport]:
+    """Does as `fit_reward_model`, with whatever settings: those of a run are of its sessions."""
     streams = Streams(seed)
     is_held, by = held_out(comparisons, rng=streams.generator(HELD_OUT))
     answered = ~np.isnan(comparisons.p_left)

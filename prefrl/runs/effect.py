@@ -4,15 +4,13 @@ import dataclasses
 
 from prefrl.agents.table import preset_for
 from prefrl.config import PaceConfig, ResolvedRun, RunConfig
+from prefrl.config.effect import OF_EVALUATIONS, OF_RUNS, check_needs
 from prefrl.config.teacher import check_effect
 from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
 from prefrl.errors import ConfigError, option
 from prefrl.feedback.protocols import is_async
 from prefrl.runs.parts import Parts
 from prefrl.runs.resolve import usual_exploration
-
-_OF_PACE = {"max_steps_ahead": "answers", "min_first_answers": "steps"}
-"""Setting -> the one pace that it is of."""
 
 
 def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> None:
@@ -28,16 +26,16 @@ def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> Non
     Raises:
         ConfigError: there is such a setting; it is named, with what to do.
     """
-    if config.eval_in != "auto" and not config.eval_episodes:
-        raise ConfigError(
-            f"{option('eval_in')} is {config.eval_in}, but {option('eval_episodes')} is 0: there "
-            "is nothing to play; leave one of the two out"
-        )
+    check_needs(OF_EVALUATIONS, config, resolved)
     if config.reward == "true":
         _check_true_reward(config, resolved)
         return
     check_effect(config.teacher)
     _check_pace(config, parts)
+    # Robots' segments are no single rows of features, for which alone None would be True.
+    its = resolved.reward_model
+    its = dataclasses.replace(its, linear_part=bool(its.linear_part))
+    check_needs(OF_RUNS, config, dataclasses.replace(resolved, reward_model=its))
 
 
 def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
@@ -88,9 +86,3 @@ def _check_pace(config: RunConfig, parts: Parts) -> None:
             f"{option(given[0])} was given, but it is of teachers that take their time, and this "
             "one answers at once; leave it out"
         )
-    for name, pace in _OF_PACE.items():
-        if name in given and config.pace != pace:
-            raise ConfigError(
-                f"{option(name)} was given, but it is of pace {pace}, and pace is {config.pace}; "
-                f"leave it out, or choose {option('pace', pace)}"
-            )

@@ -11,7 +11,7 @@ from prefrl.records import run_folder
 from prefrl.records.files import claimed, is_there, write_text_atomically
 from prefrl.records.new_folder import check_new_folder, new_folder
 from prefrl.rewards.fitting.building import trained_in
-from prefrl.rewards.learn import LearningReport, fit_reward_model
+from prefrl.rewards.learn import LearningReport, fit_reward_model, fit_to
 from prefrl.rewards.model import EnhancedRewardModel
 from prefrl.runs.resolve import check_is_run
 from prefrl.runs.sizes import check_model_size
@@ -68,9 +68,9 @@ def learn_again(folder: Path | str) -> LearningReport:
         comparisons = load_comparisons(folder / run_folder.COMPARISONS)
         before = _model_before(folder)
         comparisons.env_id = (before and before.env_id) or comparisons.env_id or config.env
-        model, report = fit_reward_model(
+        model, report = fit_to(
             comparisons,
-            config=config.reward_model,
+            config.reward_model,
             seed=config.seed,
             num_objectives=max(1, len(config.objectives)),
         )

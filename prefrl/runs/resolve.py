@@ -59,13 +59,6 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
             raise ConfigError(f"{option(f'env_kwargs.{name}')} was given, but {instead}")
     make_strategy(config.strategy)
     _check_objectives(config)
-    if config.eval_every is not None and not config.eval_episodes:
-        raise ConfigError(
-            f"{option('eval_every')} is {config.eval_every}, but {option('eval_episodes')} is 0: "
-            f"there "
-            "is nothing to play; "
-            "leave one of the two out"
-        )
     agent = config.agent or DEFAULT_AGENT
     preset = preset_for(config.env, agent)
     limit = _time_limit(config, own_env)

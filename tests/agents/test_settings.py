@@ -116,6 +116,10 @@ def test_any_value_of_any_setting_of_a_policy_is_taken_or_refused_by_its_name(da
         ("ppo", {"policy_kwargs": {"full_std": False}}, "policy_kwargs.full_std was given, but"),
         ("ppo", {"policy_kwargs": {"squash_output": True}}, "squash_output was given, but"),
         ("sac", {"policy_kwargs": {"log_std_init": -2.0}}, "log_std_init was given, but"),
+        ("sac", {"stats_window_size": 5}, "stats_window_size was given, but a run logs its own"),
+        ("ppo", {"policy_kwargs": {"normalize_images": False}}, "given, but .* rows, not images"),
+        ("sac", {"policy_kwargs": {"share_features_extractor": True}}, "is nothing to share"),
+        ("ppo", {"policy_kwargs": {"share_features_extractor": False}}, "is nothing to share"),
         ("sac", {"policy_kwargs": {"ortho": 1}}, "unknown setting 'agent_settings.policy_kw.*ort"),
     ],
 )

@@ -2,11 +2,18 @@
 
 import contextlib
 import dataclasses
+import operator
 from typing import Any, get_type_hints
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
+from prefrl import fit_reward_model
+from prefrl.benchmark.grid.cells import Cell
+from prefrl.benchmark.queries.reward_cell import run_reward_cell
 from prefrl.config import RunConfig, TeacherConfig, from_yaml, to_yaml
+from prefrl.config.effect import OF_EVALUATIONS, OF_LEARNING, OF_RUNS, check_reward_model
 from prefrl.config.teacher import FAILINGS
 from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_true_reward
 from prefrl.errors import ConfigError, in_commands_words
@@ -64,6 +71,17 @@ def given(config: RunConfig, name: str, inner: str) -> RunConfig:
     raise AssertionError(f"no other value for {name}.{inner}")
 
 
+def changed(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    """The settings with other values at dotted places."""
+    for place, value in changes.items():
+        section, _, name = place.rpartition(".")
+        inner = {name: value}
+        if section:
+            inner = {section: dataclasses.replace(getattr(config, section), **inner)}
+        config = dataclasses.replace(config, **inner)
+    return config
+
+
 def refusal(config: RunConfig, parts: Parts | None = None) -> str:
     """The line that refuses settings; none where they are taken."""
     try:
@@ -104,6 +122,126 @@ def test_a_teachers_setting_changes_what_it_does_unless_it_is_an_oracle(teacher,
         assert getattr(resolve(config).teacher, setting) == 0.25
     usual = TeacherConfig(**vars(TeacherConfig(teacher).decided()))
     assert not refusal(dataclasses.replace(BASE, teacher=usual))
+
+
+NEEDS = {
+    "eval_episodes": (0, 4),
+    "reward_model.bank_size": (0, 8),
+    "reward_model.bank_alpha": (0.0, 0.5),
+    "reward_model.l2": (0.0, 1.0),
+    "reward_model.num_reward_heads": (1, 2),
+    "reward_model.interval_coverage": (None, 0.9),
+    "queries.validation_fraction": (0.0, 0.2),
+    "queries.num_sessions": (1, 3),
+    "pace": ("sync", "answers"),
+}
+"""Setting that others need -> a value that leaves them without effect, and one that does not."""
+OTHERS = {
+    "eval_every": 500,
+    "eval_in": "own",
+    "reward_model.contrastive": 0.5,
+    "reward_model.bank_alpha": "auto",
+    "reward_model.bank_policy": "fifo",
+    "reward_model.bank_neighbours": 5,
+    "reward_model.anchored": False,
+    "reward_model.diversity": 0.5,
+    "reward_model.interval_coverage": 0.9,
+    "reward_model.patience": 3,
+    "reward_model.adapt_l2": True,
+    "reward_model.temperature": False,
+    "queries.initial_fraction": 0.5,
+    "queries.last_session_at": 0.5,
+    "queries.schedule": "constant",
+    "queries.session_spacing": 1.0,
+    "max_steps_ahead": 7,
+    "min_first_answers": 7,
+}
+"""Setting that needs another one -> a value that is not its usual one."""
+ALL = [(need, name) for need in (*OF_EVALUATIONS, *OF_RUNS) for name in need.names]
+LEARNING = [(need, name) for need in OF_LEARNING for name in need.names]
+
+
+def pair_of(need: Any, name: str) -> tuple[RunConfig, RunConfig]:
+    """The setting beside what leaves it without effect, and beside all that it needs."""
+    without, enough = NEEDS[need.setting]
+    if name == "min_first_answers":
+        enough = "steps"
+    both = {name: OTHERS[name]}
+    if name.endswith("temperature"):
+        both["reward_model.error_rate"] = 0.1  # nor do models that leave answers out tell it
+    others: dict[str, Any] = {"reward_model.interval_coverage": 0.9}
+    if name.endswith("neighbours"):
+        others["reward_model.bank_alpha"] = 0.5
+    return changed(BASE, {**both, need.setting: without}), changed(
+        BASE, {**others, **both, need.setting: enough}
+    )
+
+
+@pytest.mark.parametrize(("need", "name"), ALL, ids=lambda part: getattr(part, "setting", part))
+def test_a_setting_is_refused_without_what_it_needs_and_taken_with_it(need, name):
+    parts = Parts(teacher=Leisurely()) if need.setting == "pace" else Parts()
+    without, enough = pair_of(need, name)
+    line = refusal(without, parts)
+    assert line.startswith(f"{name} is {OTHERS[name]}, but {need.setting} is "), line
+    assert need.otherwise in line
+    assert not refusal(enough, parts)
+    usual = operator.attrgetter(name)(RunConfig())
+    assert not refusal(changed(without, {name: usual}), parts)
+
+
+@pytest.mark.parametrize(
+    ("need", "name"), LEARNING, ids=lambda part: getattr(part, "setting", part)
+)
+def test_so_it_is_where_answers_of_a_file_are_learned_from(need, name):
+    without, enough = (
+        dataclasses.replace(config.reward_model, linear_part=False)
+        for config in pair_of(need, name)
+    )
+    with pytest.raises(ConfigError, match=f"^{name} is {OTHERS[name]}, but {need.setting} is "):
+        fit_reward_model("nowhere.npz", config=without)
+    check_reward_model(OF_LEARNING, enough)
+
+
+@pytest.mark.parametrize("name", ["bank_alpha", "bank_policy", "bank_neighbours", "contrastive"])
+def test_a_recipe_without_a_bank_has_none_to_say_anything_of(name):
+    changes = {
+        "reward_model.recipe": "plain",
+        f"reward_model.{name}": OTHERS[f"reward_model.{name}"],
+    }
+    with in_commands_words():
+        assert refusal(changed(BASE, changes)) == (
+            f"--reward-model.{name.replace('_', '-')} is {OTHERS[f'reward_model.{name}']}, but "
+            "--reward-model.bank-size is 0: there is no bank; leave it out, or choose another "
+            "--reward-model.bank-size"
+        )
+
+
+def test_a_cell_of_a_benchmark_refuses_them_before_its_pool_is_made(tmp_path):
+    settings = {"budgets": [4], "reward_model": {"bank_size": 0, "bank_policy": "fifo"}}
+    cell = Cell("reward", "Pendulum-v1", "uniform", "oracle", 0, settings)
+    with pytest.raises(ConfigError, match=r"bank_policy is fifo, but .*bank_size is 0"):
+        run_reward_cell(cell, tmp_path, lambda *_: None)
+
+
+CHANGES = [
+    ("reward", "true"),
+    ("reward_model.recipe", "plain"),
+    *OTHERS.items(),
+    *((name, value) for name, values in NEEDS.items() for value in values),
+]
+
+
+@drawn(changes=st.lists(st.sampled_from(CHANGES), max_size=5).map(dict))
+def test_what_a_run_wrote_of_itself_always_reruns_it(changes, tmp_path_factory):
+    config = changed(BASE, changes)
+    if refusal(config, parts := Parts(teacher=Leisurely())):
+        return
+    path = tmp_path_factory.mktemp("run") / "config.yaml"
+    resolved = resolve(config)
+    path.write_text(to_yaml(resolved))
+    again = from_yaml(path)
+    assert not refusal(again, parts)
+    assert resolve(again) == resolved
 
 
 @pytest.mark.parametrize("pace", ["sync", "answers", "steps"])

@@ -109,7 +109,7 @@ def test_a_kill_while_it_fits_leaves_the_run_as_it_was(run: Path) -> None:
     program = (
         "import os, sys\n"
         "from prefrl.runs import learn\n"
-        "learn.fit_reward_model = lambda *_, **__: os.kill(os.getpid(), 9)\n"
+        "learn.fit_to = lambda *_, **__: os.kill(os.getpid(), 9)\n"
         "learn.learn_again(sys.argv[1])\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(run)], check=False)

@@ -12,6 +12,7 @@ from prefrl.benchmark.grid.cell_process import inputs_folder
 from prefrl.benchmark.grid.cells import Cell, Keep, Row
 from prefrl.benchmark.queries.pool import cached
 from prefrl.config import PoolSettings, RewardConfig, Schedule, TeacherConfig
+from prefrl.config.effect import OF_REWARD_MODELS, check_reward_model
 from prefrl.errors import ConfigError, DataError, option
 from prefrl.feedback.teachers import SyntheticTeacher
 from prefrl.queries import make_strategy
@@ -70,6 +71,7 @@ def run_reward_cell(cell: Cell, work: Path, keep: Keep) -> list[Row]:
     """
     options = dict(cell.settings)
     reward_config = RewardConfig(**options.pop("reward_model", {}))
+    check_reward_model(OF_REWARD_MODELS, reward_config)
     pool = cached(PoolSettings(cell.env, **options.pop("pool", {})), inputs_folder())
     schedule = Schedule(**{**options, "budgets": tuple(options["budgets"])})
     streams = Streams(cell.seed)
