@@ -1,4 +1,4 @@
-"""What settings need to have an effect: what is given without it is refused, by name."""
+"""Refuses settings that are given without what they need to have an effect, by name."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
