@@ -79,5 +79,5 @@ def test_a_folder_that_another_process_works_in_loses_nothing(is_there, tmp_path
 
 
 def second_of(out):
-    """What another process does that wants the same folder."""
+    """Stands for another process that wants the same folder."""
     return new_folder(out, is_worth_keeping=lambda: False, instead="choose another")
