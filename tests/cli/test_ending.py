@@ -98,6 +98,19 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     assert (status, text) == (130, "\nprefrl: stopped; go on\n")
 
 
+@pytest.fixture
+def heard():
+    """Signals that are not ignored, as they are where the tests run under nohup."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+STOPS = (signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
 def test_what_asks_a_process_to_stop_is_as_good_as_ctrl_c_even_if_it_asks_twice(
     name, status, monkeypatch, capsys
@@ -118,6 +131,7 @@ def test_what_asks_a_process_to_stop_is_as_good_as_ctrl_c_even_if_it_asks_twice(
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_stop_that_somebody_swallows_is_heard_when_it_is_asked_for_again(monkeypatch):
     monkeypatch.setattr("prefrl.cli.ending._ONE_ASKING_S", 0.0)
 
@@ -139,13 +153,22 @@ def test_under_nohup_a_closed_terminal_stops_nothing(monkeypatch):
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_process_that_a_command_forks_ends_by_a_signal_as_ever(monkeypatch):
-    ends = []
+    ends, fork = [], multiprocessing.get_context("fork")
+    is_there = fork.Event()
+
+    def wait():
+        is_there.set()
+        while True:
+            time.sleep(0.01)
 
     def forks(_):
-        child = multiprocessing.get_context("fork").Process(target=signal.pause)
+        child = fork.Process(target=wait)
         child.start()
+        # Python forgets a signal that comes while it forks.
+        assert is_there.wait(30)
         child.terminate()
         child.join(30)
         ends.append(child.exitcode)

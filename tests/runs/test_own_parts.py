@@ -194,7 +194,7 @@ def test_a_policy_is_played_in_the_environment_that_it_was_trained_in(tmp_path):
         with pytest.raises(ConfigError, match=said):
             call()
     assert evaluate_run(out, num_episodes=1, seed=0, make_env=make_env).num_episodes == 1
-    with pytest.raises(ConfigError, match="could not render"):
+    with pytest.raises(ConfigError, match="renders no images"):
         clip(make_env=make_env)
     (out / "parts.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"make_env was given, but the run in .* made without"):
