@@ -17,9 +17,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import RunCallbacks
 from prefrl.agents.normalization import NormalizedObservations
+from prefrl.agents.off_policy import OffPolicyAgent
+from prefrl.agents.on_policy import OnPolicyAgent
 from prefrl.agents.policy_file import read_policy
-from prefrl.agents.ppo import OnPolicyAgent
-from prefrl.agents.sac import OffPolicyAgent
 from prefrl.agents.settings import checked_settings
 from prefrl.agents.supported import check_model
 from prefrl.agents.table import AGENTS, agent_kind

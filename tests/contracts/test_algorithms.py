@@ -17,7 +17,7 @@ import stable_baselines3
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from prefrl import Parts, QueryConfig, RunConfig, resume, run
-from prefrl.agents import sac
+from prefrl.agents import off_policy
 from prefrl.agents.relabel_buffer import relabel
 from prefrl.errors import ConfigError
 from prefrl.testing.clauses import difference
@@ -105,9 +105,9 @@ def small_run(algorithm: Any) -> RunConfig:
 def test_a_run_with_it_is_right_and_goes_on_after_a_kill_or_it_is_refused_before_its_first_step(
     algorithm, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(sac, "RANDOM_STEPS", 40)
-    monkeypatch.setattr(sac, "REFERENCE_EVERY", 30)
-    monkeypatch.setattr(sac, "CATCH_UP_UPDATES", 5)
+    monkeypatch.setattr(off_policy, "RANDOM_STEPS", 40)
+    monkeypatch.setattr(off_policy, "REFERENCE_EVERY", 30)
+    monkeypatch.setattr(off_policy, "CATCH_UP_UPDATES", 5)
     config, name = small_run(algorithm), algorithm.__name__
     parts = Parts(make_model=lambda venv: made(algorithm, venv))
     on_checkpoint = copied_at(tmp_path, len(name) % 3)

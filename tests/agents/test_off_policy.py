@@ -9,7 +9,7 @@ from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecNormalize
 
-from prefrl.agents import OffPolicyAgent, make_agent, make_model, sac
+from prefrl.agents import OffPolicyAgent, make_agent, make_model, off_policy
 from prefrl.agents.exploration import StateEntropyReward
 from prefrl.errors import ConfigError
 from tests.agents.stacks import SMALL, SMALL_SAC, constant, stack
@@ -18,9 +18,9 @@ from tests.agents.stacks import SMALL, SMALL_SAC, constant, stack
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> OffPolicyAgent:
     """Explores at random for 20 steps, and looks for novelty anew every 15."""
-    monkeypatch.setattr(sac, "RANDOM_STEPS", 20)
-    monkeypatch.setattr(sac, "REFERENCE_EVERY", 15)
-    monkeypatch.setattr(sac, "CATCH_UP_UPDATES", 7)
+    monkeypatch.setattr(off_policy, "RANDOM_STEPS", 20)
+    monkeypatch.setattr(off_policy, "REFERENCE_EVERY", 15)
+    monkeypatch.setattr(off_policy, "CATCH_UP_UPDATES", 7)
     model: Any = make_model("sac", stack(1), SMALL_SAC, seed=0, device="cpu")
     return OffPolicyAgent(model)
 
@@ -45,7 +45,7 @@ def test_exploring_is_random_first_and_then_learns_to_find_new_states(agent):
 
 
 def test_novelty_is_looked_for_anew_and_episodes_are_cut_whatever_the_stride(monkeypatch):
-    monkeypatch.setattr(sac, "REFERENCE_EVERY", 15)
+    monkeypatch.setattr(off_policy, "REFERENCE_EVERY", 15)
     settings = {**SMALL_SAC, "train_freq": 4}
     model: Any = make_model("sac", stack(2), settings, seed=0, device="cpu")
     agent: Any = make_agent(model, explore_episode_steps=10)
