@@ -155,6 +155,7 @@ _VALUES: dict[str, Allowed] = {
         "a mapping such as {net_arch: [64, 64], activation_fn: ReLU}",
         lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value),
     ),
+    "policy_delay": _whole(1, 10_000),
     "normalize_observations": _SWITCH,
     "normalize_reward": _SWITCH,
 }
@@ -170,6 +171,9 @@ _OF_POLICIES: dict[str, Allowed] = {
     "log_std_init": _number(-20, 20),
     "n_critics": _whole(1, 100),
     "clip_mean": _number(0, _LARGE, above=True),
+    "batch_norm_momentum": _number(0, 1, above=True),
+    "batch_norm_eps": _number(0, 1, above=True),
+    "renorm_warmup_steps": _whole(0),
     "optimizer_kwargs": Allowed("a mapping", lambda v: v is None or isinstance(v, dict)),
 } | dict.fromkeys(
     (
@@ -178,6 +182,7 @@ _OF_POLICIES: dict[str, Allowed] = {
         "use_expln",
         "squash_output",
         "share_features_extractor",
+        "batch_norm",
     ),
     _SWITCH,
 )

@@ -4,9 +4,17 @@ from prefrl.agents.kinds import AgentKind
 from prefrl.agents.ppo import PPO_KIND
 from prefrl.agents.presets import Preset, task_of
 from prefrl.agents.sac import SAC_KIND
-from prefrl.errors import ConfigError, unknown
+from prefrl.errors import ConfigError, option, unknown
 
 AGENTS: dict[str, AgentKind] = {"ppo": PPO_KIND, "sac": SAC_KIND}
+_MISSING: dict[str, str] = {}
+
+try:
+    from prefrl.agents.crossq import CROSSQ_KIND
+except ImportError:
+    _MISSING["crossq"] = "sb3-contrib 2.4 or newer: pip install 'sb3-contrib>=2.4'"
+else:
+    AGENTS["crossq"] = CROSSQ_KIND
 
 DEFAULT_AGENT = "ppo"
 """The agent of a run that names none."""
@@ -16,8 +24,10 @@ def agent_kind(name: str) -> AgentKind:
     """Returns what the agent of that name is.
 
     Raises:
-        ConfigError: there is none; the message lists those there are.
+        ConfigError: there is none, and those there are are listed; or what it needs is missing.
     """
+    if name in _MISSING:
+        raise ConfigError(f"{option('agent', name)} needs {_MISSING[name]}")
     if name not in AGENTS:
         raise ConfigError(unknown("agent", name, AGENTS))
     return AGENTS[name]

@@ -51,7 +51,7 @@ class RunConfig:
 
     Args:
         env: any Gymnasium id.
-        agent: ppo or sac; None lets the environment's preset decide.
+        agent: ppo, sac or crossq; None lets the environment's preset decide.
         steps: environment steps in all, exploration included; None lets the preset decide.
         budget: answered queries in all (ties count, skips do not, held-out answers do).
         segment_length: steps of a segment; None lets the preset decide.
@@ -68,18 +68,18 @@ class RunConfig:
         num_envs: environments stepped side by side; None lets the preset decide.
         explore_steps: steps before the first session; None lets the preset decide.
         explore_episode_steps: while exploring, environments are reset after so many steps each. By
-            default two segments where early termination was switched off, and with SAC on
-            HalfCheetah, so that the first queries are not all about robots that have fallen; whole
-            episodes elsewhere.
+            default two segments where early termination was switched off, and with SAC and CrossQ
+            on HalfCheetah, so that the first queries are not all about robots that have fallen;
+            whole episodes elsewhere.
         seed: everything random follows from it; 0 is a seed.
         device: where torch works (cpu, cuda, cuda:1, auto).
         threads: torch threads; results repeat exactly for the same number only.
         fixed_horizon: run environments that may end early at a fixed length where they allow it.
         train_episode_steps: training episodes are cut after so many steps at first, by a time limit
             that tells the agent nothing, and grow to whole ones over the first half of the run. By
-            default four segments where early termination was switched off, and with SAC on
-            HalfCheetah, so that experience is not all about robots that have fallen; whole episodes
-            elsewhere. Evaluation always plays whole ones.
+            default four segments where early termination was switched off, and with SAC and
+            CrossQ on HalfCheetah, so that experience is not all about robots that have fallen;
+            whole episodes elsewhere. Evaluation always plays whole ones.
         max_episode_steps: the episode's time limit; None keeps the environment's own.
         eval_episodes: episodes of the final evaluation on the true reward, and of each one while
             the run trains; 0 leaves the final policy unevaluated.

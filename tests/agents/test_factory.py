@@ -65,7 +65,7 @@ def test_initial_weights_follow_from_the_seed_alone():
 @pytest.mark.parametrize(
     ("name", "settings", "said"),
     [
-        ("td7", {}, "unknown agent 'td7'; choose from ppo, sac"),
+        ("td7", {}, "unknown agent 'td7'; choose from ppo, sac, crossq"),
         (
             "ppo",
             {"learning_rat": 1e-3},

@@ -58,4 +58,4 @@ def test_a_preset_can_be_changed_without_changing_the_next():
 def test_an_unknown_agent_is_refused_with_those_there_are():
     with pytest.raises(ConfigError) as refused:
         preset_for("Ant-v4", "td3")
-    assert str(refused.value) == "unknown agent 'td3'; choose from ppo, sac"
+    assert str(refused.value) == "unknown agent 'td3'; choose from ppo, sac, crossq"

@@ -15,7 +15,7 @@ from prefrl.errors import ConfigError
 from prefrl.runs.resolve import resolve
 from tests.agents.stacks import SMALL_PPO, SMALL_SAC, constant, stack
 
-SMALL = {"ppo": SMALL_PPO, "sac": SMALL_SAC}
+SMALL = {"ppo": SMALL_PPO, "sac": SMALL_SAC, "crossq": SMALL_SAC}
 PARAMETERS = {
     name: [p for p in inspect.signature(kind.algorithm.__init__).parameters if p != "self"]
     for name, kind in AGENTS.items()

@@ -31,7 +31,10 @@ def test_the_default_agent_is_one_of_the_table():
 def test_an_unknown_agent_is_refused_with_those_there_are_and_the_nearest():
     with pytest.raises(ConfigError) as refused:
         agent_kind("pppo")
-    assert str(refused.value) == "unknown agent 'pppo'; choose from ppo, sac; did you mean ppo?"
+    assert (
+        str(refused.value)
+        == "unknown agent 'pppo'; choose from ppo, sac, crossq; did you mean ppo?"
+    )
 
 
 @pytest.mark.usefixtures("td3")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from stable_baselines3 import A2C, DQN, PPO
 
-from prefrl.agents import make_agent, make_model, sac
+from prefrl.agents import make_agent, make_model, off_policy
 from prefrl.testing import check_agent
 from prefrl.types import Agent
 from tests.agents.stacks import SMALL, stack
@@ -14,9 +14,9 @@ from tests.agents.stacks import SMALL, stack
 @pytest.fixture
 def short_exploration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exploration that is random, then seeks novelty, within 40 steps."""
-    monkeypatch.setattr(sac, "RANDOM_STEPS", 15)
-    monkeypatch.setattr(sac, "REFERENCE_EVERY", 20)
-    monkeypatch.setattr(sac, "CATCH_UP_UPDATES", 5)
+    monkeypatch.setattr(off_policy, "RANDOM_STEPS", 15)
+    monkeypatch.setattr(off_policy, "REFERENCE_EVERY", 20)
+    monkeypatch.setattr(off_policy, "CATCH_UP_UPDATES", 5)
 
 
 def ppo(seed: int) -> Agent:
