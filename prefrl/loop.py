@@ -302,6 +302,7 @@ class PreferenceLoop:
             "pacer": self.pacer.state() if self.pacer else None,
             "seconds": dict(self.seconds),
             "wall_s": self.records.metrics.wall_s,
+            "cpu_s": self.records.metrics.cpu_s,
             "fitted": self._fitted,
             "last_metrics": dict(self.last_metrics),
             "log": log.mark() if log else None,

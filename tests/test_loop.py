@@ -140,7 +140,10 @@ class Workshop:
         return loop
 
     def rows(self):
-        return [{**row, "wall_s": 0.0} for row in read_metrics(self.folder / "metrics.jsonl")]
+        return [
+            {**row, "wall_s": 0.0, "cpu_s": 0.0}
+            for row in read_metrics(self.folder / "metrics.jsonl")
+        ]
 
     def close(self):
         if self.log is not None:

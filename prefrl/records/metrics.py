@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,32 +37,50 @@ class Sink(Protocol):
 
 
 class Metrics:
-    """Hands metrics to every sink, with the run's wall time beside them.
+    """Hands metrics to every sink, with the time that the run has taken beside them.
 
     Args:
         sinks: where metrics go.
         wall_offset_s: what the run had already taken before it was resumed.
+        cpu_offset_s: the same, of the processor's time.
     """
 
-    def __init__(self, sinks: Sequence[Sink], *, wall_offset_s: float = 0.0) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], *, wall_offset_s: float = 0.0, cpu_offset_s: float = 0.0
+    ) -> None:
         self._sinks = tuple(sinks)
         self._began_s = time.monotonic() - wall_offset_s
+        self._began_cpu_s = time.process_time() - cpu_offset_s
 
     @property
     def wall_s(self) -> float:
         """Seconds the run has taken, time before a resume included, time between not."""
         return time.monotonic() - self._began_s
 
+    @property
+    def cpu_s(self) -> float:
+        """Seconds this process computed for the run, but for what `uncounted` took out."""
+        return time.process_time() - self._began_cpu_s
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Leaves what is computed within it out of `cpu_s`: evaluations are no part of learning."""
+        began_s = time.process_time()
+        try:
+            yield
+        finally:
+            self._began_cpu_s += time.process_time() - began_s
+
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Hands metrics to every sink.
 
         Args:
             step: environment steps taken so far.
-            metrics: by name; NaN where one is not known. `step` and `wall_s` are added here.
+            metrics: by name; NaN where one is not known. `step` and times are added here.
         """
-        if taken := {"step", "wall_s"} & metrics.keys():
+        if taken := {"step", "wall_s", "cpu_s"} & metrics.keys():
             raise ValueError(f"metrics hold {sorted(taken)}, which Metrics writes itself")
-        timed = {"wall_s": round(self.wall_s, 3), **metrics}
+        timed = {"wall_s": round(self.wall_s, 3), "cpu_s": round(self.cpu_s, 3), **metrics}
         for sink in self._sinks:
             sink.write(step, timed)
 

@@ -77,6 +77,7 @@ def summarise(
         "reward_holdout_answers": _num_held_out(dataset) if dataset else None,
         "reward_true_correlation": known(result.reward_true_correlation) if result else None,
         "wall_s": round(loop.records.metrics.wall_s, 3),
+        "cpu_s": round(loop.records.metrics.cpu_s, 3),
         "wall_breakdown": {name: round(value, 3) for name, value in loop.seconds.items()},
         "threads": config.threads,
         "versions": {

@@ -109,9 +109,10 @@ class Watch:
     def _evaluate(self, step: int) -> float:
         """Returns the seconds it took."""
         began_s, settings = time.perf_counter(), self._settings
-        rollouts = self._play()
-        if is_candidate(step, every=settings.every, total_steps=settings.total_steps):
-            self._candidates.add(step, rollouts, self._agent.save_policy)
+        with self._loop.records.metrics.uncounted():
+            rollouts = self._play()
+            if is_candidate(step, every=settings.every, total_steps=settings.total_steps):
+                self._candidates.add(step, rollouts, self._agent.save_policy)
         self._plan_next(step)
         duration_s = time.perf_counter() - began_s
         self._loop.seconds["eval_s"] += duration_s

@@ -60,7 +60,7 @@ class Work:
         """
         run, folder = self._run, self._run.folder
         first_step, state = (found.step, found.state) if found is not None else (0, {})
-        wall_s = state.get("wall_s", 0.0)
+        wall_s, cpu_s = state.get("wall_s", 0.0), state.get("cpu_s", 0.0)
         with contextlib.ExitStack() as stack:
             stack.callback(run.close)
             if run.feedback is not None:
@@ -98,7 +98,7 @@ class Work:
             with self._resumable():
                 remove_leftovers(folder)
                 sinks = self._open_sinks(log, first_step)
-                records.metrics = Metrics(sinks, wall_offset_s=wall_s)
+                records.metrics = Metrics(sinks, wall_offset_s=wall_s, cpu_offset_s=cpu_s)
                 stack.callback(records.metrics.close)
                 if is_extension:
                     _begin_extension(run, loop)

@@ -44,20 +44,34 @@ class Broken(Recorder):
 # Metrics
 
 
-def test_every_sink_gets_the_same_metrics_with_the_wall_time_first():
+def test_every_sink_gets_the_same_metrics_with_the_time_that_was_taken_first():
     sinks = [Recorder(), Recorder()]
     Metrics(sinks).write(5, {"true_return": 1.5})
     assert sinks[0].lines == sinks[1].lines
     ((step, metrics),) = sinks[0].lines
     assert step == 5
-    assert list(metrics) == ["wall_s", "true_return"]
+    assert list(metrics) == ["wall_s", "cpu_s", "true_return"]
 
 
 def test_wall_time_goes_on_across_a_resume():
     sink = Recorder()
     metrics = Metrics([sink], wall_offset_s=1000.0)
     metrics.write(0, {})
-    assert 1000 <= sink.lines[0][1]["wall_s"] <= metrics.wall_s < 1060
+    assert 1000 <= sink.lines[0][1]["wall_s"] <= metrics.wall_s + 0.001 < 1060  # rounded
+
+
+def test_computing_time_goes_on_across_a_resume_and_leaves_out_what_is_not_counted():
+    def compute() -> None:
+        until_s = time.process_time() + 0.05
+        while time.process_time() < until_s:
+            pass
+
+    metrics = Metrics([], cpu_offset_s=1000.0)
+    with metrics.uncounted():
+        compute()
+    assert 1000 <= metrics.cpu_s < 1000.04
+    compute()
+    assert 1000.05 <= metrics.cpu_s < 1000.09
 
 
 def test_a_metric_cannot_take_the_place_of_the_step():

@@ -203,7 +203,7 @@ def test_an_evaluation_that_fails_at_the_end_of_a_phase_loses_nothing_of_the_pha
     shop.repair()
     resumed = resume(tmp_path / "cut", parts=parts[1], show_progress=False)
     rows = [
-        [row | {"wall_s": 0} for row in read_metrics(folder / "metrics.jsonl")]
+        [row | {"wall_s": 0, "cpu_s": 0} for row in read_metrics(folder / "metrics.jsonl")]
         for folder in (whole.folder, resumed.folder)
     ]
     assert str(rows[0]) == str(rows[1])

@@ -64,11 +64,15 @@ class Home:
             return dict(file)
 
     def rows(self):
-        return [{**row, "wall_s": 0.0} for row in read_metrics(self.run / "metrics.jsonl")]
+        return [
+            {**row, "wall_s": 0.0, "cpu_s": 0.0} for row in read_metrics(self.run / "metrics.jsonl")
+        ]
 
     def figures(self):
         summary = json.loads((self.run / "summary.json").read_text())
-        return {name: summary[name] for name in summary.keys() - {"wall_s", "wall_breakdown"}}
+        return {
+            name: summary[name] for name in summary.keys() - {"wall_s", "cpu_s", "wall_breakdown"}
+        }
 
     def checkpoints(self):
         return sorted((self.run / "checkpoints").glob("step_*.npz"))

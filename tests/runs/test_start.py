@@ -33,7 +33,8 @@ from tests.own_envs import Kitchen, PointMass
 SUMMARY_KEYS = {
     *("env", "agent", "seed", "steps", "budget", "num_answers", "num_skips"),
     *("final_true_return_mean", "final_true_return_std", "final_learned_return_mean"),
-    *("reward_holdout_accuracy", "reward_true_correlation", "wall_s", "wall_breakdown", "versions"),
+    *("reward_holdout_accuracy", "reward_true_correlation"),
+    *("wall_s", "cpu_s", "wall_breakdown", "versions"),
 }
 WALL_KEYS = {"rl_s", "reward_fit_s", "query_s", "relabel_s", "eval_s", "checkpoint_s"}
 FILES = {
@@ -53,12 +54,12 @@ def finished(request, tmp_path_factory):
 
 def figures(summary):
     """Returns what must be the same whenever the same run is made."""
-    timed = ("wall_s", "wall_breakdown", "versions")
+    timed = ("wall_s", "cpu_s", "wall_breakdown", "versions")
     return {name: value for name, value in summary.items() if name not in timed}
 
 
 def rows(folder):
-    return [{**row, "wall_s": 0.0} for row in read_metrics(folder / "metrics.jsonl")]
+    return [{**row, "wall_s": 0.0, "cpu_s": 0.0} for row in read_metrics(folder / "metrics.jsonl")]
 
 
 def episodes(result):

@@ -32,7 +32,7 @@ CONFIGS = {
 
 
 def rows_of(folder):
-    return [{**row, "wall_s": 0.0} for row in read_metrics(folder / "metrics.jsonl")]
+    return [{**row, "wall_s": 0.0, "cpu_s": 0.0} for row in read_metrics(folder / "metrics.jsonl")]
 
 
 def training_rows(folder):
@@ -62,7 +62,7 @@ def test_training_ends_with_the_same_digits_as_unwatched(pair):
     ours, theirs = (result.agent.model.policy.state_dict() for result in pair)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert same_rows(training_rows(plain.folder), training_rows(watched.folder))
-    own = ("best_policy", "wall_")
+    own = ("best_policy", "wall_", "cpu_")
     for name, value in plain.summary.items():
         assert name.startswith(own) or watched.summary[name] == value, name
     if plain.reward_model is not None:
