@@ -10,6 +10,8 @@ from prefrl.agents.fused_crossq import FusedCrossQ
 from prefrl.agents.kinds import AgentKind
 from prefrl.agents.presets import Preset, segment_length_for
 
+EXPLORE_STEPS = 3_000
+
 _SETTINGS: dict[str, Any] = {
     "learning_rate": 1e-3,
     "buffer_size": 1_000_000,
@@ -19,8 +21,9 @@ _SETTINGS: dict[str, Any] = {
     "gradient_steps": 1,
     "policy_delay": 3,
     "ent_coef": "auto",
-    # All of exploring is random: batch statistics then know nothing but what is learned from.
-    "learning_starts": 1_000_000,
+    # As many as a run explores, so that all of that is random: networks and their statistics know
+    # nothing but what is learned from, and the true reward begins with the same steps.
+    "learning_starts": EXPLORE_STEPS,
     "policy_kwargs": {"net_arch": [128, 128], "activation_fn": "ReLU"},
 }
 
@@ -31,7 +34,7 @@ def crossq_preset(task: str) -> Preset:
         steps=100_000,
         num_envs=1,
         segment_length=segment_length_for(task),
-        explore_steps=3_000,
+        explore_steps=EXPLORE_STEPS,
         num_sessions=10,
         checkpoint_every=10_000,
         newest_steps=20_000,

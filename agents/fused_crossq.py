@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class FusedBatchRenorm(BatchRenorm1d):
-    """What sb3-contrib's `BatchRenorm1d` computes, in one kernel instead of ten.
+    """Computes what sb3-contrib's `BatchRenorm1d` does, in one kernel instead of ten.
 
     Batch renormalisation (Ioffe 2017) normalises by the batch, and corrects that towards the
     running statistics; for its first `warmup_steps` batches it is plain batch normalisation. The

@@ -1,4 +1,4 @@
-"""What an environment says of its own reward reaches no learner at any time."""
+"""The true reward reaches no learner, at any time."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from prefrl import Parts, run
+from prefrl import Parts, QueryConfig, run
 from prefrl.agents import AGENTS, off_policy
 from prefrl.envs import make_env
 from prefrl.records.weights import read_weights
@@ -27,7 +27,7 @@ def tiny(agent: str) -> Any:
     """A run in which the agent explores, is asked twice, relabels, and trains."""
     settings = tiny_runs.PPO_SETTINGS if agent == "ppo" else tiny_runs.SAC_SETTINGS
     return tiny_runs.tiniest(
-        agent=agent, agent_settings=settings, queries=tiny_runs.QueryConfig(num_sessions=2)
+        agent=agent, agent_settings=settings, queries=QueryConfig(num_sessions=2)
     )
 
 
