@@ -15,6 +15,8 @@ from prefrl.errors import ConfigError, at_least, option
 DECAY_STEPS = 2e6
 # The part of a run in which training episodes grow to their whole length.
 GROWING_SHARE = 0.5
+# What floating point may leave a step short of, of a whole number.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def plan_run(
                 f"{option('steps')} is {steps}, all of it exploration ({explore_steps} steps); "
                 f"choose more, or fewer {option('explore_steps')}"
             )
-        last = max(explore_steps, int(steps * queries.last_session_at))
+        last = max(explore_steps, int(steps * queries.last_session_at + _ROUNDING))
         passed = np.linspace(0.0, 1.0, queries.num_sessions) ** queries.session_spacing
         held_at = explore_steps + (last - explore_steps) * passed
-        when = np.unique((held_at // multiple * multiple).astype(np.int64))
+        when = _whole_multiples(held_at, multiple)
         when = when[when < steps]
         sizes = session_sizes(when.tolist(), budget, queries.schedule, queries.initial_fraction)
         marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}
@@ -152,7 +154,7 @@ def plan_more(
     if budget:
         last = start + (steps - start) * queries.last_session_at
         when = np.linspace(start, last, queries.num_sessions or 1)
-        when = np.unique((when // multiple * multiple).astype(np.int64))
+        when = _whole_multiples(when, multiple)
         when = when[when < steps]
         sizes = session_sizes(when.tolist(), budget, queries.schedule, 1 / len(when))
         marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}
@@ -167,6 +169,14 @@ def _check_multiple(steps: int, multiple: int) -> None:
             f"{option('steps')} is {steps}, but they are taken {multiple} at a time "
             f"({option('num_envs')} times train_freq); choose {choices}"
         )
+
+
+def _whole_multiples(steps: NDArray[np.float64], multiple: int) -> NDArray[np.int64]:
+    """Rounds steps down to multiples; those that meet are one.
+
+    A step that only floating-point error keeps below a multiple is that multiple.
+    """
+    return np.unique(np.floor(steps / multiple + _ROUNDING).astype(np.int64) * multiple)
 
 
 def _multiple_of(multiple: int, steps: int) -> int:

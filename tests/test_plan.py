@@ -126,6 +126,16 @@ class TestPlan:
         assert [step for step, _ in sessions(early)] == [100, 166, 366, 700]
         assert [num for _, num in sessions(early)] == [num for _, num in sessions(plan())]
 
+    def test_even_sessions_stand_on_the_very_steps_that_floating_point_falls_just_short_of(self):
+        # 10,000 + 180,000 * 7 / 9 is 149,999.99999999997 there.
+        phases = plan(
+            **{"steps": 500_000, "explore_steps": 10_000, "budget": 100, "num_sessions": 10},
+            **{"last_session_at": 0.38, "initial_fraction": 0.1, "checkpoint_every": 10_000},
+        )
+        assert sessions(phases) == [(10_000 + 20_000 * session, 10) for session in range(10)]
+        # So is 0.29 * 100,000 of 29,000.
+        assert sessions(plan(steps=100_000, last_session_at=0.29))[-1][0] == 29_000
+
     def test_sessions_that_would_fall_on_one_step_become_one(self):
         phases = plan(multiple=500, explore_steps=500, num_sessions=20, last_session_at=1.0)
         assert sessions(phases) == [(500, 60)]
