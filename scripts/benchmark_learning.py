@@ -10,21 +10,16 @@ the tables and plots of `docs/benchmarks/learning.md` from these alone.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lab.run_cells import Job, kept, run_missing, write_between_markers
 from prefrl.media.plots import plot_arms
-from prefrl.records import run_folder
-from prefrl.records.files import write_text_atomically
-from prefrl.records.metrics import read_metrics
 
 PAGE = Path("docs/benchmarks/learning.md")
 RESULTS = Path("docs/benchmarks/learning")
@@ -101,13 +96,12 @@ class Cell:
         """Names the cell's files."""
         return f"{self.group}-{self.arm}-seed{self.seed}"
 
-    def command(self, out: Path) -> list[str]:
-        """Returns the command that makes this cell's results."""
+    def words(self) -> tuple[str, ...]:
+        """Returns the settings of this cell's run, as `prefrl run` takes them."""
         group = GROUPS[self.group]
         words = ["--env", group.env, "--agent", group.agent, "--steps", str(group.steps)]
-        words += ["--seed", str(self.seed), "--out", str(out)]
-        words += ["--eval-every", str(group.steps // EVALUATIONS)]
-        return ["scripts/run_pbrl.py", *words, *ARMS[self.arm]]
+        words += ["--seed", str(self.seed), "--eval-every", str(group.steps // EVALUATIONS)]
+        return (*words, *ARMS[self.arm])
 
 
 def cells(names: Sequence[str]) -> Iterator[Cell]:
@@ -119,45 +113,10 @@ def cells(names: Sequence[str]) -> Iterator[Cell]:
                 yield Cell(name, arm, seed)
 
 
-def run_cell(cell: Cell, runs: Path) -> tuple[bool, str]:
-    """Runs a cell in a process of its own, or goes on with it.
-
-    Returns:
-        whether it has ended well, and a line to print.
-    """
-    out, published = runs / cell.name, RESULTS / f"{cell.name}.json"
-    if published.exists() and not out.exists():
-        return True, f"{cell.name}: known from before, in {published}"
-    if not (out / run_folder.SUMMARY).exists():
-        resuming = (out / run_folder.CONFIG).exists()
-        command = ["scripts/run_pbrl.py", "--resume", str(out)] if resuming else cell.command(out)
-        # One thread each: two runs side by side then cost what one costs alone.
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        runs.mkdir(parents=True, exist_ok=True)
-        with (runs / f"{cell.name}.log").open("a") as log:
-            status = subprocess.run(
-                [sys.executable, *command], env=env, stdout=log, stderr=log, check=False
-            ).returncode
-        if status:
-            return False, f"{cell.name}: failed with status {status}, see {log.name}"
-    summary = keep(cell, out)
-    reached = f"{summary['final_true_return_mean']:.0f} in {summary['wall_s']:.0f} s"
-    return True, f"{cell.name}: {reached}"
-
-
 def keep(cell: Cell, out: Path) -> dict[str, Any]:
-    """Copies what a finished cell reached into the repository: its summary and its curve."""
-    summary: dict[str, Any] = json.loads((out / run_folder.SUMMARY).read_text())
-    rows = [
-        {name: row[name] for name in CURVE if name in row}
-        for row in read_metrics(out / run_folder.METRICS)
-        if np.isfinite(row.get("eval_true_return", row.get("true_return", np.nan)))
-    ]
-    curve = [{k: None if np.isnan(v) else round(v, 2) for k, v in row.items()} for row in rows]
-    result = {"group": cell.group, "arm": cell.arm, **summary, "curve": curve}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(RESULTS / f"{cell.name}.json", json.dumps(result) + "\n")
-    return summary
+    """Returns what is kept of a finished cell: its summary and its curve."""
+    result = kept(out, CURVE, measured=("eval_true_return", "true_return"))
+    return {"group": cell.group, "arm": cell.arm, **result}
 
 
 def bootstrap_interval(values: Sequence[float], *, rng: np.random.Generator) -> tuple[float, float]:
@@ -237,10 +196,7 @@ def report() -> None:
         title = f"{group.env}, {group.agent.upper()}"
         key, ylabel = drawn_return([curve for curves in arms.values() for curve in curves])
         plot_arms(arms, RESULTS / f"{name}.png", title=title, ylabel=ylabel, key=key)
-    begin, end = "<!-- tables: begin -->", "<!-- tables: end -->"
-    text = PAGE.read_text() if PAGE.exists() else f"{begin}\n{end}\n"
-    before, after = text.split(begin)[0], text.split(end)[1]
-    write_text_atomically(PAGE, "\n".join([before + begin, "", *lines, end]) + after)
+    write_between_markers(PAGE, lines)
     print(f"wrote {PAGE}")
 
 
@@ -252,16 +208,19 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--report", action="store_true", help="only write the tables and plots")
     arguments = parser.parse_args()
-    has_failed = False
+    has_ended_well = True
     if not arguments.report:
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            work = [pool.submit(run_cell, c, arguments.runs) for c in cells(arguments.groups)]
-            for one in work:
-                has_ended_well, line = one.result()
-                has_failed |= not has_ended_well
-                print(line, flush=True)
+        jobs = {
+            Job(
+                cell.name, arguments.runs / cell.name, cell.words(), RESULTS / f"{cell.name}.json"
+            ): cell
+            for cell in cells(arguments.groups)
+        }
+        has_ended_well = run_missing(
+            list(jobs), at_once=arguments.jobs, keep=lambda job: keep(jobs[job], job.out)
+        )
     report()
-    return int(has_failed)
+    return int(not has_ended_well)
 
 
 if __name__ == "__main__":
