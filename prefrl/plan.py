@@ -153,8 +153,8 @@ def plan_more(
     marks = {start: 0}
     if budget:
         last = start + (steps - start) * queries.last_session_at
-        when = np.linspace(start, last, queries.num_sessions or 1)
-        when = _whole_multiples(when, multiple)
+        held_at = np.linspace(start, last, queries.num_sessions or 1)
+        when = _whole_multiples(held_at, multiple)
         when = when[when < steps]
         sizes = session_sizes(when.tolist(), budget, queries.schedule, 1 / len(when))
         marks |= {int(t): int(n) for t, n in zip(when, sizes, strict=True) if n > 0}

@@ -129,8 +129,13 @@ class TestPlan:
     def test_even_sessions_stand_on_the_very_steps_that_floating_point_falls_just_short_of(self):
         # 10,000 + 180,000 * 7 / 9 is 149,999.99999999997 there.
         phases = plan(
-            **{"steps": 500_000, "explore_steps": 10_000, "budget": 100, "num_sessions": 10},
-            **{"last_session_at": 0.38, "initial_fraction": 0.1, "checkpoint_every": 10_000},
+            steps=500_000,
+            explore_steps=10_000,
+            budget=100,
+            num_sessions=10,
+            last_session_at=0.38,
+            initial_fraction=0.1,
+            checkpoint_every=10_000,
         )
         assert sessions(phases) == [(10_000 + 20_000 * session, 10) for session in range(10)]
         # So is 0.29 * 100,000 of 29,000.

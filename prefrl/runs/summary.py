@@ -26,7 +26,10 @@ _PRINTED: dict[str, type | tuple[type, ...]] = {
     "wall_s": (int, float),
 }
 
-PACKAGES = ("prefrl", "torch", "gymnasium", "stable-baselines3", "mujoco", "numpy")
+PACKAGES = (
+    *("prefrl", "torch", "gymnasium", "stable-baselines3", "sb3-contrib", "mujoco", "dm-control"),
+    "numpy",
+)
 
 
 def _num_held_out(dataset: PreferenceDataset) -> int:

@@ -84,11 +84,11 @@ def _row_lines(results: Results, row: Row) -> list[str]:
                 f"{plain_number(finals.min(), 0)} to {plain_number(finals.max(), 0)}",
                 share,
                 _mean(results, row.name, arm, "reward_true_correlation"),
-                f"{results.cpu_s(row.name, arm).mean() / 60:.1f}",
+                _minutes(results.cpu_s(row.name, arm)),
             ]
         )
     header = ["arm", "seeds", "mean (95% interval)", "IQM (95% interval)", "lowest to highest"]
-    header += ["share of true", "correlation", "CPU min"]
+    header += ["share of true", "correlation", "CPU min (lowest to highest)"]
     lines = [f"### {title_of(results, row)}", ""]
     lines += [row.note, ""] if row.note else []
     lines += [*_table(header, table), ""]
@@ -98,6 +98,11 @@ def _row_lines(results: Results, row: Row) -> list[str]:
         header += ["IQM (95% interval)", "ended sooner"]
         lines += [*_table(header, beside), ""]
     return lines
+
+
+def _minutes(seconds: Float64Array) -> str:
+    low, mean, high = (one / 60 for one in (seconds.min(), seconds.mean(), seconds.max()))
+    return f"{mean:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _beside(results: Results, row: Row) -> Iterator[list[str]]:

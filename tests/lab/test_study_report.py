@@ -40,7 +40,7 @@ def test_an_arm_has_its_seeds_means_range_share_and_computing_time(tmp_path):
     true, learned = section(lines, "Pendulum-v1, sac, 400 steps")
     assert true[:2] == ["true reward", "2 of 2"]
     assert true[2] == "50 (40 to 60)"
-    assert true[4:] == ["40 to 60", "", "", "0.7"]
+    assert true[4:] == ["40 to 60", "", "", "0.7 (0.7 to 0.7)"]
     assert learned[:3] == ["8 answers", "1 of 2", "30"]
     assert learned[5:7] == ["0.60 (0.50 to 0.75)", "0.50"]
 

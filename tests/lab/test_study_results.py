@@ -18,7 +18,7 @@ from lab.study_results import (
     mean_of,
     share_of,
 )
-from prefrl.errors import DataError
+from prefrl.errors import DataError, StorageError
 from tests.lab.made_up_study import finish, study
 
 
@@ -162,4 +162,11 @@ def test_results_of_other_presets_are_not_put_into_one_arm(tmp_path):
     finish(made_up, Cell("quick", "true", 5), [1, 2, 3, 4])
     finish(made_up, Cell("quick", "true", 6), [1, 2, 3, 4], settings="of another preset")
     with pytest.raises(DataError, match=r"seed6.json was made with other presets than .*seed5"):
+        Results(made_up)
+
+
+def test_a_damaged_result_is_refused_by_name(tmp_path):
+    made_up, cell = study(tmp_path), Cell("quick", "true", 5)
+    finish(made_up, cell, [1, 2, 3, 4], curve=None)
+    with pytest.raises(StorageError, match=r"quick-true-seed5.json is damaged: .*curve"):
         Results(made_up)
