@@ -216,9 +216,13 @@ def main() -> int:
             ): cell
             for cell in cells(arguments.groups)
         }
-        has_ended_well = run_missing(
-            list(jobs), at_once=arguments.jobs, keep=lambda job: keep(jobs[job], job.out)
-        )
+        try:
+            has_ended_well = run_missing(
+                list(jobs), at_once=arguments.jobs, keep=lambda job: keep(jobs[job], job.out)
+            )
+        except KeyboardInterrupt:
+            print("benchmark_learning: stopped; the same command goes on", file=sys.stderr)
+            return 130
     report()
     return int(not has_ended_well)
 
