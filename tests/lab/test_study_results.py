@@ -1,4 +1,4 @@
-"""What is read out of a study, beside numbers computed by hand."""
+"""Numbers read out of a study, beside those computed by hand."""
 
 import math
 from pathlib import Path
