@@ -1,7 +1,5 @@
 """The base of on-policy and off-policy agents: exact steps, fresh phases, swapped rewards."""
 
-import copy
-import io
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -10,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 
 from prefrl.agents.callbacks import RunCallbacks, step_callbacks
-from prefrl.agents.optimizers import check_moments, is_finite
 from prefrl.agents.passed_on import watched
 from prefrl.agents.policy_file import weights_path, write_policy
 from prefrl.agents.reward_stage import find_reward_stage
 from prefrl.agents.supported import changed_observations, check_spaces
+from prefrl.agents.weights import check_backend, model_weights
 from prefrl.errors import (
     ConfigError,
     ContractError,
@@ -29,15 +26,14 @@ from prefrl.errors import (
     text_of,
     with_type,
 )
-from prefrl.records.archive import open_archive
 from prefrl.records.files import write_atomically
 from prefrl.records.weights import read_weights
 from prefrl.seeding import seed_global_generators
 from prefrl.segments import EpisodeStore
 from prefrl.types import EpisodeReturns, RewardFunction, State
 
-# `_n_calls` is DQN's.
-_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
+# `_n_calls` is DQN's, `reset_idx` SBX's.
+_COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "reset_idx")
 _SET_WHILE_LEARNING = ("_update_current_progress_remaining", "_excluded_save_params")
 _PROBES = (1.0, 0.9, 0.75, 0.5, 0.25, 0.1, 0.0)
 
@@ -65,6 +61,7 @@ class SB3Agent(ABC):
         total_steps: int | None = None,
     ) -> None:
         self.model = model
+        self.weights = model_weights(model)
         self.venv = find_reward_stage(model.get_env())
         check_spaces(model, self.venv)
         self._passed_on = watched(model, self.venv)
@@ -121,6 +118,7 @@ class SB3Agent(ABC):
         env = self.model.get_env()
         assert env is not None
         seed_global_generators(seed)
+        self.weights.seed(seed)
         self.model.action_space.seed(seed)
         self.venv.action_space.seed(seed)
         env.seed(seed)
@@ -204,7 +202,7 @@ class SB3Agent(ABC):
 
     def _check_finite(self, cause: Exception | None = None) -> None:
         """Refuses weights that are not finite, and moments of them."""
-        if not is_finite(self.model):
+        if not self.weights.is_finite():
             raise self._diverged("its weights are no longer finite") from cause
 
     def _diverged(self, why: str) -> Diverged:
@@ -303,23 +301,14 @@ class SB3Agent(ABC):
         Raises:
             StorageError: the file is missing or damaged, or of another kind of policy.
         """
-        policy = self.model.policy
-        own = copy.deepcopy(policy.state_dict())
+        give_back = self.weights.keep_policy()
         beside = weights_path(path)
         try:
-            if beside.exists():
-                policy.load_state_dict(read_weights(beside)[0])
-            else:
-                with open_archive(path, "policy") as archive:
-                    content = archive.read("policy.pth")
-                if not content.startswith(b"PK"):  # Torch's older formats could run code.
-                    raise ValueError("policy.pth in it is none of Stable-Baselines3's")
-                weights = io.BytesIO(content)
-                policy.load_state_dict(
-                    torch.load(weights, map_location=self.model.device, weights_only=True)
-                )
+            is_beside = beside.exists()
+            weights = read_weights(beside)[0] if is_beside else self.weights.read_archive(path)
+            self.weights.load_policy(weights)
         except Exception as error:  # every kind of damage surfaces elsewhere
-            policy.load_state_dict(own)
+            give_back()
             if isinstance(error, StorageError):
                 raise
             read = beside if beside.exists() else path
@@ -327,7 +316,7 @@ class SB3Agent(ABC):
         try:
             yield
         finally:
-            policy.load_state_dict(own)
+            give_back()
 
     def state(self) -> State:
         """Returns weights, optimisers and step counts.
@@ -335,26 +324,23 @@ class SB3Agent(ABC):
         They are the agent's own, not copies: write them down before it goes on.
         """
         model = self.model
-        names = model._get_torch_save_params()[1]
         return {
             "steps_before": self.steps_before,
             "counters": {name: getattr(model, name) for name in _COUNTERS if hasattr(model, name)},
-            "parameters": model.get_parameters(),
-            "variables": {
-                name: getattr(model, name).detach() for name in names if hasattr(model, name)
-            },
+            **self.weights.state(),
         }
 
-    @torch.no_grad()
     def restore(self, state: State) -> None:
-        """Puts back what `state` returned; goes on with `begin_phase`."""
+        """Puts back what `state` returned; goes on with `begin_phase`.
+
+        Raises:
+            DataError: it is of another model; what does not fit is named.
+        """
+        check_backend(state, self.weights.state())
         self.steps_before = int(state.get("steps_before", 0))
         for name, value in state["counters"].items():
             setattr(self.model, name, value)
-        self.model.set_parameters(state["parameters"], exact_match=True)
-        for name, value in state["variables"].items():
-            getattr(self.model, name).copy_(value)
-        check_moments(self.model)
+        self.weights.restore(state)
 
 
 def changing_schedules(model: BaseAlgorithm) -> list[str]:

@@ -23,10 +23,6 @@ REFERENCE_EVERY = 1_000
 # Gradient steps that let a new critic catch up with the first learned reward (B-Pref).
 CATCH_UP_UPDATES = 100
 
-# What a policy's networks are called; the others are critics, and each may have a slow copy.
-_ACTORS = {"actor", "actor_target", "features_extractor"}
-_TARGET = "_target"
-
 _BUFFER_COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -71,6 +67,15 @@ class OffPolicyAgent(SB3Agent):
     def stride(self) -> int:
         """Steps are taken in multiples of this: `train_freq` of every environment."""
         return self.num_envs * self._train_every
+
+    def begin_phase(self, seed: int) -> None:
+        """Resets environments and every generator that is drawn from."""
+        super().begin_phase(seed)
+        # DQN's, which it works out after each step: in a restored model none has been taken.
+        schedule = getattr(self.model, "exploration_schedule", None)
+        if schedule is not None and self.num_steps:
+            model: Any = self.model
+            model.exploration_rate = schedule(model._current_progress_remaining)
 
     def explore(self, num_steps: int) -> None:
         """Seeks states far from those visited, after `random_steps` random ones."""
@@ -126,7 +131,7 @@ class OffPolicyAgent(SB3Agent):
         relabel(buffer, reward_function, self.venv)
         if self._has_explored_only:
             self._has_explored_only = False
-            self._reset_critic()
+            self.weights.renew_critics()
             self.model.learning_starts = 0
             if buffer.size():
                 with self._named():
@@ -140,28 +145,6 @@ class OffPolicyAgent(SB3Agent):
         buffer = self.model.replay_buffer
         assert buffer is not None
         return refill(buffer, store)
-
-    def _reset_critic(self) -> None:
-        """Makes critics, targets and optimiser moments anew; the actor stays as exploring left it.
-
-        Layers that do not learn, or that the actor shares, stay as well.
-        """
-        policy: Any = self.model.policy
-        networks = dict(policy.named_children())
-        kept = {
-            id(module) for name in _ACTORS & set(networks) for module in networks[name].modules()
-        }
-        for name, critic in networks.items():
-            if name in _ACTORS or name.endswith(_TARGET):
-                continue
-            for module in critic.modules():
-                is_learned = any(p.requires_grad for p in module.parameters(recurse=False))
-                if is_learned and id(module) not in kept and hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
-            if name + _TARGET in networks:
-                networks[name + _TARGET].load_state_dict(critic.state_dict())
-            # DQN's only network is its critic, and has the policy's optimiser.
-            (getattr(critic, "optimizer", None) or policy.optimizer).state.clear()
 
     def state(self) -> State:
         """Returns weights, optimisers, step counts, and the filled part of the replay buffer."""

@@ -122,7 +122,7 @@ class OnPolicyAgent(SB3Agent):
             size,
             model.observation_space,
             model.action_space,
-            device=model.device,
+            device=model.rollout_buffer.device,
             gae_lambda=model.gae_lambda,
             gamma=model.gamma,
             n_envs=self.num_envs,

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from prefrl.agents.weights import model_weights
 from prefrl.errors import PrefrlError, StorageError, text_of
 from prefrl.records.files import copy_file, opened, reason
 from prefrl.records.json_file import entry, parse_json
@@ -54,7 +55,7 @@ def write_policy(archive: Path, model: BaseAlgorithm, *, agent: str) -> None:
         "agent": agent if None not in described.values() else "",
         "spaces": json.dumps(described, allow_nan=False),
     }
-    write_weights(weights_path(archive), model.policy.state_dict(), metadata)
+    write_weights(weights_path(archive), model_weights(model).policy(), metadata)
 
 
 def copy_policy(source: Path, target: Path) -> None:

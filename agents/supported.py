@@ -10,6 +10,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnvWrapper, VecTransposeImage
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
+from prefrl.agents.weights import jax_bases
 from prefrl.errors import ConfigError, not_a, option
 
 # How steps come from the environment to what is learned of. A model with methods of its own for it
@@ -54,8 +55,10 @@ def check_model(model: Any) -> None:
 
 def _is_followed(kind: type, base: type, method: str) -> bool:
     """Says whether a method does what the base class's does, or calls that."""
+    # SBX gathers them itself, in the same way.
+    followed = (base, *jax_bases())
     overrides = [
-        vars(its)[method] for its in kind.__mro__ if method in vars(its) and its is not base
+        vars(its)[method] for its in kind.__mro__ if method in vars(its) and its not in followed
     ]
     return not overrides or (
         method in _MAY_BE_EXTENDED and all(_hands_on(own, method) for own in overrides)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from prefrl.agents.weights import check_backend
 from prefrl.errors import DataError, PrefrlError, StorageError, with_type
 from prefrl.loop import PreferenceLoop
 from prefrl.records import run_folder
@@ -53,7 +54,9 @@ def restore(loop: PreferenceLoop, folder: Path, found: Found) -> None:
             than the run needs; its file is named.
     """
     with from_file(folder, found):
-        check_alike(found.state, loop.state(), "the state")
+        own = loop.state()
+        check_backend(found.state.get("agent"), own["agent"])
+        check_alike(found.state, own, "the state")
         at = found.state["next_phase"]
         if not 0 <= at <= len(loop.plan):
             raise DataError(f"next_phase is {at}, of {len(loop.plan)} phases")

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import SAC
+from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecNormalize
@@ -199,3 +199,20 @@ def test_noise_begins_anew_with_each_phase():
     assert noise.noise_prev.any()
     agent.begin_phase(1)
     assert not noise.noise_prev.any()
+
+
+def test_a_restored_dqn_goes_on_to_explore_as_often_as_it_did():
+    agents: list[Any] = []
+    for _ in range(2):
+        settings: dict[str, Any] = {"buffer_size": 60, "policy_kwargs": {**SMALL}}
+        settings["exploration_fraction"] = 1.0
+        model = DQN("MlpPolicy", stack(1, "CartPole-v1"), device="cpu", seed=0, **settings)
+        agents.append(make_agent(model, total_steps=100))
+    one, again = agents
+    one.begin_phase(0)
+    one.set_reward(constant(1.0))
+    one.train(40)
+    again.restore(one.state())
+    for agent in agents:
+        agent.begin_phase(1)
+    assert again.model.exploration_rate == one.model.exploration_rate > 0.5

@@ -1,6 +1,5 @@
 """Every algorithm that Stable-Baselines3 and its contrib have is trained right, or refused."""
 
-import functools
 import importlib
 import inspect
 import itertools
@@ -85,9 +84,9 @@ def copied_at(folder: Path, index: int) -> Callable[[], None]:
     return at_checkpoint
 
 
-def small_run(algorithm: Any) -> RunConfig:
+def small_run(env_id: str) -> RunConfig:
     return tiny_runs.tiniest(
-        env=acts_in(algorithm),
+        env=env_id,
         agent_settings={},
         max_episode_steps=20,
         num_envs=2,
@@ -100,6 +99,25 @@ def small_run(algorithm: Any) -> RunConfig:
     )
 
 
+def assert_a_run_is_right_and_goes_on_after_a_kill(
+    config: RunConfig, parts: Parts, folder: Path, *, at: int
+) -> None:
+    """Takes a small run, and again from a copy of its folder at one of its checkpoints."""
+    whole = run(
+        config,
+        out=folder / "whole",
+        parts=parts,
+        show_progress=False,
+        on_checkpoint=copied_at(folder, at),
+    )
+    assert whole.agent.num_steps == whole.agent.model.num_timesteps == 240
+    assert_rewards_are_the_learned_ones(whole)
+
+    again = resume(folder / "killed", parts=parts, show_progress=False)
+    assert not difference(whole.agent.state(), again.agent.state(), "state()")
+    assert whole.summary["final_true_return_mean"] == again.summary["final_true_return_mean"]
+
+
 @pytest.mark.filterwarnings("ignore:episodes end early")  # CartPole's
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.__name__)
 def test_a_run_with_it_is_right_and_goes_on_after_a_kill_or_it_is_refused_before_its_first_step(
@@ -108,25 +126,16 @@ def test_a_run_with_it_is_right_and_goes_on_after_a_kill_or_it_is_refused_before
     monkeypatch.setattr(off_policy, "RANDOM_STEPS", 40)
     monkeypatch.setattr(off_policy, "REFERENCE_EVERY", 30)
     monkeypatch.setattr(off_policy, "CATCH_UP_UPDATES", 5)
-    config, name = small_run(algorithm), algorithm.__name__
+    name = algorithm.__name__
     parts = Parts(make_model=lambda venv: made(algorithm, venv))
-    on_checkpoint = copied_at(tmp_path, len(name) % 3)
-    begin = functools.partial(
-        run, config, out=tmp_path / "whole", show_progress=False, on_checkpoint=on_checkpoint
-    )
+    config = small_run(acts_in(algorithm))
     if name not in OFTEN_USED:
         with pytest.raises(ConfigError, match=f"^cannot train a {name}.* PPO") as refused:
-            begin(parts=parts)
+            run(config, out=tmp_path / "whole", parts=parts, show_progress=False)
         assert "\n" not in str(refused.value)
         assert not (tmp_path / "whole").exists()
         return
-    whole = begin(parts=parts)
-    assert whole.agent.num_steps == whole.agent.model.num_timesteps == 240
-    assert_rewards_are_the_learned_ones(whole)
-
-    again = resume(tmp_path / "killed", parts=parts, show_progress=False)
-    assert not difference(whole.agent.state(), again.agent.state(), "state()")
-    assert whole.summary["final_true_return_mean"] == again.summary["final_true_return_mean"]
+    assert_a_run_is_right_and_goes_on_after_a_kill(config, parts, tmp_path, at=len(name) % 3)
 
 
 def assert_rewards_are_the_learned_ones(result: Any) -> None:
