@@ -47,6 +47,14 @@ _CHUNK = 2**20
 _ARRAY = ".npy"
 
 
+# The record at the end of a zip archive: its mark, where it has the number of members, 0xFFFF for
+# one that stands elsewhere, and how long it is with the longest comment.
+_END_MARK = b"PK\x05\x06"
+_AT_NUM_MEMBERS = 10
+_MANY = 0xFFFF
+_LONGEST_END = 22 + 0xFFFF
+
+
 class OpenArchive:
     """An archive that is open, and whose members are whole.
 
@@ -67,6 +75,9 @@ class OpenArchive:
             names = [info.filename for info in archive.infolist()]
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"{twice} is in it twice")
+        declared = _num_declared(archive)
+        if declared not in (len(self.members), _MANY):
+            raise ValueError(f"it declares {declared} members and has {len(self.members)}")
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED and not is_packed:
                 raise ValueError(f"{info.filename} in it claims to be compressed")
@@ -144,6 +155,16 @@ class OpenArchive:
         if name not in self.members:
             raise ValueError(f"{name} is missing")
         return self.members[name]
+
+
+def _num_declared(archive: zipfile.ZipFile) -> int:
+    """Returns how many members an archive's end says it has, which zipfile does not compare."""
+    assert archive.fp is not None
+    file_size = archive.fp.seek(0, os.SEEK_END)
+    archive.fp.seek(max(file_size - _LONGEST_END, 0))
+    end = archive.fp.read()
+    (num,) = struct.unpack_from("<H", end, end.rfind(_END_MARK) + _AT_NUM_MEMBERS)
+    return int(num)
 
 
 @contextlib.contextmanager

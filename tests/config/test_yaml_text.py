@@ -27,7 +27,7 @@ def said_of(text: str | bytes, folder: Path) -> str:
     with pytest.raises(ConfigError) as refused:
         from_yaml(path)
     said = str(refused.value).removeprefix(str(path)).lstrip(": ")
-    assert time.process_time() - began < 3.0
+    assert time.process_time() - began < 20.0  # without end, where it is not refused
     assert "\n" not in said
     assert len(said) < 600
     return said

@@ -115,6 +115,15 @@ def test_damage_anywhere_is_harmless_or_one_line(tmp_path_factory, cuts, end):
         np.testing.assert_equal(read_arrays(path, "answers"), SMALL)
 
 
+def test_a_member_that_another_swallows_as_its_comment_is_missed(tmp_path):
+    path = tmp_path / "a.npz"
+    content = bytearray(packed(members_of(SMALL), zipfile.ZIP_STORED))
+    entries = [m.start() for m in re.finditer(b"PK\x01\x02", bytes(content))]
+    content[entries[0] + 32] = entries[2] - entries[1]  # the length of the first one's comment
+    path.write_bytes(content)
+    assert f"it declares {len(SMALL)} members and has {len(SMALL) - 1}" in refusal(path)
+
+
 def npy(shape, descr="<f8", rest=b""):
     header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}}}".encode()
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + rest

@@ -131,5 +131,5 @@ def test_what_was_decided_is_not_decided_anew() -> None:
 
 
 def test_an_unknown_agent_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"^unknown agent 'td3'; choose from ppo, sac$"):
+    with pytest.raises(ConfigError, match=r"^unknown agent 'td3'; choose from ppo, sac, crossq$"):
         resolve(RunConfig(agent="td3"))
