@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prefrl.errors import StorageError, one_line, text_of
@@ -67,15 +68,27 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise StorageError(f"{path} is damaged: {one_line(str(error)) or 'too large'}") from None
 
 
-def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_json_object(
+    path: str | os.PathLike[str],
+    entries: Mapping[str, type | tuple[type, ...]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Reads a JSON file that holds an object.
 
+    Args:
+        path: the file.
+        entries: which the object must have, and their kinds, as in `entry`.
+
     Raises:
-        StorageError: as `read_json`, or it holds something else.
+        StorageError: as `read_json`, or it holds something else, or lacks an entry.
     """
     tree = read_json(path)
     if not isinstance(tree, dict):
         raise StorageError(f"{path} is damaged: expected a JSON object")
+    try:
+        for name, kind in entries.items():
+            entry(tree, name, kind)
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged: {error}") from None
     return tree
 
 

@@ -17,7 +17,7 @@ from prefrl.envs.cameras import render_settings
 from prefrl.envs.opening import close_envs
 from prefrl.errors import ConfigError, StorageError, option, unknown
 from prefrl.records import run_folder
-from prefrl.records.json_file import entry, read_json_object
+from prefrl.records.json_file import read_json_object
 from prefrl.rewards import EnhancedRewardModel
 from prefrl.runs.evaluation import Evaluation, evaluate
 from prefrl.runs.own_parts import check_same_env
@@ -171,6 +171,6 @@ def _fitting(make: MakeEnv, path: Path) -> MakeEnv:
 
 def _agent_name(folder: Path, config: RunConfig) -> str:
     try:
-        return str(entry(read_json_object(folder / run_folder.SUMMARY), "agent", str))
-    except (StorageError, ValueError):  # not there yet, or damaged: as asked for
+        return str(read_json_object(folder / run_folder.SUMMARY, {"agent": str})["agent"])
+    except StorageError:  # not there yet, or damaged: as asked for
         return config.agent or DEFAULT_AGENT

@@ -12,7 +12,7 @@ from prefrl.errors import StorageError, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.loop import PreferenceLoop
 from prefrl.records import run_folder
-from prefrl.records.json_file import entry, read_json_object
+from prefrl.records.json_file import read_json_object
 from prefrl.records.versions import version_of
 from prefrl.runs.candidate_policies import Best
 from prefrl.runs.evaluation import Evaluation
@@ -101,12 +101,7 @@ def read_summary(folder: Path, config: ResolvedRun) -> dict[str, Any]:
         StorageError: it is missing, damaged, or another run's.
     """
     path = folder / run_folder.SUMMARY
-    summary = read_json_object(path)
-    try:
-        for name, kinds in _PRINTED.items():
-            entry(summary, name, kinds)
-    except ValueError as error:
-        raise StorageError(f"{path} is damaged: {error}") from None
+    summary = read_json_object(path, _PRINTED)
     own = {"env": config.env, "reward": config.reward, "seed": config.seed, "steps": config.steps}
     for name, value in own.items():
         if (found := summary.get(name, value)) != value:

@@ -23,8 +23,8 @@ from prefrl.benchmark.report.statistics import (
     iqm,
     relative_to,
 )
-from prefrl.errors import DataError, StorageError
-from prefrl.records.json_file import entry, read_json_object
+from prefrl.errors import DataError
+from prefrl.records.json_file import read_json_object
 from prefrl.types import Float64Array
 
 CURVE = (
@@ -104,7 +104,7 @@ class Results:
             path = study.result_path(cell)
             if not path.exists():
                 continue
-            tree = _read_tree(path)
+            tree = read_json_object(path, _ENTRIES)
             if tree["words"] != study.words(cell):
                 raise DataError(
                     f"{path} was made with other settings than the study has: "
@@ -172,16 +172,6 @@ class Results:
             mine, theirs = (self.cpu_s(target.row, arm).mean() for arm in (target.arm, TRUE))
             return float(mine / theirs - 1)
         return float(relative_to(finals.mean(), self.finals(target.row, TRUE).mean()))
-
-
-def _read_tree(path: Path) -> dict[str, Any]:
-    tree = read_json_object(path)
-    try:
-        for name, kind in _ENTRIES.items():
-            entry(tree, name, kind)
-    except ValueError as error:
-        raise StorageError(f"{path} is damaged: {error}") from None
-    return tree
 
 
 def _read(cell: Cell, tree: Mapping[str, Any]) -> Result:
