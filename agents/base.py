@@ -303,15 +303,15 @@ class SB3Agent(ABC):
         """
         give_back = self.weights.keep_policy()
         beside = weights_path(path)
+        is_beside = beside.exists()
         try:
-            is_beside = beside.exists()
             weights = read_weights(beside)[0] if is_beside else self.weights.read_archive(path)
             self.weights.load_policy(weights)
         except Exception as error:  # every kind of damage surfaces elsewhere
             give_back()
             if isinstance(error, StorageError):
                 raise
-            read = beside if beside.exists() else path
+            read = beside if is_beside else path
             raise StorageError(f"{read} is damaged, or of another run: {text_of(error)}") from error
         try:
             yield

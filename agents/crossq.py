@@ -1,4 +1,4 @@
-"""CrossQ (Bhatt et al. 2024): its settings and preset, and what makes it quick on a CPU.
+"""CrossQ (Bhatt et al. 2024): its settings and preset.
 
 It is SAC with batch renormalisation in actor and critics instead of target networks, and learns
 more from fewer steps with smaller networks. The algorithm is sb3-contrib's.
