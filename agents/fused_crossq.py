@@ -3,7 +3,8 @@
 import torch
 from sb3_contrib import CrossQ
 from sb3_contrib.common.torch_layers import BatchRenorm1d
-from torch import Tensor
+from sb3_contrib.crossq.policies import Actor, CrossQCritic, CrossQPolicy
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -60,6 +61,39 @@ class FusedBatchRenorm(BatchRenorm1d):
             self.steps.zero_()
 
 
+class _QuickModes(nn.Module):
+    """Goes from training to evaluation and back at once: SB3 does so with every step it takes."""
+
+    # Nothing is added to a network once it is made.
+    parts: tuple[nn.Module, ...] = ()
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Sets the mode of every part, as `Module.train` does in ten times as long."""
+        for part in self.parts:
+            part.__dict__["training"] = mode
+
+    def set_bn_training_mode(self, mode: bool) -> None:
+        """Sets the mode of the normalising layers alone."""
+        for part in self.parts:
+            if isinstance(part, BatchRenorm1d):
+                part.__dict__["training"] = mode
+
+
+class _QuickActor(_QuickModes, Actor):
+    pass
+
+
+class _QuickCritic(_QuickModes, CrossQCritic):
+    pass
+
+
+class _QuickPolicy(_QuickModes, CrossQPolicy):
+    pass
+
+
+_QUICK = {Actor: _QuickActor, CrossQCritic: _QuickCritic, CrossQPolicy: _QuickPolicy}
+
+
 class FusedCrossQ(CrossQ):
     """CrossQ as sb3-contrib has it, but for how its networks are computed.
 
@@ -72,6 +106,10 @@ class FusedCrossQ(CrossQ):
             # They stay the objects that they are: optimisers and names of weights know them.
             if type(module) is BatchRenorm1d and module.affine:
                 module.__class__ = FusedBatchRenorm
+        for network in (self.policy, self.actor, self.critic):
+            if type(network) in _QUICK:
+                network.__class__ = _QUICK[type(network)]
+                network.__dict__["parts"] = tuple(network.modules())
         for part in (self.actor, self.critic):
             optimizer = part.optimizer
             if _FUSED_ADAM and type(optimizer) in (torch.optim.Adam, torch.optim.AdamW):

@@ -8,6 +8,7 @@ import math
 import numbers as numbers_abc
 import operator
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from prefrl.errors import (
     DataError,
     StorageError,
     at_least,
+    at_most,
     not_a,
     shown,
 )
@@ -109,7 +111,7 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
 
     Raises:
         ArgumentError: it is none.
-        ConfigError: it is below `least`.
+        ConfigError: it is below `least`, or larger than any array.
     """
     expected = f"a whole number, {least} or more"
     if isinstance(value, (bool, np.bool_)):
@@ -120,6 +122,8 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
         raise ArgumentError(not_a(name, value, expected)) from None
     if number < least:
         raise ConfigError(at_least(name, number, least))
+    if number > sys.maxsize:
+        raise ConfigError(at_most(name, number, sys.maxsize))
     return number
 
 

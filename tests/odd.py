@@ -100,14 +100,18 @@ def fault_of(call: Callable[..., Any], arguments: dict[str, Any]) -> str:
     return ""
 
 
-def faults_of(call: Callable[..., Any], valid: dict[str, Any]) -> str:
-    """Returns all that is wrong where one argument after the other is replaced by something odd."""
-    return "\n".join(
-        f"{argument} = {kind}: {fault}"
-        for argument in valid
-        for kind, odd in ODD.items()
-        if (fault := fault_of(call, {**valid, argument: odd}))
-    )
+def faults_of(made: Callable[[], Valid]) -> str:
+    """Returns all that is wrong where one argument after the other is replaced by something odd.
+
+    Each call is made anew, as what one call leaves behind may hide what the next would do.
+    """
+    faults = []
+    for argument in made()[1]:
+        for kind, odd in ODD.items():
+            call, valid = made()
+            if fault := fault_of(call, {**valid, argument: odd}):
+                faults.append(f"{argument} = {kind}: {fault}")
+    return "\n".join(faults)
 
 
 odd_ones = st.sampled_from(sorted(ODD))

@@ -188,7 +188,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_arguments_work_or_end_in_an_error_of_one_line(name: str) -> None:
-    faults = faults_of(*calls()[name])
+    faults = faults_of(lambda: calls()[name])
     assert not faults, faults
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.arguments import as_array, instance, path, whole_number
+from prefrl.arguments import as_array, flag, instance, path, whole_number
 from prefrl.errors import ContractError, DataError, calling, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher
@@ -123,6 +123,8 @@ class Asker:
             what the teacher says of the segments it was shown.
         """
         total, session = whole_number("total", total), whole_number("session", session)
+        step = whole_number("step", step)
+        is_fitted = None if is_fitted is None else flag("is_fitted", is_fitted)
         self.collect(session)
         self._withdraw_overdue()
         metrics: dict[str, float] = {}

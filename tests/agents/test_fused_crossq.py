@@ -1,6 +1,8 @@
 """The quick CrossQ computes what the paper says, and what sb3-contrib's computes."""
 
 import copy
+import itertools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -135,6 +137,29 @@ def test_every_layer_of_the_model_is_quick_and_learns_what_sb3_contribs_model_le
         torch.testing.assert_close(
             value, plain.policy.state_dict()[name], rtol=0.02, atol=0.003, msg=name
         )
+
+
+@pytest.mark.parametrize("of", ["policy", "actor", "critic"])
+def test_its_modes_are_those_of_sb3_contribs_model_whatever_was_set_before(of):
+    quick, plain = made(FusedCrossQ), made(CrossQ)
+    for mode, next_mode in itertools.product((True, False), repeat=2):
+        for model in (quick, plain):
+            model.policy.set_training_mode(mode)
+            model.actor.set_bn_training_mode(next_mode)
+            getattr(model, of).set_training_mode(next_mode)
+            model.critic.set_bn_training_mode(mode)
+        own, its = ([m.training for m in model.policy.modules()] for model in (quick, plain))
+        assert own == its
+
+
+def test_a_copy_of_its_policy_has_modes_of_its_own():
+    policy = made(FusedCrossQ).policy
+    policy.set_training_mode(True)
+    pickled = pickle.loads(pickle.dumps(policy))  # noqa: S301 - our own
+    for copied in (copy.deepcopy(policy), pickled):
+        copied.set_training_mode(False)
+        assert not any(part.training for part in copied.modules())
+    assert all(part.training for part in policy.modules())
 
 
 def test_its_archive_is_read_by_sb3_contribs_class(tmp_path):
