@@ -262,6 +262,17 @@ def windows_of(dataset):
     return [frozenset(pair) for pair in zip(*sides, strict=True)]
 
 
+def test_a_session_can_ask_about_the_episode_that_it_cuts_short(open_workshop):
+    workshop = open_workshop(make_env=lambda: gym.wrappers.TimeLimit(PointMass(), 10_000))
+    workshop.build().run()  # in which no episode ends by itself
+    asked = workshop.feedback.dataset
+    assert asked.num_answers == BUDGET
+    episodes = asked.window_pairs()[:, [0, 2]].max(axis=1)
+    newest = [episodes[asked.session == session].max() for session in np.unique(asked.session)]
+    assert len(newest) == len(SESSIONS)
+    assert all(np.diff(newest) > 0), "each asks about an episode that none before knew"
+
+
 def test_a_query_is_not_put_a_second_time(open_workshop):
     # So few windows that the same two are often in the pool.
     workshop = open_workshop("forgetful", strategy=Forgetful(), spread_factor=1)

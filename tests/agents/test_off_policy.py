@@ -190,6 +190,25 @@ def test_a_fresh_critic_keeps_layers_that_do_not_learn_and_those_of_the_actor(
     assert not is_same["qf0.0.weight"]
 
 
+@pytest.mark.parametrize("name", ["sac", "crossq"])
+def test_a_reset_of_its_own_is_a_truncation_and_no_end(name):
+    model: Any = make_model(name, stack(2, length=1_000), SMALL_SAC, seed=0, device="cpu")
+    agent: Any = make_agent(model)
+    agent.begin_phase(0)
+    agent.explore(20)
+    agent.begin_phase(1)
+    agent.set_reward(constant(1.0))
+    agent.relabel(constant(1.0))
+    agent.train(20)
+    buffer = buffer_of(agent)
+    cut = np.zeros((20, 2))
+    cut[[9]] = 1  # ten steps of two environments; of the rest nothing ends
+    np.testing.assert_array_equal(buffer.dones[:20], cut)
+    np.testing.assert_array_equal(buffer.timeouts[:20], cut)
+    learned_from = buffer._get_samples(np.arange(20))
+    assert not learned_from.dones.any()
+
+
 def test_noise_begins_anew_with_each_phase():
     noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.ones(1))
     agent = make_agent(sac_in(stack(1), action_noise=noise)())
