@@ -46,4 +46,4 @@ def crossq_preset(task: str) -> Preset:
     )
 
 
-CROSSQ_KIND = AgentKind(algorithm=FusedCrossQ, preset_for_task=crossq_preset)
+CROSSQ_KIND = AgentKind(algorithm=FusedCrossQ, preset_for_task=crossq_preset, title="CrossQ")

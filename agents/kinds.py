@@ -19,12 +19,14 @@ class AgentKind:
         takes_discrete_actions: whether it can act in spaces other than boxes.
         normalizes_observations: whether `normalize_observations` may put running statistics into
             its policy.
+        title: how the literature writes it; "" where its class is called so.
     """
 
     algorithm: type[BaseAlgorithm]
     preset_for_task: Callable[[str], Preset]
     takes_discrete_actions: bool = False
     normalizes_observations: bool = False
+    title: str = ""
 
     def make(self, env: Any, **settings: Any) -> BaseAlgorithm:
         """Makes the model; settings are SB3's."""

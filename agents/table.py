@@ -33,6 +33,12 @@ def agent_kind(name: str) -> AgentKind:
     return AGENTS[name]
 
 
+def agent_title(name: str) -> str:
+    """Returns what an agent is called in headings."""
+    kind = agent_kind(name)
+    return kind.title or kind.algorithm.__name__
+
+
 def preset_for(env_id: str, agent: str) -> Preset:
     """Returns an agent's preset of an environment, whatever its version, or its usual settings.
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lab.run_cells import Job, kept, run_missing, write_between_markers
+from prefrl.agents.table import agent_title
 from prefrl.media.plots import plot_arms
 
 PAGE = Path("docs/benchmarks/learning.md")
@@ -135,7 +136,7 @@ def table(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
     }
     true = [r["final_true_return_mean"] for r in by_arm["true"]]
     lines = [
-        f"### {group.env}, {group.agent.upper()}, {group.steps:,} steps",
+        f"### {group.env}, {agent_title(group.agent)}, {group.steps:,} steps",
         "",
         "| arm | true return by seed | mean (95% interval) | ratio to true | held-out accuracy "
         "| correlation | wall, s |",
@@ -193,7 +194,7 @@ def report() -> None:
             curves = [r["curve"] for r in results if r["group"] == name and r["arm"] == arm]
             if curves:
                 arms[TITLES[arm]] = curves
-        title = f"{group.env}, {group.agent.upper()}"
+        title = f"{group.env}, {agent_title(group.agent)}"
         key, ylabel = drawn_return([curve for curves in arms.values() for curve in curves])
         plot_arms(arms, RESULTS / f"{name}.png", title=title, ylabel=ylabel, key=key)
     write_between_markers(PAGE, lines)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefrl.agents.policy_file import weights_path, write_policy
+from prefrl.agents.table import agent_title
 from prefrl.errors import (
     ContractError,
     EnvironmentFault,
@@ -103,7 +104,7 @@ def result_of(run: OneRun, found: Found) -> RunResult:
 def draw(run: OneRun, summary: Mapping[str, Any]) -> None:
     """Draws the learning curve; where that fails, it is said, and the run is no worse for it."""
     config = run.config
-    title = f"{config.env}, {_agent_name(run).upper()}, {config.reward} reward, seed {config.seed}"
+    title = f"{config.env}, {_agent_title(run)}, {config.reward} reward, seed {config.seed}"
     if config.train_episode_steps is not None:
         title += f", episodes of {config.train_episode_steps} steps at first"
     values = {name: summary.get(name, summary.get(f"{name}_mean")) for name in _FINAL}
@@ -141,6 +142,11 @@ def _evaluated(run: OneRun, reward_function: RewardFunction | None) -> Evaluatio
 def _agent_name(run: OneRun) -> str:
     is_own = run.parts.make_model is not None
     return type(run.agent.model).__name__.lower() if is_own else run.config.agent
+
+
+def _agent_title(run: OneRun) -> str:
+    is_own = run.parts.make_model is not None
+    return type(run.agent.model).__name__ if is_own else agent_title(run.config.agent)
 
 
 def _own_names(run: OneRun) -> dict[str, str]:

@@ -6,7 +6,7 @@ from stable_baselines3 import TD3
 from prefrl.agents import AGENTS, OffPolicyAgent, make_agent, make_model
 from prefrl.agents.kinds import AgentKind
 from prefrl.agents.presets import Preset
-from prefrl.agents.table import DEFAULT_AGENT, agent_kind
+from prefrl.agents.table import DEFAULT_AGENT, agent_kind, agent_title
 from prefrl.config import RunConfig
 from prefrl.errors import ConfigError
 from prefrl.runs.resolve import plan, resolve
@@ -37,8 +37,15 @@ def test_an_unknown_agent_is_refused_with_those_there_are_and_the_nearest():
     )
 
 
+def test_headings_call_agents_what_the_literature_calls_them():
+    assert [agent_title(name) for name in AGENTS] == ["PPO", "SAC", "CrossQ"]
+
+
 @pytest.mark.usefixtures("td3")
 class TestNewLine:
+    def test_headings_call_it_what_its_class_is_called(self):
+        assert agent_title("td3") == "TD3"
+
     def test_it_can_be_asked_for_by_name(self):
         resolved = resolve(RunConfig(env="Pendulum-v1", agent="td3", steps=1_000))
         assert resolved.agent_settings["gamma"] == 0.9
