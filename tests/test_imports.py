@@ -14,6 +14,7 @@ WITHOUT_TORCH = [
     "prefrl.envs.sim_state",
     "prefrl.errors",
     "prefrl.feedback",
+    "prefrl.labelling",
     "prefrl.loop",
     "prefrl.media",
     "prefrl.plan",

@@ -1,0 +1,1 @@
+"""Labelling by people: a store, clips, a service and its page; needs the extra `human`."""
