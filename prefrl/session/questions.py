@@ -101,6 +101,56 @@ class QuestionStore(Protocol):
         ...
 
 
+def made_questions(
+    left: SegmentBatch,
+    right: SegmentBatch,
+    *,
+    first_id: int,
+    session: int,
+    policy_step: int,
+    objective: NDArray[np.int64] | None,
+    is_audit: NDArray[np.bool_] | None,
+) -> list[Question]:
+    """Returns B questions of what `QuestionStore.put` is given, their ids counted on.
+
+    Raises:
+        DataError: sides, objectives and marks are not equally many.
+    """
+    num = len(instance("left", left, SegmentBatch))
+    instance("right", right, SegmentBatch)
+    objective = np.zeros(num, np.int64) if objective is None else objective
+    is_audit = np.zeros(num, dtype=bool) if is_audit is None else is_audit
+    objective = numbers("objective", objective, ("questions",), dtype=None)
+    is_audit = numbers("is_audit", is_audit, ("questions",), dtype=None)
+    if {len(right), len(objective), len(is_audit)} != {num}:
+        raise DataError(
+            f"{num} left and {len(right)} right segments, {len(objective)} objectives and "
+            f"{len(is_audit)} entries of is_audit make no questions"
+        )
+    return [
+        Question(
+            id=first_id + row,
+            left=left[row],
+            right=right[row],
+            session=session,
+            policy_step=policy_step,
+            objective=int(objective[row]),
+            is_audit=bool(is_audit[row]),
+        )
+        for row in range(num)
+    ]
+
+
+def check_states(states: Sequence[QuestionState]) -> None:
+    """Refuses what is no state of a question.
+
+    Raises:
+        DataError: one is none.
+    """
+    if unknown := set(states) - set(STATES):
+        raise DataError(f"{min(unknown)!r} is no state of a question; {', '.join(STATES)} are")
+
+
 @dataclass
 class MemoryQuestions:
     """Keeps questions as long as the process lives.
@@ -131,30 +181,15 @@ class MemoryQuestions:
         is_audit: NDArray[np.bool_] | None = None,
     ) -> list[Question]:
         """Opens questions; see `QuestionStore`."""
-        num = len(instance("left", left, SegmentBatch))
-        instance("right", right, SegmentBatch)
-        objective = np.zeros(num, np.int64) if objective is None else objective
-        is_audit = np.zeros(num, dtype=bool) if is_audit is None else is_audit
-        objective = numbers("objective", objective, ("questions",), dtype=None)
-        is_audit = numbers("is_audit", is_audit, ("questions",), dtype=None)
-        if {len(right), len(objective), len(is_audit)} != {num}:
-            raise DataError(
-                f"{num} left and {len(right)} right segments, {len(objective)} objectives and "
-                f"{len(is_audit)} entries of is_audit make no questions"
-            )
-        first = max(self._known, default=self.first_id - 1) + 1
-        questions = [
-            Question(
-                id=first + row,
-                left=left[row],
-                right=right[row],
-                session=session,
-                policy_step=policy_step,
-                objective=int(objective[row]),
-                is_audit=bool(is_audit[row]),
-            )
-            for row in range(num)
-        ]
+        questions = made_questions(
+            left,
+            right,
+            first_id=max(self._known, default=self.first_id - 1) + 1,
+            session=session,
+            policy_step=policy_step,
+            objective=objective,
+            is_audit=is_audit,
+        )
         self._commit({one.id: Standing() for one in questions}, questions)
         return questions
 
@@ -200,8 +235,7 @@ class MemoryQuestions:
 
     def entries(self, *states: QuestionState) -> list[Entry]:
         """Returns the questions in these states; see `QuestionStore`."""
-        if unknown := set(states) - set(STATES):
-            raise DataError(f"{min(unknown)!r} is no state of a question; {', '.join(STATES)} are")
+        check_states(states)
         now_s = self.clock()
         found = []
         for number, question in self._known.items():

@@ -1,0 +1,256 @@
+"""Handing questions out, and taking their answers in: the side of whoever answers."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
+
+from prefrl.labelling.errors import Closed, LeasedByOther, UnknownAnnotator
+from prefrl.labelling.rows import P_LEFT, Leased, Said, StoreSettings
+from prefrl.labelling.store.asking import end_lease, set_lease
+from prefrl.labelling.store.schema import annotators, answers, clips, leases, questions
+from prefrl.labelling.store.standing import (
+    bump,
+    num_leases,
+    num_reserved,
+    num_spent,
+    num_votes,
+    question_row,
+    settle,
+)
+
+# One that is looked at, and the next one, which is loaded meanwhile.
+MOST_LEASES = 2
+
+
+def see(connection: Connection, annotator: str, now_s: float) -> None:
+    """Notes that an annotator is there.
+
+    Raises:
+        UnknownAnnotator: there is none of that name.
+    """
+    who = update(annotators).where(annotators.c.name == annotator)
+    if not connection.execute(who.values(seen_s=now_s)).rowcount:
+        raise UnknownAnnotator(f"there is no annotator {annotator!r}, or there is none any more")
+
+
+def next_question(
+    connection: Connection,
+    annotator: str,
+    *,
+    after: int | None,
+    is_paused: bool,
+    rules: StoreSettings,
+    now_s: float,
+) -> Leased | None:
+    """Returns the question that an annotator is to answer next, leased from now on.
+
+    Args:
+        connection: in a transaction.
+        annotator: their name.
+        after: a question that they have already; None: none.
+        is_paused: no more questions are handed out than are leased already.
+        rules: of handing out.
+        now_s: seconds since 1970.
+
+    Raises:
+        UnknownAnnotator: there is none of that name.
+    """
+    see(connection, annotator, now_s)
+    held = _held(connection, annotator, now_s)
+    row = next((one for one in held if one.id != after), None)
+    if row is None and len(held) < MOST_LEASES and not is_paused:
+        row = _free(connection, annotator, after, rules, now_s)
+        if row is None:
+            _settle_skipped(connection, rules, now_s)
+    if row is None:
+        return None
+    until_s = now_s + rules.lease_s
+    if any(one.id == row.id for one in held):
+        _prolong(connection, annotator, until_s, now_s, number=row.id)
+    else:
+        set_lease(connection, row.id, annotator, until_s=until_s, now_s=now_s)
+    return Leased(row.id, row.left_clip, row.right_clip, until_s, rules.lease_s, row.repeat_of)
+
+
+def renew(connection: Connection, annotator: str, rules: StoreSettings, now_s: float) -> int:
+    """Prolongs the leases of an annotator, and returns how many they are.
+
+    Raises:
+        UnknownAnnotator: there is none of that name.
+    """
+    see(connection, annotator, now_s)
+    return _prolong(connection, annotator, now_s + rules.lease_s, now_s)
+
+
+def _prolong(
+    connection: Connection,
+    annotator: str,
+    until_s: float,
+    now_s: float,
+    *,
+    number: int | None = None,
+) -> int:
+    own = update(leases).where(leases.c.annotator == annotator, leases.c.until_s > now_s)
+    if number is not None:
+        own = own.where(leases.c.question == number)
+    return connection.execute(own.values(until_s=until_s)).rowcount
+
+
+def _held(connection: Connection, annotator: str, now_s: float) -> list[Row[Any]]:
+    """Returns the questions that an annotator has leased, the oldest lease first."""
+    statement = (
+        select(questions)
+        .join(leases, leases.c.question == questions.c.id)
+        .where(leases.c.annotator == annotator, leases.c.until_s > now_s)
+        .where(questions.c.state == "open")
+        .order_by(leases.c.leased_s, questions.c.id)
+    )
+    return list(connection.execute(statement))
+
+
+def _free(
+    connection: Connection, annotator: str, after: int | None, rules: StoreSettings, now_s: float
+) -> Row[Any] | None:
+    """Returns the oldest question that an annotator may be given."""
+    own = exists().where(answers.c.question == questions.c.id, answers.c.annotator == annotator)
+    of_first = exists().where(
+        answers.c.question == questions.c.repeat_of,
+        answers.c.annotator == annotator,
+        answers.c.p_left.is_not(None),
+    )
+    statement = (
+        select(questions)
+        .where(questions.c.state == "open", ~own)
+        .where(or_(questions.c.repeat_of.is_(None), of_first))
+        .where(num_votes() + num_leases(now_s, but=annotator) < questions.c.wanted)
+        .order_by(questions.c.id)
+        .limit(1)
+    )
+    if after is not None:
+        statement = statement.where(questions.c.id != after)
+    if rules.needs_clips:
+        for side in (questions.c.left_clip, questions.c.right_clip):
+            statement = statement.where(exists().where(clips.c.key == side))
+    if rules.budget is not None:
+        spent = num_spent(connection)
+        if spent >= rules.budget:
+            # Second answers of an overlap cost nothing.
+            statement = statement.where(questions.c.repeat_of.is_(None), num_votes() > 0)
+        elif spent + num_reserved(connection, now_s) >= rules.budget:
+            statement = statement.where(or_(questions.c.repeat_of.is_not(None), num_votes() > 0))
+    return connection.execute(statement).one_or_none()
+
+
+def _settle_skipped(connection: Connection, rules: StoreSettings, now_s: float) -> None:
+    """Closes what was left open for somebody who has gone since."""
+    has_skip = exists().where(answers.c.question == questions.c.id, answers.c.p_left.is_(None))
+    statement = select(questions.c.id).where(questions.c.state == "open", has_skip)
+    ids = list(connection.execute(statement).scalars())
+    if settle(connection, ids, rules, now_s):
+        bump(connection)
+
+
+def give(
+    connection: Connection,
+    annotator: str,
+    number: int,
+    said: Said,
+    *,
+    response_time_s: float | None,
+    rules: StoreSettings,
+    now_s: float,
+) -> None:
+    """Records the answer of an annotator, in the place of an earlier one.
+
+    Raises:
+        UnknownAnnotator: there is none of that name.
+        UnknownQuestion: there is no such question.
+        LeasedByOther: somebody else looks at it.
+        Closed: it was withdrawn, others have answered it, or the budget is spent.
+    """
+    see(connection, annotator, now_s)
+    row = question_row(connection, number)
+    p_left = P_LEFT[said]
+    is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
+    own = connection.execute(select(answers).where(is_own)).one_or_none()
+    if own is not None and own.p_left == p_left:
+        return  # Said once more, by somebody who did not hear that it is known.
+    if row.state == "withdrawn":
+        raise Closed(f"question {number} was withdrawn")
+    if own is None or own.p_left is None:
+        _check_room(connection, annotator, row, now_s)
+        if p_left is not None:
+            _check_budget(connection, row, rules)
+    values = {"p_left": p_left, "response_time_s": response_time_s, "answered_s": now_s}
+    if own is None:
+        connection.execute(insert(answers).values(question=number, annotator=annotator, **values))
+    else:
+        connection.execute(update(answers).where(is_own).values(values))
+    end_lease(connection, number, now_s, annotator=annotator)
+    settle(connection, [number], rules, now_s)
+    bump(connection)
+
+
+def undo(
+    connection: Connection, annotator: str, number: int, rules: StoreSettings, now_s: float
+) -> None:
+    """Takes the answer of an annotator back, who has leased the question from now on.
+
+    Raises:
+        UnknownAnnotator: there is none of that name.
+        UnknownQuestion: there is no such question.
+        LeasedByOther: somebody else looks at it, who came after the skip.
+        Closed: it was withdrawn, or others have answered it since.
+    """
+    see(connection, annotator, now_s)
+    row = question_row(connection, number)
+    is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
+    own = connection.execute(select(answers).where(is_own)).one_or_none()
+    if own is None:
+        return
+    if row.state == "withdrawn":
+        raise Closed(f"question {number} was withdrawn")
+    if own.p_left is None:
+        _check_room(connection, annotator, row, now_s)
+    connection.execute(delete(answers).where(is_own))
+    until_s = now_s + rules.lease_s
+    set_lease(connection, number, annotator, until_s=until_s, now_s=now_s)
+    settle(connection, [number], rules, now_s)
+    bump(connection)
+
+
+def _check_room(connection: Connection, annotator: str, row: Row[Any], now_s: float) -> None:
+    """Refuses one answer more than a question wants, and one in the place of whoever looks at it.
+
+    Raises:
+        LeasedByOther: somebody else looks at it, or it is a repeat of what others answered.
+        Closed: others have answered it.
+    """
+    if row.repeat_of is not None:
+        of_first = select(func.count()).where(
+            answers.c.question == row.repeat_of,
+            answers.c.annotator == annotator,
+            answers.c.p_left.is_not(None),
+        )
+        if not connection.execute(of_first).scalar_one():
+            raise LeasedByOther(f"question {row.id} is for somebody else")
+    counts = select(num_votes(), num_leases(now_s, but=annotator), num_leases(now_s))
+    votes, others, all_leases = connection.execute(counts.where(questions.c.id == row.id)).one()
+    if votes >= row.wanted:
+        raise Closed(f"question {row.id} has been answered by others")
+    holds_it = all_leases > others
+    if votes + others >= row.wanted and not holds_it:
+        raise LeasedByOther(f"somebody else is looking at question {row.id}")
+
+
+def _check_budget(connection: Connection, row: Row[Any], rules: StoreSettings) -> None:
+    """Refuses a question's first answer that the budget has no room for.
+
+    Raises:
+        Closed: it has none.
+    """
+    if rules.budget is None or row.repeat_of is not None:
+        return
+    counts = select(num_votes()).where(questions.c.id == row.id)
+    if connection.execute(counts).scalar_one() == 0 and num_spent(connection) >= rules.budget:
+        raise Closed(f"the budget of {rules.budget:,} answered questions is spent")

@@ -1,0 +1,224 @@
+"""Clips of segments, rendered once, by whichever worker comes first; bounded in size.
+
+A clip's spec stays for good, so that one that had to go can be rendered again.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, delete, exists, func, insert, or_, select, update
+
+from prefrl.errors import DataError
+from prefrl.labelling.rows import ClipJob, StoredClip, StoreSettings
+from prefrl.labelling.store.schema import clip_specs, clips, questions
+from prefrl.labelling.store.standing import question_row
+
+# For so long a worker is given to render a clip; and so often one is tried.
+_JOB_S = 60.0
+MOST_ATTEMPTS = 3
+# When a clip was used last is not written down at every look.
+_USE_S = 60.0
+
+
+def key_of(spec: bytes) -> str:
+    """Returns the key of a clip: the SHA-256 of its spec, in hexadecimal digits."""
+    return hashlib.sha256(spec).hexdigest()
+
+
+def add(connection: Connection, spec: bytes, *, wanted_s: float | None) -> str:
+    """Notes a clip that can be rendered, and returns its key.
+
+    Args:
+        connection: in a transaction.
+        spec: what to render.
+        wanted_s: since when somebody wants to see it; None: when a question shows it.
+    """
+    key = key_of(spec)
+    found = connection.execute(select(clip_specs.c.key).where(clip_specs.c.key == key)).first()
+    if found is None:
+        new = {"key": key, "spec": spec, "wanted_s": wanted_s, "leased_until_s": 0.0, "attempts": 0}
+        connection.execute(insert(clip_specs).values(new))
+    elif wanted_s is not None:
+        want(connection, key, wanted_s)
+    return key
+
+
+def add_to_question(connection: Connection, number: int, left: bytes, right: bytes) -> None:
+    """Says which clips a question shows.
+
+    Raises:
+        UnknownQuestion: there is none.
+    """
+    question_row(connection, number)
+    keys = {
+        "left_clip": add(connection, left, wanted_s=None),
+        "right_clip": add(connection, right, wanted_s=None),
+    }
+    connection.execute(update(questions).where(questions.c.id == number).values(keys))
+
+
+def want(connection: Connection, key: str, now_s: float) -> None:
+    """Has a clip rendered that is not there, though no pending question shows it."""
+    gone = ~exists().where(clips.c.key == clip_specs.c.key)
+    it = update(clip_specs).where(clip_specs.c.key == key, clip_specs.c.wanted_s.is_(None), gone)
+    connection.execute(it.values(wanted_s=now_s, attempts=0, failed_why=None))
+
+
+def has_job(connection: Connection, rules: StoreSettings, now_s: float) -> bool:
+    """Tells whether there is a clip to render; see `next_job`."""
+    return _next_spec(connection, rules, now_s) is not None
+
+
+def next_job(
+    connection: Connection, worker: str, rules: StoreSettings, now_s: float
+) -> ClipJob | None:
+    """Returns a clip to render, leased for a minute: those of the oldest pending question first.
+
+    Nothing is rendered ahead that there is no room for.
+    """
+    row = _next_spec(connection, rules, now_s)
+    if row is None:
+        return None
+    until_s, attempts = now_s + _JOB_S, row.attempts + 1
+    it = update(clip_specs).where(clip_specs.c.key == row.key)
+    connection.execute(it.values(worker=worker, leased_until_s=until_s, attempts=attempts))
+    return ClipJob(row.key, bytes(row.spec), until_s, attempts)
+
+
+def _next_spec(connection: Connection, rules: StoreSettings, now_s: float) -> Row[Any] | None:
+    if _bytes_of_pending(connection) >= rules.max_clip_bytes:
+        return None
+    first_question = (
+        select(func.min(questions.c.id))
+        .where(questions.c.state == "open")
+        .where(_shows(clip_specs.c.key))
+        .correlate(clip_specs)
+        .scalar_subquery()
+    )
+    statement = (
+        select(clip_specs)
+        .where(~exists().where(clips.c.key == clip_specs.c.key))
+        .where(clip_specs.c.leased_until_s <= now_s, clip_specs.c.attempts < MOST_ATTEMPTS)
+        .where(or_(clip_specs.c.wanted_s.is_not(None), first_question.is_not(None)))
+        # What somebody waits for comes before what is made ahead.
+        .order_by(
+            case((clip_specs.c.wanted_s.is_not(None), 0), else_=1),
+            first_question.nulls_last(),
+            clip_specs.c.key,
+        )
+        .limit(1)
+    )
+    return connection.execute(statement).one_or_none()
+
+
+def put(
+    connection: Connection,
+    key: str,
+    mp4: bytes,
+    meta: Mapping[str, Any],
+    *,
+    rules: StoreSettings,
+    now_s: float,
+) -> None:
+    """Keeps a rendered clip; the least recently used others go, but for those of pending questions.
+
+    Raises:
+        DataError: its spec is not known.
+    """
+    _check_known(connection, key)
+    connection.execute(delete(clips).where(clips.c.key == key))
+    row = {"key": key, "num_bytes": len(mp4), "used_s": now_s, "meta": dict(meta), "mp4": mp4}
+    connection.execute(insert(clips).values(row))
+    done = {"wanted_s": None, "worker": None, "leased_until_s": 0.0, "attempts": 0}
+    it = update(clip_specs).where(clip_specs.c.key == key)
+    connection.execute(it.values(**done, failed_why=None))
+    _make_room(connection, rules.max_clip_bytes, but=key)
+
+
+def fail(connection: Connection, key: str, why: str) -> None:
+    """Notes that a clip could not be rendered; after some attempts it is not tried again.
+
+    Raises:
+        DataError: its spec is not known.
+    """
+    _check_known(connection, key)
+    it = update(clip_specs).where(clip_specs.c.key == key)
+    connection.execute(it.values(worker=None, leased_until_s=0.0, failed_why=why[:1000]))
+
+
+def failures(connection: Connection) -> dict[int, str]:
+    """Returns the pending questions that cannot be shown, and why not."""
+    statement = (
+        select(questions.c.id, clip_specs.c.failed_why)
+        .join(clip_specs, _shows(clip_specs.c.key))
+        .where(questions.c.state == "open", clip_specs.c.attempts >= MOST_ATTEMPTS)
+        .where(~exists().where(clips.c.key == clip_specs.c.key))
+        .order_by(questions.c.id)
+    )
+    why = "the renderer ended in the middle of it each time"
+    return {row.id: row.failed_why or why for row in connection.execute(statement)}
+
+
+def get(connection: Connection, key: str) -> tuple[StoredClip | None, float]:
+    """Returns a clip, and when it was last noted as used; (None, 0) where it is not there."""
+    row = connection.execute(select(clips).where(clips.c.key == key)).one_or_none()
+    if row is None:
+        return None, 0.0
+    return StoredClip(row.key, bytes(row.mp4), row.meta), row.used_s
+
+
+def is_use_stale(used_s: float, now_s: float) -> bool:
+    """Tells whether a look at a clip is worth a change on disk."""
+    return now_s - used_s > _USE_S
+
+
+def use(connection: Connection, key: str, now_s: float) -> None:
+    """Notes that a clip was looked at."""
+    connection.execute(update(clips).where(clips.c.key == key).values(used_s=now_s))
+
+
+def total_bytes(connection: Connection) -> int:
+    """Returns how many bytes all clips take."""
+    return int(
+        connection.execute(select(func.coalesce(func.sum(clips.c.num_bytes), 0))).scalar_one()
+    )
+
+
+def _check_known(connection: Connection, key: str) -> None:
+    is_it = clip_specs.c.key == key
+    if connection.execute(select(clip_specs.c.key).where(is_it)).first() is None:
+        raise DataError(f"there is no clip {key[:64]!r} to be rendered")
+
+
+def _shows(key: Any) -> Any:
+    return or_(questions.c.left_clip == key, questions.c.right_clip == key)
+
+
+def _of_pending() -> Any:
+    return exists().where(questions.c.state == "open", _shows(clips.c.key))
+
+
+def _bytes_of_pending(connection: Connection) -> int:
+    statement = select(func.coalesce(func.sum(clips.c.num_bytes), 0)).where(_of_pending())
+    return int(connection.execute(statement).scalar_one())
+
+
+def _make_room(connection: Connection, most: int, *, but: str) -> None:
+    excess = total_bytes(connection) - most
+    if excess <= 0:
+        return
+    statement = (
+        select(clips.c.key, clips.c.num_bytes)
+        .where(clips.c.key != but, ~_of_pending())
+        .order_by(clips.c.used_s, clips.c.key)
+    )
+    rows: list[Row[Any]] = list(connection.execute(statement))
+    gone = []
+    for row in rows:
+        if excess <= 0:
+            break
+        gone.append(row.key)
+        excess -= row.num_bytes
+    for key in gone:
+        connection.execute(delete(clips).where(clips.c.key == key))

@@ -1,0 +1,217 @@
+"""The database behind the labelling store: connections, transactions, and its errors in a line.
+
+Whoever changes something does so alone: on SQLite under its one lock for writing, on PostgreSQL
+under a lock on the one row of `revision`. What is read within such a transaction therefore stays
+true until its end, on both.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, select
+from sqlalchemy.engine import URL, make_url
+
+from prefrl.errors import ArgumentError, ConfigError, StorageError, not_a, one_line
+from prefrl.labelling.errors import Unavailable
+from prefrl.labelling.store import schema
+
+# For so long a process waits for the others to finish their changes.
+_BUSY_TIMEOUT_S = 15
+_CONNECT_TIMEOUT_S = 5
+_EXPECTED = "sqlite:///FILE or postgresql://USER@HOST/NAME"
+# What SQLite says of a file that is not, or no longer, a database of its own.
+_DAMAGE = ("malformed", "not a database", "corrupt")
+
+
+def url_of(database: str | os.PathLike[str]) -> URL:
+    """Returns a database's URL, in which nothing is left to SQLAlchemy's defaults.
+
+    Args:
+        database: a URL, or the path of an SQLite file.
+
+    Raises:
+        ArgumentError: it is neither.
+        ConfigError: it is the URL of another kind of database.
+    """
+    if isinstance(database, os.PathLike):
+        return URL.create("sqlite", database=str(Path(database).absolute()))
+    if not isinstance(database, str):
+        raise ArgumentError(not_a("database", database, _EXPECTED))
+    try:
+        url = make_url(database)
+    except (exc.ArgumentError, ValueError):
+        # The text itself may hold a password.
+        raise ConfigError(f"the database's URL cannot be read; expected {_EXPECTED}") from None
+    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise ConfigError(f"the database is of kind {url.drivername}; expected {_EXPECTED}")
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ConfigError(
+            "the SQLite database has no file, and other processes could not see it; expected "
+            "sqlite:///FILE"
+        )
+    return url.set(drivername="sqlite", database=str(Path(url.database).absolute()))
+
+
+class Database:
+    """A database that several threads of this process use, and other processes as well.
+
+    Args:
+        database: a URL, or the path of an SQLite file, which is made where there is none.
+
+    Raises:
+        ConfigError: as `url_of`.
+    """
+
+    def __init__(self, database: str | os.PathLike[str]) -> None:
+        self.url = url_of(database)
+        self.engine = _engine(self.url)
+        self._turn = threading.Lock()
+        self._process = os.getpid()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tells SQLite from PostgreSQL."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def name(self) -> str:
+        """Names the database for people: the file, or the URL without the password."""
+        if self.is_sqlite:
+            return str(self.url.database)
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Shows one state of the database, whatever others change meanwhile.
+
+        Raises:
+            Unavailable: the database is away or busy.
+            StorageError: it is damaged.
+        """
+        with self._worded(), self._connected() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Changes the database: the whole of it, or after an error or a kill nothing.
+
+        When it returns, the change stays through a power failure.
+
+        Raises:
+            Unavailable: the database is away, busy, or its disk is full; nothing was changed.
+            StorageError: it is damaged.
+        """
+        with self._worded(), self._in_turn(), self._connected() as connection:
+            connection = connection.execution_options(is_writing=True)
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(select(schema.revision.c.number).with_for_update())
+                yield connection
+
+    @contextlib.contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Changes the tables themselves, one process after the other."""
+        with self._worded(), self._in_turn(), self._connected() as connection:
+            connection = connection.execution_options(is_writing=True)
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7264731105)")
+                yield connection
+
+    def close(self) -> None:
+        """Lets go of all connections; the next call makes new ones."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        if self._process != os.getpid():
+            # Connections are not shared between a process and those that it forks.
+            self.engine.dispose(close=False)
+            self._turn, self._process = threading.Lock(), os.getpid()
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        # SQLite lets those who wait for its lock sleep; threads of one process need not.
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=_BUSY_TIMEOUT_S):
+            raise Unavailable(f"{self.name} is busy: other changes take too long")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextlib.contextmanager
+    def _worded(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.TimeoutError:
+            raise Unavailable(f"{self.name} is busy: all connections are in use") from None
+        except exc.DBAPIError as error:
+            said = _reason(error)
+            if isinstance(error, exc.IntegrityError):
+                raise
+            if any(word in said for word in _DAMAGE):
+                raise StorageError(f"{self.name} is damaged: {said}") from error
+            if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+                raise Unavailable(f"the database {self.name} is not available: {said}") from error
+            if isinstance(error, exc.ProgrammingError):
+                raise StorageError(f"{self.name} is no store of labels: {said}") from error
+            raise
+
+
+def _reason(error: exc.DBAPIError) -> str:
+    """Returns what the database said, without the statement."""
+    said = one_line(str(error.orig))
+    # psycopg lists every address that it tried.
+    return said[:300]
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=15,
+            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _be_patient_for_so_long(connection: Any, _record: object) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout = '{_BUSY_TIMEOUT_S}s'")
+            connection.commit()
+
+        return engine
+    engine = create_engine(
+        url, pool_size=5, max_overflow=35, connect_args={"timeout": _BUSY_TIMEOUT_S}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver begins no transactions of its own; `_begin` does.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # One that began by reading could not wait for others who write.
+        is_writing = connection.get_execution_options().get("is_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+    return engine
