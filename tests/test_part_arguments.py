@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from prefrl import queries, testing
 from prefrl.config import PoolSettings, Schedule, SessionSettings
+from prefrl.feedback.protocols import Answer
 from prefrl.seeding import Streams
 from prefrl.segments import Episode, EpisodeStore, SegmentBatch, equally_long
 from prefrl.segments.batch import observation_embeddings
@@ -64,7 +65,9 @@ def calls() -> dict[str, Valid]:
         "num_objectives": 1,
     }
     asker = Asker(Chooser(**chooser), Prefers())
-    questions = MemoryQuestions()
+    questions, asked = MemoryQuestions(), MemoryQuestions()
+    asked.put(pool[:1], pool[1:2], session=0, policy_step=0)
+    asked.answer([Answer(0, 1.0, "a")])
     batch = {name: getattr(pool, name) for name in pool.__dataclass_fields__}
     return {
         "Candidates": (
@@ -148,6 +151,12 @@ def calls() -> dict[str, Valid]:
         "MemoryQuestions.lease": (questions.lease, {"holder": "a", "count": 1, "duration_s": 1.0}),
         "MemoryQuestions.answer": (questions.answer, {"answers": []}),
         "MemoryQuestions.withdraw": (questions.withdraw, {"ids": []}),
+        "MemoryQuestions.question": (asked.question, {"question": 0}),
+        "MemoryQuestions.put_repeat": (
+            asked.put_repeat,
+            {"question": 0, "session": 0, "policy_step": 0},
+        ),
+        "MemoryQuestions.undo": (asked.undo, {"annotator": "a", "question": 0}),
         "PoolSettings": (PoolSettings, {"env": "a", "steps": 5, "segment_length": 3, "seed": 0}),
         "Schedule": (Schedule, {"budgets": (1, 2), "first": 1, "growth": 0.5}),
         "check_strategy": (

@@ -64,6 +64,8 @@ class Question:
         policy_step: environment steps that the policy had taken by then.
         objective: what it is about; 0 where there is one objective.
         is_audit: drawn at random, not chosen.
+        repeat_of: the question that it repeats with its sides swapped, for those who answered that
+            one; None: it is no repeat.
     """
 
     id: int
@@ -73,6 +75,7 @@ class Question:
     policy_step: int = 0
     objective: int = 0
     is_audit: bool = False
+    repeat_of: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("left", "right"):

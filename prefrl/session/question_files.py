@@ -19,15 +19,18 @@ from prefrl.records.files import reason, write_atomically, write_text_atomically
 from prefrl.records.json_file import entry, read_json_object
 from prefrl.segments import SegmentBatch
 from prefrl.segments.stored import check_arrays, segments_of
-from prefrl.session.questions import STATES, MemoryQuestions, Standing
+from prefrl.session.questions import PENDING, STATES, MemoryQuestions, ToldStanding
 
-FORMAT_VERSION = 1
+# 1 had one answer a question, whose entries stood beside the state.
+FORMAT_VERSION = 2
 STANDINGS = "standings.json"
 
 _SIDES = ("left", "right")
 _COLUMNS = ("id", "session", "policy_step", "objective", "is_audit")
+# Those of version 1 have not got these.
+_LATER_COLUMNS = {"repeat_of": -1}
 _COLUMN_KINDS: dict[str, tuple[str, tuple[int | None, ...]]] = {
-    name: ("b" if name == "is_audit" else "iu", (None,)) for name in _COLUMNS
+    name: ("b" if name == "is_audit" else "iu", (None,)) for name in (*_COLUMNS, *_LATER_COLUMNS)
 }
 
 
@@ -49,6 +52,7 @@ class FileQuestions(MemoryQuestions):
     folder: Path = dataclasses.field(kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         standings = self._read_standings()
         for path in self._batch_files():
             if int(path.stem) in standings:
@@ -66,7 +70,7 @@ class FileQuestions(MemoryQuestions):
             path for path in self.folder.glob("*.npz") if re.fullmatch(r"[0-9]+", path.stem)
         )
 
-    def _read_standings(self) -> dict[int, Standing]:
+    def _read_standings(self) -> dict[int, ToldStanding]:
         path = self.folder / STANDINGS
         if not path.exists():
             # A kill may have come between the first batch's segments and the file itself.
@@ -74,12 +78,9 @@ class FileQuestions(MemoryQuestions):
                 raise StorageError(f"{self.folder} is damaged: {STANDINGS} is missing")
             return {}
         tree = read_json_object(path)
-        if (version := tree.get("version")) != FORMAT_VERSION:
-            raise StorageError(
-                f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
-            )
+        _check_version(path, tree.get("version"))
         try:
-            found: dict[int, Standing] = {}
+            found: dict[int, ToldStanding] = {}
             for row in entry(tree, "questions", list):
                 if not isinstance(row, dict):
                     raise ValueError("one of its questions is no mapping")
@@ -91,7 +92,7 @@ class FileQuestions(MemoryQuestions):
         except (ValueError, DataError) as error:
             raise StorageError(f"{path} is damaged: {text_of(error)}") from None
 
-    def _commit(self, changed: dict[int, Standing], added: Sequence[Question] = ()) -> None:
+    def _commit(self, changed: dict[int, ToldStanding], added: Sequence[Question] = ()) -> None:
         if not changed:
             return
         rows = [_row(number, one) for number, one in {**self._standing, **changed}.items()]
@@ -108,44 +109,81 @@ class FileQuestions(MemoryQuestions):
         super()._commit(changed, added)
 
 
-def _row(number: int, standing: Standing) -> dict[str, Any]:
+def _check_version(path: Path, version: Any) -> None:
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise StorageError(
+            f"{path} has format version {version}; this prefrl reads up to {FORMAT_VERSION}"
+        )
+
+
+def _row(number: int, standing: ToldStanding) -> dict[str, Any]:
     """Returns what `standings.json` says of a question; a skip has no `p_left`."""
     row: dict[str, Any] = {"id": number, "state": standing.state}
     if standing.holder:
         row |= {"holder": standing.holder, "leased_until_s": standing.leased_until_s}
-    if (answer := standing.answer) is not None:
-        row |= {"p_left": None if answer.is_skip else answer.p_left}
-        row |= {"annotator": answer.annotator, "answered_s": answer.answered_s}
+    if standing.wanted != 1:
+        row["wanted"] = standing.wanted
+    if standing.answers:
+        row["answers"] = [
+            {
+                "p_left": None if answer.is_skip else answer.p_left,
+                "annotator": answer.annotator,
+                "answered_s": answer.answered_s,
+            }
+            for answer in standing.answers
+        ]
     return row
 
 
-def _standing(number: int, row: dict[str, Any]) -> Standing:
+def _standing(number: int, row: dict[str, Any]) -> ToldStanding:
     """Returns the standing that a row tells of.
 
     Raises:
         ValueError: a part of it is missing, or of another kind or range; it is named.
-        DataError: the answer is none.
+        DataError: an answer is none.
     """
-    state, answer = entry(row, "state", str), None
+    state = entry(row, "state", str)
     if state not in STATES:
         raise ValueError(f"{state!r} is no state of a question")
-    if state in ("answered", "skipped"):
-        said = entry(row, "p_left", (int, float, type(None)))
-        p_left = math.nan if said is None else float(said)
-        when = entry(row, "answered_s", (int, float, type(None)))
-        answered_s = None if when is None else float(when)
-        answer = Answer(number, p_left, entry(row, "annotator", str), answered_s)
-        if answer.is_skip != (state == "skipped"):
-            raise ValueError(f"question {number} is {state}, but its p_left is {p_left}")
-    lease = {"holder": "", "leased_until_s": 0.0, **row}
-    until_s = float(entry(lease, "leased_until_s", (int, float)))
-    return Standing(state, entry(lease, "holder", str), until_s, answer)
+    given = {"answers": [row] if "p_left" in row else [], **row}
+    answers = tuple(_answer(number, one) for one in entry(given, "answers", list))
+    if len({answer.annotator for answer in answers}) < len(answers):
+        raise ValueError(f"somebody has answered question {number} twice")
+    usual = {"holder": "", "leased_until_s": 0.0, "wanted": 1, **row}
+    standing = ToldStanding(
+        state,
+        entry(usual, "holder", str),
+        float(entry(usual, "leased_until_s", (int, float))),
+        answers=answers,
+        wanted=entry(usual, "wanted", int),
+    )
+    has_told, has_answers = standing.num_told > 0, bool(answers)
+    expected = {"answered": has_told, "skipped": has_answers and not has_told}
+    if state not in PENDING and not expected.get(state, not has_told):
+        said = ", ".join(str(answer.p_left) for answer in answers) or "not there"
+        raise ValueError(f"question {number} is {state}, but its p_left is {said}")
+    return standing.in_state(state)
+
+
+def _answer(number: int, row: Any) -> Answer:
+    if not isinstance(row, dict):
+        raise ValueError(f"an answer to question {number} is no mapping")
+    said = entry(row, "p_left", (int, float, type(None)))
+    when = entry(row, "answered_s", (int, float, type(None)))
+    return Answer(
+        number,
+        math.nan if said is None else float(said),
+        entry(row, "annotator", str),
+        None if when is None else float(when),
+    )
 
 
 def _arrays(questions: Sequence[Question]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"format_version": np.array(FORMAT_VERSION)}
     for name in _COLUMNS:
         arrays[name] = np.array([getattr(question, name) for question in questions])
+    first_ones = [question.repeat_of for question in questions]
+    arrays["repeat_of"] = np.array([-1 if number is None else number for number in first_ones])
     for side in _SIDES:
         batch = SegmentBatch.concatenate([getattr(question, side) for question in questions])
         arrays |= {f"{side}_{f.name}": getattr(batch, f.name) for f in fields(SegmentBatch)}
@@ -159,19 +197,19 @@ def _read_batch(path: Path) -> list[Question]:
     if missing := [name for name in names if name not in arrays]:
         raise StorageError(f"{path} holds no questions: it lacks {missing[0]}")
     try:
+        num = len(arrays["id"]) if arrays["id"].ndim else 0
+        later = {name: np.full(num, usual) for name, usual in _LATER_COLUMNS.items()}
+        arrays = {**later, **arrays}
         check_arrays(arrays, {"format_version": ("iu", ()), **_COLUMN_KINDS})
-        if (version := int(arrays["format_version"])) != FORMAT_VERSION:
-            raise StorageError(
-                f"{path} has format version {version}; this prefrl reads {FORMAT_VERSION}"
-            )
-        num = len(arrays["id"])
-        if any(len(arrays[name]) != num for name in _COLUMNS):
+        _check_version(path, int(arrays["format_version"]))
+        if any(len(arrays[name]) != num for name in _COLUMN_KINDS):
             raise DataError("its columns are not equally long")
         left, right = (_segments(arrays, side, num) for side in _SIDES)
-        columns = zip(*(arrays[name].tolist() for name in _COLUMNS), strict=True)
+        columns = zip(*(arrays[name].tolist() for name in _COLUMN_KINDS), strict=True)
+        rows = [(*row, None if first < 0 else first) for *row, first in columns]
         return [
             Question(number, left[row], right[row], *rest)
-            for row, (number, *rest) in enumerate(columns)
+            for row, (number, *rest) in enumerate(rows)
         ]
     except DataError as error:
         raise StorageError(f"{path} is damaged: {text_of(error)}") from None

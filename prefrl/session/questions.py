@@ -1,154 +1,85 @@
-"""The life of a question: open, leased, answered, skipped or withdrawn.
+"""Questions in memory: the rules of a store, kept as long as the process lives.
 
-A store belongs to whoever asks. What is in it survives a kill in `FileQuestions`; comparisons are
-an export of it, a row an answer.
+What is in a store survives a kill in `FileQuestions`.
 
 Axes: B questions.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.arguments import instance, listed, numbers, whole_number
+from prefrl.arguments import instance, listed, whole_number
 from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.segments import SegmentBatch
+from prefrl.session.question_store import (
+    PENDING,
+    STATES,
+    Entry,
+    GivenAnswer,
+    QuestionState,
+    QuestionStore,
+    Standing,
+    check_states,
+    made_questions,
+)
 
-QuestionState = Literal["open", "leased", "answered", "skipped", "withdrawn"]
-STATES: tuple[QuestionState, ...] = ("open", "leased", "answered", "skipped", "withdrawn")
-PENDING: tuple[QuestionState, ...] = ("open", "leased")
+__all__ = [
+    "PENDING",
+    "STATES",
+    "Entry",
+    "GivenAnswer",
+    "MemoryQuestions",
+    "QuestionState",
+    "QuestionStore",
+    "Standing",
+    "ToldStanding",
+    "check_states",
+    "made_questions",
+]
+
+# So many skips end a question for everybody.
+ENOUGH_SKIPS = 2
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The standing of a question.
+class ToldStanding(Standing):
+    """The standing of a question, with all that was said.
 
     Args:
-        state: open, leased, answered, skipped or withdrawn.
-        holder: who has leased it last; "" nobody.
-        leased_until_s: when the lease ends and it is open again, in seconds since 1970.
-        answer: what was said; only of answered and skipped ones.
+        answers: one answer of an annotator, in the order in which they came.
+        wanted: annotators that are to answer it.
     """
 
-    state: QuestionState = "open"
-    holder: str = ""
-    leased_until_s: float = 0.0
-    answer: Answer | None = None
+    answers: tuple[Answer, ...] = ()
+    wanted: int = 1
 
+    @property
+    def num_told(self) -> int:
+        """Counts the answers that are no skips."""
+        return sum(not answer.is_skip for answer in self.answers)
 
-@dataclass(frozen=True)
-class Entry:
-    """A question and how it stands."""
+    def answer_of(self, annotator: str) -> Answer | None:
+        """Returns what somebody has said; None: nothing."""
+        return next((one for one in self.answers if one.annotator == annotator), None)
 
-    question: Question
-    standing: Standing
+    def in_state(self, state: QuestionState) -> "ToldStanding":
+        """Returns it in another state, with the answer that it has there."""
+        return replace(self, state=state, answer=self._joint_answer(state))
 
-
-class QuestionStore(Protocol):
-    """A store of questions, before they are answered and after.
-
-    Each call takes effect as a whole or not at all, and may come from another process than the
-    last one. A question is never forgotten: a pair that was put can be told from one that was not.
-    """
-
-    def put(
-        self,
-        left: SegmentBatch,
-        right: SegmentBatch,
-        *,
-        session: int,
-        policy_step: int,
-        objective: NDArray[np.int64] | None = None,
-        is_audit: NDArray[np.bool_] | None = None,
-    ) -> list[Question]:
-        """Opens B questions and returns them with the ids that they have from now on."""
-        ...
-
-    def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
-        """Reserves up to `count` open questions, oldest first, for one who is about to answer.
-
-        When the time is over, those that are not answered are open again.
-        """
-        ...
-
-    def answer(self, answers: Sequence[Answer]) -> list[Answer]:
-        """Records answers, and returns those that were news.
-
-        A pending question is then answered, or skipped where `p_left` is NaN, whoever holds the
-        lease. The first answer stands: a second one, and one to a withdrawn question, changes
-        nothing.
-
-        Raises:
-            DataError: there is no such question; nothing is recorded.
-        """
-        ...
-
-    def withdraw(self, ids: Iterable[int]) -> list[int]:
-        """Ends pending questions without an answer, and returns their ids; others stay as they are.
-
-        Raises:
-            DataError: there is no such question; nothing is withdrawn.
-        """
-        ...
-
-    def entries(self, *states: QuestionState) -> list[Entry]:
-        """Returns the questions in these states, oldest first; all of them where none is named."""
-        ...
-
-
-def made_questions(
-    left: SegmentBatch,
-    right: SegmentBatch,
-    *,
-    first_id: int,
-    session: int,
-    policy_step: int,
-    objective: NDArray[np.int64] | None,
-    is_audit: NDArray[np.bool_] | None,
-) -> list[Question]:
-    """Returns B questions of what `QuestionStore.put` is given, their ids counted on.
-
-    Raises:
-        DataError: sides, objectives and marks are not equally many.
-    """
-    num = len(instance("left", left, SegmentBatch))
-    instance("right", right, SegmentBatch)
-    objective = np.zeros(num, np.int64) if objective is None else objective
-    is_audit = np.zeros(num, dtype=bool) if is_audit is None else is_audit
-    objective = numbers("objective", objective, ("questions",), dtype=None)
-    is_audit = numbers("is_audit", is_audit, ("questions",), dtype=None)
-    if {len(right), len(objective), len(is_audit)} != {num}:
-        raise DataError(
-            f"{num} left and {len(right)} right segments, {len(objective)} objectives and "
-            f"{len(is_audit)} entries of is_audit make no questions"
-        )
-    return [
-        Question(
-            id=first_id + row,
-            left=left[row],
-            right=right[row],
-            session=session,
-            policy_step=policy_step,
-            objective=int(objective[row]),
-            is_audit=bool(is_audit[row]),
-        )
-        for row in range(num)
-    ]
-
-
-def check_states(states: Sequence[QuestionState]) -> None:
-    """Refuses what is no state of a question.
-
-    Raises:
-        DataError: one is none.
-    """
-    if unknown := set(states) - set(STATES):
-        raise DataError(f"{min(unknown)!r} is no state of a question; {', '.join(STATES)} are")
+    def _joint_answer(self, state: QuestionState) -> Answer | None:
+        if state not in ("answered", "skipped"):
+            return None
+        votes = [one for one in self.answers if one.is_skip == (state == "skipped")]
+        if len(votes) < 2 or state == "skipped":
+            return next(iter(votes), None)
+        p_left = sum(one.p_left for one in votes) / len(votes)
+        return replace(votes[-1], p_left=p_left, annotator="")
 
 
 @dataclass
@@ -158,6 +89,9 @@ class MemoryQuestions:
     Args:
         first_id: of the first question.
         clock: seconds since 1970.
+        overlap: share of the questions that two annotators are to answer, in even intervals.
+        num_annotators: how many there are. A skip of each of them, or of two, ends a question.
+        lease_s: for so long a question is leased to whoever takes an answer back.
 
     Example:
         >>> questions = MemoryQuestions()
@@ -167,8 +101,16 @@ class MemoryQuestions:
 
     first_id: int = 0
     clock: Callable[[], float] = time.time
+    overlap: float = 0.0
+    num_annotators: int = 1
+    lease_s: float = 60.0
     _known: dict[int, Question] = field(default_factory=dict, init=False, repr=False)
-    _standing: dict[int, Standing] = field(default_factory=dict, init=False, repr=False)
+    _standing: dict[int, ToldStanding] = field(default_factory=dict, init=False, repr=False)
+    _revision: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.overlap, (int, float)) or not 0 <= self.overlap <= 1:
+            raise ArgumentError(not_a("overlap", self.overlap, "a number from 0 to 1"))
 
     def put(
         self,
@@ -184,67 +126,175 @@ class MemoryQuestions:
         questions = made_questions(
             left,
             right,
-            first_id=max(self._known, default=self.first_id - 1) + 1,
+            first_id=self._next_id(),
             session=session,
             policy_step=policy_step,
             objective=objective,
             is_audit=is_audit,
         )
-        self._commit({one.id: Standing() for one in questions}, questions)
+        before = sum(question.repeat_of is None for question in self._known.values())
+        # A little is added so that ten tenths are a whole.
+        due = np.floor(np.arange(before, before + len(questions) + 1) * self.overlap + 1e-9)
+        wanted = (1 + np.diff(due)).astype(int).tolist()
+        put = {one.id: ToldStanding(wanted=num) for one, num in zip(questions, wanted, strict=True)}
+        self._commit(put, questions)
         return questions
+
+    def put_repeat(self, question: int, *, session: int, policy_step: int) -> Question:
+        """Opens a question once more; see `QuestionStore`."""
+        first = self.question(question)
+        if first.repeat_of is not None or self._standing[question].state != "answered":
+            what = "a repeat itself" if first.repeat_of is not None else self._state_of(question)
+            raise DataError(f"question {question} is {what}; an answered one can be repeated")
+        repeat = replace(
+            first,
+            id=self._next_id(),
+            left=first.right,
+            right=first.left,
+            session=session,
+            policy_step=policy_step,
+            repeat_of=question,
+        )
+        self._commit({repeat.id: ToldStanding()}, [repeat])
+        return repeat
 
     def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
         """Reserves open questions; see `QuestionStore`."""
+        instance("holder", holder, str)
         count = min(max(whole_number("count", count, least=-1), 0), len(self._known))
         if not isinstance(duration_s, (int, float)) or not abs(duration_s) < 2**53:
             raise ArgumentError(not_a("duration_s", duration_s, "a number of seconds"))
-        free = [entry.question for entry in self.entries("open")][:count]
-        until = Standing("leased", holder, self.clock() + duration_s)
-        self._commit({question.id: until for question in free})
-        return free
+        standings = self._now()
+        free = [
+            number
+            for number, standing in standings.items()
+            if standing.state == "open" and self._may_answer(holder, number, standing)
+        ][:count]
+        until_s = self.clock() + duration_s
+        self._commit(
+            {
+                number: replace(
+                    standings[number], state="leased", holder=holder, leased_until_s=until_s
+                )
+                for number in free
+            }
+        )
+        return [self._known[number] for number in free]
 
     def answer(self, answers: Sequence[Answer]) -> list[Answer]:
         """Records answers; see `QuestionStore`."""
         answers = listed("answers", answers, Answer)
         self._check_known(answer.question for answer in answers)
-        news: dict[int, Answer] = {}
+        news: list[Answer] = []
+        changed: dict[int, ToldStanding] = {}
         for answer in answers:
-            if self._standing[answer.question].state in PENDING:
-                news.setdefault(answer.question, answer)
-        self._commit(
-            {
-                number: replace(
-                    self._standing[number],
-                    state="skipped" if answer.is_skip else "answered",
-                    answer=answer,
-                )
-                for number, answer in news.items()
-            }
-        )
-        return list(news.values())
+            number = answer.question
+            standing = changed.get(number, self._standing[number])
+            if standing.state in PENDING and self._may_answer(answer.annotator, number, standing):
+                standing = replace(standing, answers=(*standing.answers, answer))
+                changed[number] = self._settled(number, standing)
+                news.append(answer)
+        self._commit(changed)
+        return news
 
-    def withdraw(self, ids: Iterable[int]) -> list[int]:
+    def undo(self, annotator: str, question: int) -> bool:
+        """Takes back what an annotator said of a question; says whether there was anything.
+
+        The question is then pending again, leased to them unless somebody else looks at it.
+
+        Raises:
+            DataError: there is no such question.
+        """
+        instance("annotator", annotator, str)
+        question = whole_number("question", question)
+        self._check_known([question])
+        standing = self._now()[question]
+        if standing.state == "withdrawn" or standing.answer_of(annotator) is None:
+            return False
+        rest = tuple(answer for answer in standing.answers if answer.annotator != annotator)
+        again = replace(standing, answers=rest, answer=None)
+        if standing.state != "leased" or standing.holder == annotator:
+            until_s = self.clock() + self.lease_s
+            again = replace(again, state="leased", holder=annotator, leased_until_s=until_s)
+        self._commit({question: again})
+        return True
+
+    def withdraw(self, ids: Iterable[int], *, also_leased: bool = True) -> list[int]:
         """Ends pending questions without an answer; see `QuestionStore`."""
         ids = list(dict.fromkeys(listed("ids", ids, int, np.integer)))
         self._check_known(ids)
-        pending = [number for number in ids if self._standing[number].state in PENDING]
-        self._commit(
-            {number: replace(self._standing[number], state="withdrawn") for number in pending}
-        )
-        return pending
+        states, standings = PENDING if also_leased else ("open",), self._now()
+        ended: dict[int, ToldStanding] = {}
+        for number in ids:
+            if (standing := standings[number]).state in states:
+                ended[number] = standing.in_state("answered" if standing.num_told else "withdrawn")
+        self._commit(ended)
+        return [number for number, standing in ended.items() if standing.state == "withdrawn"]
 
     def entries(self, *states: QuestionState) -> list[Entry]:
         """Returns the questions in these states; see `QuestionStore`."""
+        return [Entry(self._known[n], one) for n, one in self.standings(*states).items()]
+
+    def revision(self) -> int:
+        """Returns a number that grows with every change; see `QuestionStore`."""
+        return self._revision
+
+    def standings(
+        self, *states: QuestionState, with_repeats: bool = False
+    ) -> dict[int, ToldStanding]:
+        """Returns how questions stand; see `QuestionStore`."""
         check_states(states)
-        now_s = self.clock()
-        found = []
-        for number, question in self._known.items():
-            standing = self._standing[number]
+        return {
+            number: standing
+            for number, standing in self._now().items()
+            if (not states or standing.state in states)
+            and (with_repeats or self._known[number].repeat_of is None)
+        }
+
+    def answers(self) -> list[Answer]:
+        """Returns every answer as it stands now; see `QuestionStore`."""
+        return [answer for standing in self._standing.values() for answer in standing.answers]
+
+    def question(self, question: int) -> Question:
+        """Returns a question; see `QuestionStore`."""
+        number = whole_number("question", question)
+        self._check_known([number])
+        return self._known[number]
+
+    def _now(self) -> dict[int, ToldStanding]:
+        """Returns all standings; leases that are over have ended."""
+        now_s, standings = self.clock(), dict(self._standing)
+        for number, standing in self._standing.items():
             if standing.state == "leased" and standing.leased_until_s <= now_s:
-                standing = replace(standing, state="open")
-            if not states or standing.state in states:
-                found.append(Entry(question, standing))
-        return found
+                standings[number] = replace(standing, state="open")
+        return standings
+
+    def _state_of(self, number: int) -> str:
+        return self._now()[number].state
+
+    def _may_answer(self, annotator: str, number: int, standing: ToldStanding) -> bool:
+        """Tells whether somebody may say something of a question, if it is pending."""
+        if standing.answer_of(annotator) is not None:
+            return False
+        first = self._known[number].repeat_of
+        if first is None:
+            return True
+        said = self._standing[first].answer_of(annotator)
+        return said is not None and not math.isnan(said.p_left)
+
+    def _settled(self, number: int, standing: ToldStanding) -> ToldStanding:
+        """Returns a question that was just answered or skipped: ended, if that was enough."""
+        num = standing.num_told
+        num_skips = len(standing.answers) - num
+        is_repeat = self._known[number].repeat_of is not None
+        is_nobody_left = is_repeat or len(standing.answers) >= self.num_annotators
+        if num >= standing.wanted:
+            return standing.in_state("answered")
+        if num_skips >= ENOUGH_SKIPS or (num_skips and is_nobody_left):
+            return standing.in_state("answered" if num else "skipped")
+        # Whoever has said something looks at it no more.
+        is_holder = standing.holder == standing.answers[-1].annotator
+        return replace(standing, state="open") if is_holder else standing
 
     def _check_known(self, ids: Iterable[int]) -> None:
         for number in ids:
@@ -254,7 +304,13 @@ class MemoryQuestions:
                     + (f", {min(self._known)} to {max(self._known)}" if self._known else "")
                 )
 
-    def _commit(self, changed: dict[int, Standing], added: Sequence[Question] = ()) -> None:
+    def _next_id(self) -> int:
+        return max(self._known, default=self.first_id - 1) + 1
+
+    def _commit(self, changed: dict[int, ToldStanding], added: Sequence[Question] = ()) -> None:
         """Makes a change: the whole of it, or by an error none."""
+        if not changed:
+            return
         self._known.update((question.id, question) for question in added)
         self._standing.update(changed)
+        self._revision += 1

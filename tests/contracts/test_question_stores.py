@@ -1,6 +1,9 @@
 """Every store of questions leads them through the same life: open, leased, answered, ended."""
 
 import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from prefrl.errors import DataError
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.store import LabelStore
 from prefrl.session.question_files import FileQuestions
-from prefrl.session.questions import MemoryQuestions
+from prefrl.session.questions import MemoryQuestions, QuestionStore
 from tests.session.made_up import segments
 from tests.session.stores import Clock, put, states
 
@@ -20,7 +23,7 @@ def clock():
 
 
 @pytest.fixture(params=["memory", "file", "sqlite"])
-def questions(request, tmp_path, clock):
+def questions(request: Any, tmp_path: Path, clock: Clock) -> Iterator[QuestionStore]:
     if request.param == "memory":
         yield MemoryQuestions(clock=clock)
     elif request.param == "file":
@@ -112,3 +115,53 @@ def test_sides_that_do_not_fit_each_other_are_refused(questions):
     with pytest.raises(DataError, match=r"2 left and 3 right segments, .* make no questions"):
         questions.put(segments(2), segments(3), session=0, policy_step=0)
     assert questions.entries() == []
+
+
+def test_what_somebody_looks_at_can_be_spared(questions, clock):
+    put(questions, 3)
+    questions.answer([Answer(2, 1.0)])
+    questions.lease("ann", 1, duration_s=60)
+    assert questions.withdraw([0, 1, 2], also_leased=False) == [1]
+    assert states(questions) == ["leased", "withdrawn", "answered"]
+    clock.now_s += 60
+    assert questions.withdraw([0], also_leased=False) == [0]
+
+
+def test_whoever_asks_can_see_what_changed_without_reading_segments(questions):
+    before = questions.revision()
+    put(questions, 3)
+    assert list(questions.standings()) == [0, 1, 2]
+    after = questions.revision()
+    assert after > before
+    questions.answer([Answer(1, 0.5, "ann"), Answer(0, math.nan, "bob")])
+    assert questions.revision() > after
+    said = [(one.question, one.annotator, str(one.p_left)) for one in questions.answers()]
+    assert said == [(0, "bob", "nan"), (1, "ann", "0.5")]
+    assert [one.state for one in questions.standings().values()] == ["skipped", "answered", "open"]
+    assert list(questions.standings("open", "leased")) == [2]
+    after = questions.revision()
+    questions.answer([Answer(1, 1.0, "ann")])
+    questions.withdraw([1])
+    assert questions.revision() == after
+
+
+def test_a_question_is_found_by_its_id(questions):
+    put(questions, 2)
+    assert questions.question(1).left.episode.tolist() == [1]
+    with pytest.raises(DataError, match="there is no question 2; 2 were put, 0 to 1"):
+        questions.question(2)
+
+
+def test_an_answered_question_is_put_once_more_with_its_sides_swapped(questions):
+    put(questions, 2)
+    questions.answer([Answer(1, 1.0, "ann")])
+    first, again = questions.question(1), questions.put_repeat(1, session=3, policy_step=600)
+    assert (again.id, again.repeat_of, again.session, again.policy_step) == (2, 1, 3, 600)
+    np.testing.assert_array_equal(again.left.observations, first.right.observations)
+    assert list(questions.standings()) == [0, 1]
+    assert list(questions.standings("open", with_repeats=True)) == [0, 2]
+    assert questions.question(2).repeat_of == 1
+    questions.withdraw([2])
+    assert questions.standings(with_repeats=True)[2].state == "withdrawn"
+    with pytest.raises(DataError, match="question 0 is open; an answered one can be repeated"):
+        questions.put_repeat(0, session=3, policy_step=600)

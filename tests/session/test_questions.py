@@ -1,27 +1,21 @@
-"""The questions on disk, killed and opened again at will; and both stores against each other."""
+"""Questions on disk, killed and opened again at will; what every store does is in contracts."""
 
 import json
 import math
 import os
-import shutil
-import tempfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from prefrl.errors import DataError, StorageError
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.segments import SegmentBatch
 from prefrl.session.question_files import FileQuestions
-from prefrl.session.questions import MemoryQuestions
 from tests.session.made_up import segments
-from tests.session.stores import Clock, ids, put, states
+from tests.session.stores import Clock, put, states
 
 
 @pytest.fixture
@@ -119,9 +113,27 @@ def test_a_disk_that_is_full_changes_nothing(kept, monkeypatch):
 def test_another_version_is_refused(kept):
     put(kept, 1)
     path = kept.folder / "standings.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
-    with pytest.raises(StorageError, match="has format version 2; this prefrl reads 1"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 3}))
+    with pytest.raises(StorageError, match="has format version 3; this prefrl reads up to 2"):
         reopened(kept)
+
+
+def test_a_folder_of_before_questions_had_several_answers_is_read(kept):
+    put(kept, 3, is_audit=np.array([False, True, False]))
+    kept.answer([Answer(0, 0.5, "ann", 12.5), Answer(1, math.nan)])
+    path = kept.folder / "standings.json"
+    tree = json.loads(path.read_text())
+    for row in tree["questions"]:
+        for answer in row.pop("answers", []):
+            row |= answer
+    path.write_text(json.dumps({**tree, "version": 1}))
+    batch = kept.folder / "00000000.npz"
+    with np.load(batch) as arrays:
+        old = {name: arrays[name] for name in arrays if name != "repeat_of"}
+    np.savez(batch, **{**old, "format_version": np.array(1)})
+    again = reopened(kept)
+    assert again.standings() == kept.standings()
+    assert str(again.entries()) == str(kept.entries())
 
 
 @pytest.mark.parametrize(
@@ -130,6 +142,7 @@ def test_another_version_is_refused(kept):
         ("standings.json", lambda raw: raw[:40], "standings.json is damaged"),
         ("standings.json", lambda raw: b"[]", "standings.json is damaged"),
         ("standings.json", lambda raw: raw.replace(b"open", b"opaque"), "'opaque' is no state"),
+        ("standings.json", lambda raw: raw.replace(b"open", b"answered"), "p_left is not there"),
         ("00000000.npz", lambda raw: raw[:-50], "00000000.npz"),
         ("00000000.npz", lambda raw: b"", "00000000.npz is damaged"),
     ],
@@ -152,93 +165,6 @@ def test_missing_files_are_missed(kept):
     (kept.folder / "standings.json").unlink()
     with pytest.raises(StorageError, match=r"standings.json is missing"):
         reopened(kept)
-
-
-class Life(RuleBasedStateMachine):
-    """Both stores do what a dict of states does, and the file does it over kills."""
-
-    @initialize()
-    def begin(self):
-        self.clock = Clock()
-        self.root = Path(tempfile.mkdtemp())
-        self.memory = MemoryQuestions(clock=self.clock)
-        self.file = FileQuestions(clock=self.clock, folder=self.root / "questions")
-        self.model: dict[int, str] = {}
-        self.until: dict[int, float] = {}
-
-    def teardown(self):
-        shutil.rmtree(self.root, ignore_errors=True)
-
-    def both(self, call):
-        mine, theirs = call(self.memory), call(self.file)
-        assert [str(one) for one in mine] == [str(one) for one in theirs]
-        return mine
-
-    def state(self, number):
-        if self.model[number] == "leased" and self.until[number] <= self.clock.now_s:
-            return "open"
-        return self.model[number]
-
-    @rule(num=st.integers(0, 3))
-    def put(self, num):
-        sides = segments(num, seed=1), segments(num, seed=2)
-        made = self.both(
-            lambda s: [q.id for q in s.put(*sides, session=len(self.model), policy_step=1)]
-        )
-        assert made == list(range(len(self.model), len(self.model) + num))
-        self.model |= dict.fromkeys(made, "open")
-
-    @rule(num=st.integers(0, 3), duration_s=st.sampled_from([0.0, 10.0]))
-    def lease(self, num, duration_s):
-        free = [n for n in self.model if self.state(n) == "open"][:num]
-        given = self.both(lambda s: [q.id for q in s.lease("ann", num, duration_s=duration_s)])
-        assert given == free
-        for number in free:
-            self.model[number], self.until[number] = "leased", self.clock.now_s + duration_s
-
-    @precondition(lambda self: self.model)
-    @rule(data=st.data(), p_left=st.sampled_from([0.0, 0.5, 1.0, math.nan]))
-    def answer(self, data, p_left):
-        number = data.draw(st.sampled_from(sorted(self.model)))
-        is_pending = self.state(number) in ("open", "leased")
-        news = self.both(lambda s: s.answer([Answer(number, p_left)]))
-        assert len(news) == is_pending
-        if is_pending:
-            self.model[number] = "skipped" if math.isnan(p_left) else "answered"
-
-    @precondition(lambda self: self.model)
-    @rule(data=st.data())
-    def withdraw(self, data):
-        some = data.draw(st.lists(st.sampled_from(sorted(self.model)), max_size=3, unique=True))
-        pending = [n for n in some if self.state(n) in ("open", "leased")]
-        assert self.both(lambda s: s.withdraw(some)) == pending
-        self.model |= dict.fromkeys(pending, "withdrawn")
-
-    @rule()
-    def wait(self):
-        self.clock.now_s += 5
-
-    @rule()
-    def be_killed(self):
-        self.file = reopened(self.file)
-
-    @invariant()
-    def they_agree(self):
-        for store in (self.memory, self.file):
-            assert {e.question.id: e.standing.state for e in store.entries()} == {
-                number: self.state(number) for number in self.model
-            }
-        pending = self.both(lambda s: ids(s.entries("open", "leased")))
-        assert pending == [n for n in self.model if self.state(n) in ("open", "leased")]
-
-
-TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=25,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 
 
 def test_answers_are_plain_numbers_whatever_they_were_made_of(tmp_path):

@@ -132,6 +132,7 @@ def load(connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
             policy_step=row.policy_step,
             objective=row.objective,
             is_audit=row.is_audit,
+            repeat_of=row.repeat_of,
         )
         for row in rows
     ]
@@ -219,8 +220,16 @@ def record(connection: Connection, given: Sequence[Answer], now_s: float) -> lis
     return list(news.values())
 
 
-def withdraw(connection: Connection, ids: Iterable[int], now_s: float) -> list[int]:
+def withdraw(
+    connection: Connection, ids: Iterable[int], now_s: float, *, also_leased: bool = True
+) -> list[int]:
     """Ends pending questions; one that has some of the answers it wants is answered with these.
+
+    Args:
+        connection: in a transaction.
+        ids: of questions.
+        now_s: seconds since 1970.
+        also_leased: those that somebody looks at are ended, too.
 
     Returns:
         those that were withdrawn.
@@ -233,7 +242,7 @@ def withdraw(connection: Connection, ids: Iterable[int], now_s: float) -> list[i
     withdrawn = []
     for number in ids:
         row = question_row(connection, number)
-        if row.state != "open":
+        if row.state != "open" or not (also_leased or _is_free(connection, number, now_s)):
             continue
         num = _num_votes(connection, number)
         ended = update(questions).where(questions.c.id == number)
@@ -245,6 +254,11 @@ def withdraw(connection: Connection, ids: Iterable[int], now_s: float) -> list[i
         end_lease(connection, number, now_s)
         bump(connection)
     return withdrawn
+
+
+def _is_free(connection: Connection, number: int, now_s: float) -> bool:
+    of_it = select(num_leases(now_s)).where(questions.c.id == number)
+    return not connection.execute(of_it).scalar_one()
 
 
 def _num_votes(connection: Connection, number: int) -> int:

@@ -154,6 +154,7 @@ class LabelStore:
                 whole_number("policy_step", policy_step),
                 first.objective,
                 first.is_audit,
+                first.id,
             )
             asking.put_repeat(connection, repeat, first.id, now_s=self.clock())
         self._known[repeat.id] = repeat
@@ -179,17 +180,13 @@ class LabelStore:
         with self._database.writing() as connection:
             return asking.record(connection, answers, self.clock())
 
-    def withdraw(self, ids: Iterable[int]) -> list[int]:
-        """Ends pending questions without an answer; see `QuestionStore`.
-
-        One that has some of the answers that it wants is answered with these, and not among those
-        returned.
-        """
+    def withdraw(self, ids: Iterable[int], *, also_leased: bool = True) -> list[int]:
+        """Ends pending questions without an answer; see `QuestionStore`."""
         ids = listed("ids", ids, int, np.integer)
         if not ids:
             return []
         with self._database.writing() as connection:
-            return asking.withdraw(connection, ids, self.clock())
+            return asking.withdraw(connection, ids, self.clock(), also_leased=also_leased)
 
     def entries(self, *states: QuestionState) -> list[Entry]:
         """Returns the questions in these states; see `QuestionStore`. Repeats are left out."""
