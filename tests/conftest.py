@@ -33,3 +33,21 @@ def without_curves():
             "prefrl.runs.ending.plot_learning_curve", lambda rows, path, *, title: path.touch()
         )
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Runs one PostgreSQL server for all tests that want one."""
+    # Only here: whoever has no extra `human` can still run the tests of everything else.
+    from tests.postgres import Cluster, skip_without_postgres
+
+    skip_without_postgres()
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    """Makes an empty database, and returns its URL."""
+    return postgres.new_database()

@@ -1,8 +1,11 @@
 """Dataclasses of everything that the labelling store hands out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from prefrl.errors import DataError, shown
 
 Said = Literal["left", "right", "tie", "skip"]
 P_LEFT: Mapping[Said, float | None] = {"left": 1.0, "right": 0.0, "tie": 0.5, "skip": None}
@@ -19,6 +22,9 @@ class StoreSettings:
         needs_clips: a question is handed out when both of its clips are there, not before.
         max_clip_bytes: clips take no more than this, those of pending questions set aside.
         active_s: an annotator counts as active for so long after the last call.
+
+    Raises:
+        DataError: one of them is out of range; it is named.
     """
 
     budget: int | None = None
@@ -27,6 +33,17 @@ class StoreSettings:
     needs_clips: bool = True
     max_clip_bytes: int = 256 * 2**20
     active_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap <= 1:
+            raise DataError(f"overlap is {shown(self.overlap)}; expected 0 to 1")
+        for name in ("budget", "max_clip_bytes"):
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise DataError(f"{name} is {shown(value)}; expected 0 or more")
+        for name in ("lease_s", "active_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                value = shown(getattr(self, name))
+                raise DataError(f"{name} is {value}; expected a number of seconds above 0")
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,16 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(params=["memory", "file", "sqlite"])
+@pytest.fixture(params=["memory", "file", "sqlite", "postgres"])
 def questions(request: Any, tmp_path: Path, clock: Clock) -> Iterator[QuestionStore]:
     if request.param == "memory":
         yield MemoryQuestions(clock=clock)
     elif request.param == "file":
         yield FileQuestions(clock=clock, folder=tmp_path / "questions")
     else:
-        store = LabelStore(tmp_path / "labels.sqlite", clock=clock)
+        path = tmp_path / "labels.sqlite"
+        database = path if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+        store = LabelStore(database, clock=clock)
         yield store
         store.close()
 

@@ -1,20 +1,28 @@
 """Handing questions out, and taking their answers in: the side of whoever answers."""
 
+import math
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
 
+from prefrl.arguments import instance, whole_number
+from prefrl.errors import ArgumentError, DataError, not_a, shown
 from prefrl.labelling.errors import Closed, LeasedByOther, UnknownAnnotator
 from prefrl.labelling.rows import P_LEFT, Leased, Said, StoreSettings
-from prefrl.labelling.store.asking import end_lease, set_lease
-from prefrl.labelling.store.schema import annotators, answers, clips, leases, questions
+from prefrl.labelling.store.notes import is_paused, rules_of
+from prefrl.labelling.store.opened import Opened
+from prefrl.labelling.store.schema import HUMAN, annotators, answers, clips, leases, questions
 from prefrl.labelling.store.standing import (
+    LARGEST_ID,
     bump,
+    end_lease,
     num_leases,
     num_reserved,
     num_spent,
     num_votes,
     question_row,
+    set_lease,
     settle,
 )
 
@@ -22,7 +30,7 @@ from prefrl.labelling.store.standing import (
 MOST_LEASES = 2
 
 
-def see(connection: Connection, annotator: str, now_s: float) -> None:
+def _see(connection: Connection, annotator: str, now_s: float) -> None:
     """Notes that an annotator is there.
 
     Raises:
@@ -33,7 +41,7 @@ def see(connection: Connection, annotator: str, now_s: float) -> None:
         raise UnknownAnnotator(f"there is no annotator {annotator!r}, or there is none any more")
 
 
-def next_question(
+def _next_question(
     connection: Connection,
     annotator: str,
     *,
@@ -55,7 +63,7 @@ def next_question(
     Raises:
         UnknownAnnotator: there is none of that name.
     """
-    see(connection, annotator, now_s)
+    _see(connection, annotator, now_s)
     held = _held(connection, annotator, now_s)
     row = next((one for one in held if one.id != after), None)
     if row is None and len(held) < MOST_LEASES and not is_paused:
@@ -72,13 +80,13 @@ def next_question(
     return Leased(row.id, row.left_clip, row.right_clip, until_s, rules.lease_s, row.repeat_of)
 
 
-def renew(connection: Connection, annotator: str, rules: StoreSettings, now_s: float) -> int:
+def _renew(connection: Connection, annotator: str, rules: StoreSettings, now_s: float) -> int:
     """Prolongs the leases of an annotator, and returns how many they are.
 
     Raises:
         UnknownAnnotator: there is none of that name.
     """
-    see(connection, annotator, now_s)
+    _see(connection, annotator, now_s)
     return _prolong(connection, annotator, now_s + rules.lease_s, now_s)
 
 
@@ -150,7 +158,7 @@ def _settle_skipped(connection: Connection, rules: StoreSettings, now_s: float) 
         bump(connection)
 
 
-def give(
+def _give(
     connection: Connection,
     annotator: str,
     number: int,
@@ -168,7 +176,7 @@ def give(
         LeasedByOther: somebody else looks at it.
         Closed: it was withdrawn, others have answered it, or the budget is spent.
     """
-    see(connection, annotator, now_s)
+    _see(connection, annotator, now_s)
     row = question_row(connection, number)
     p_left = P_LEFT[said]
     is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
@@ -181,7 +189,12 @@ def give(
         _check_room(connection, annotator, row, now_s)
         if p_left is not None:
             _check_budget(connection, row, rules)
-    values = {"p_left": p_left, "response_time_s": response_time_s, "answered_s": now_s}
+    values = {
+        "p_left": p_left,
+        "response_time_s": response_time_s,
+        "answered_s": now_s,
+        "source": HUMAN,
+    }
     if own is None:
         connection.execute(insert(answers).values(question=number, annotator=annotator, **values))
     else:
@@ -191,7 +204,7 @@ def give(
     bump(connection)
 
 
-def undo(
+def _undo(
     connection: Connection, annotator: str, number: int, rules: StoreSettings, now_s: float
 ) -> None:
     """Takes the answer of an annotator back, who has leased the question from now on.
@@ -202,7 +215,7 @@ def undo(
         LeasedByOther: somebody else looks at it, who came after the skip.
         Closed: it was withdrawn, or others have answered it since.
     """
-    see(connection, annotator, now_s)
+    _see(connection, annotator, now_s)
     row = question_row(connection, number)
     is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
     own = connection.execute(select(answers).where(is_own)).one_or_none()
@@ -254,3 +267,106 @@ def _check_budget(connection: Connection, row: Row[Any], rules: StoreSettings) -
     counts = select(num_votes()).where(questions.c.id == row.id)
     if connection.execute(counts).scalar_one() == 0 and num_spent(connection) >= rules.budget:
         raise Closed(f"the budget of {rules.budget:,} answered questions is spent")
+
+
+class Answering(Opened):
+    """Hands questions out, and takes answers in: the side of whoever answers."""
+
+    def next_question(self, annotator: str, *, after: int | None = None) -> Leased | None:
+        """Returns what an annotator is to answer: their oldest lease, else a new one.
+
+        Args:
+            annotator: their name.
+            after: a question that they have already; another one is leased beside it, two at most.
+
+        Returns:
+            None where nothing waits for them, or the asking is paused.
+
+        Raises:
+            UnknownAnnotator: there is none of that name.
+        """
+        instance("annotator", annotator, str)
+        if after is not None and not 0 <= whole_number("after", after) <= LARGEST_ID:
+            after = None
+        with self._database.writing(is_durable=False) as connection:
+            return _next_question(
+                connection,
+                annotator,
+                after=after,
+                is_paused=is_paused(connection),
+                rules=rules_of(connection),
+                now_s=self.clock(),
+            )
+
+    def renew(self, annotator: str) -> int:
+        """Prolongs the leases of an annotator, and returns how many they are.
+
+        Raises:
+            UnknownAnnotator: there is none of that name.
+        """
+        instance("annotator", annotator, str)
+        with self._database.writing(is_durable=False) as connection:
+            rules = rules_of(connection)
+            return _renew(connection, annotator, rules, self.clock())
+
+    def give(
+        self, annotator: str, question: int, said: Said, *, response_time_s: float | None = None
+    ) -> None:
+        """Records an annotator's answer, in the place of an earlier one of theirs.
+
+        It is safe to repeat: the same answer, given again, changes nothing.
+
+        Args:
+            annotator: their name.
+            question: its id.
+            said: left, right, tie or skip.
+            response_time_s: from when it was shown to when it was answered.
+
+        Raises:
+            UnknownAnnotator: there is none of that name.
+            UnknownQuestion: there is no such question.
+            LeasedByOther: somebody else looks at it.
+            Closed: it was withdrawn, others have answered it, or the budget is spent.
+        """
+        instance("annotator", annotator, str)
+        if said not in P_LEFT:
+            raise DataError(f"an answer is {shown(said)}; expected {', '.join(P_LEFT)}")
+        response_time_s = _seconds("response_time_s", response_time_s)
+        with self._database.writing() as connection:
+            _give(
+                connection,
+                annotator,
+                question,
+                said,
+                response_time_s=response_time_s,
+                rules=rules_of(connection),
+                now_s=self.clock(),
+            )
+
+    def undo(self, annotator: str, question: int) -> None:
+        """Takes an annotator's answer back; the question is open again, and leased to them.
+
+        It is safe to repeat: where there is no answer of theirs, nothing changes.
+
+        Raises:
+            UnknownAnnotator: there is none of that name.
+            UnknownQuestion: there is no such question.
+            LeasedByOther: somebody else looks at it by now, as it had been skipped.
+            Closed: it was withdrawn, or had been skipped and was answered by others.
+        """
+        instance("annotator", annotator, str)
+        with self._database.writing() as connection:
+            rules = rules_of(connection)
+            _undo(connection, annotator, question, rules, self.clock())
+
+
+def _seconds(name: str, value: object) -> float | None:
+    """Returns a duration, None where there is none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        raise ArgumentError(not_a(name, value, "a number of seconds or None"))
+    seconds = float(value)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise DataError(f"{name} is {shown(value)}; expected 0 or more seconds")
+    return seconds

@@ -1,18 +1,31 @@
-"""Putting questions, and how they stand: the side of whoever asks."""
+"""Putting questions, and ending them: the side of whoever asks."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from prefrl.errors import DataError
+from prefrl.arguments import flag, instance, listed, whole_number
+from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.protocols import Answer, Question
-from prefrl.labelling.store.schema import answers, leases, questions, segments
-from prefrl.labelling.store.segment_bytes import bytes_of, segments_from
-from prefrl.labelling.store.standing import bump, check_known, num_leases, question_row
-from prefrl.session.questions import QuestionState
+from prefrl.labelling.store.listing import Listing
+from prefrl.labelling.store.notes import rules_of
+from prefrl.labelling.store.schema import HUMAN, answers, questions, segments
+from prefrl.labelling.store.segment_bytes import bytes_of
+from prefrl.labelling.store.standing import (
+    LARGEST_ID,
+    bump,
+    check_known,
+    end_lease,
+    num_leases,
+    question_row,
+    set_lease,
+)
+from prefrl.segments import SegmentBatch
+from prefrl.session.questions import made_questions
 
 
 def next_id(connection: Connection, first_id: int) -> int:
@@ -21,7 +34,7 @@ def next_id(connection: Connection, first_id: int) -> int:
     return first_id if last is None else int(last) + 1
 
 
-def put(
+def _put(
     connection: Connection,
     new: Sequence[Question],
     wanted: NDArray[np.int64],
@@ -54,10 +67,10 @@ def put(
         }
         for question, num in zip(new, wanted, strict=True)
     ]
-    _insert(connection, rows, new)
+    insert_questions(connection, rows, new)
 
 
-def put_repeat(connection: Connection, question: Question, of: int, *, now_s: float) -> None:
+def _put_repeat(connection: Connection, question: Question, of: int, *, now_s: float) -> None:
     """Opens a question that an annotator has answered once more, with its sides swapped.
 
     Raises:
@@ -82,12 +95,19 @@ def put_repeat(connection: Connection, question: Question, of: int, *, now_s: fl
         "left_clip": first.right_clip,
         "right_clip": first.left_clip,
     }
-    _insert(connection, [row], [question])
+    insert_questions(connection, [row], [question])
 
 
-def _insert(
+def insert_questions(
     connection: Connection, rows: Sequence[dict[str, Any]], new: Sequence[Question]
 ) -> None:
+    """Inserts questions.
+
+    Args:
+        connection: in a transaction.
+        rows: of the table, one a question.
+        new: the same questions, with their segments.
+    """
     connection.execute(insert(questions), rows)
     sides = [
         {"question": one.id, "left": bytes_of(one.left), "right": bytes_of(one.right)}
@@ -97,7 +117,7 @@ def _insert(
     bump(connection)
 
 
-def num_wanted(connection: Connection, num: int, overlap: float) -> NDArray[np.int64]:
+def _num_wanted(connection: Connection, num: int, overlap: float) -> NDArray[np.int64]:
     """Returns (B,) how many answers each of the next questions wants: 2 in even intervals, else 1.
 
     Args:
@@ -112,46 +132,7 @@ def num_wanted(connection: Connection, num: int, overlap: float) -> NDArray[np.i
     return np.asarray(1 + np.diff(due), dtype=np.int64)
 
 
-def load(connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
-    """Returns questions, segments and all.
-
-    Raises:
-        StorageError: a segment is damaged.
-    """
-    ids = [row.id for row in rows]
-    sides: dict[int, Row[Any]] = {}
-    for first in range(0, len(ids), 500):
-        some = segments.c.question.in_(ids[first : first + 500])
-        sides |= {one.question: one for one in connection.execute(select(segments).where(some))}
-    return [
-        Question(
-            id=row.id,
-            left=segments_from(sides[row.id].left, f"the left segment of question {row.id}"),
-            right=segments_from(sides[row.id].right, f"the right segment of question {row.id}"),
-            session=row.session,
-            policy_step=row.policy_step,
-            objective=row.objective,
-            is_audit=row.is_audit,
-            repeat_of=row.repeat_of,
-        )
-        for row in rows
-    ]
-
-
-def rows_in(
-    connection: Connection, states: Sequence[QuestionState], *, with_repeats: bool
-) -> list[Row[Any]]:
-    """Returns the questions in these states, oldest first, leased ones being open; all if none."""
-    statement = select(questions).order_by(questions.c.id)
-    if states:
-        kept = {"open" if state == "leased" else state for state in states}
-        statement = statement.where(questions.c.state.in_(sorted(kept)))
-    if not with_repeats:
-        statement = statement.where(questions.c.repeat_of.is_(None))
-    return list(connection.execute(statement))
-
-
-def lease(
+def _lease(
     connection: Connection, holder: str, count: int, *, until_s: float, now_s: float
 ) -> list[Row[Any]]:
     """Reserves open questions, oldest first, and returns them."""
@@ -168,27 +149,7 @@ def lease(
     return rows
 
 
-def set_lease(
-    connection: Connection, number: int, annotator: str, *, until_s: float, now_s: float
-) -> None:
-    """Leases a question, anew where it was leased before."""
-    is_it = (leases.c.question == number) & (leases.c.annotator == annotator)
-    values = {"leased_s": now_s, "until_s": until_s}
-    if not connection.execute(update(leases).where(is_it).values(values)).rowcount:
-        connection.execute(insert(leases).values(question=number, annotator=annotator, **values))
-
-
-def end_lease(
-    connection: Connection, number: int, now_s: float, *, annotator: str | None = None
-) -> None:
-    """Ends the leases of a question, or one of them, before their time."""
-    of_it = update(leases).where(leases.c.question == number, leases.c.until_s > now_s)
-    if annotator is not None:
-        of_it = of_it.where(leases.c.annotator == annotator)
-    connection.execute(of_it.values(until_s=now_s))
-
-
-def record(connection: Connection, given: Sequence[Answer], now_s: float) -> list[Answer]:
+def _record(connection: Connection, given: Sequence[Answer], now_s: float) -> list[Answer]:
     """Records answers of whoever is in charge; each of them closes its question at once.
 
     Raises:
@@ -204,6 +165,7 @@ def record(connection: Connection, given: Sequence[Answer], now_s: float) -> lis
         values = {
             "p_left": None if answer.is_skip else answer.p_left,
             "answered_s": answer.answered_s,
+            "source": HUMAN,
         }
         if not connection.execute(update(answers).where(own).values(values)).rowcount:
             connection.execute(
@@ -220,8 +182,8 @@ def record(connection: Connection, given: Sequence[Answer], now_s: float) -> lis
     return list(news.values())
 
 
-def withdraw(
-    connection: Connection, ids: Iterable[int], now_s: float, *, also_leased: bool = True
+def _withdraw(
+    connection: Connection, ids: Iterable[int], now_s: float, *, also_leased: bool
 ) -> list[int]:
     """Ends pending questions; one that has some of the answers it wants is answered with these.
 
@@ -266,3 +228,103 @@ def _num_votes(connection: Connection, number: int) -> int:
         answers.c.question == number, answers.c.p_left.is_not(None)
     )
     return int(connection.execute(statement).scalar_one())
+
+
+class Asking(Listing):
+    """Puts questions: the side of whoever asks."""
+
+    def put(
+        self,
+        left: SegmentBatch,
+        right: SegmentBatch,
+        *,
+        session: int,
+        policy_step: int,
+        objective: NDArray[np.int64] | None = None,
+        is_audit: NDArray[np.bool_] | None = None,
+        model_version: int | None = None,
+    ) -> list[Question]:
+        """Opens questions; see `QuestionStore`.
+
+        Args:
+            left: B left segments.
+            right: B right segments.
+            session: the round of queries they are put in.
+            policy_step: environment steps that the policy had taken by then.
+            objective: (B,) what each is about.
+            is_audit: (B,) drawn at random, not chosen.
+            model_version: of the reward model that chose them.
+        """
+        made = made_questions(
+            left,
+            right,
+            first_id=0,
+            session=whole_number("session", session),
+            policy_step=whole_number("policy_step", policy_step),
+            objective=objective,
+            is_audit=is_audit,
+        )
+        if not made:
+            return []
+        with self._database.writing() as connection:
+            first = next_id(connection, self.first_id)
+            made = [replace(question, id=first + question.id) for question in made]
+            overlap = rules_of(connection).overlap
+            wanted = _num_wanted(connection, len(made), overlap)
+            _put(connection, made, wanted, model_version=model_version, now_s=self.clock())
+        self._known.update((question.id, question) for question in made)
+        return made
+
+    def put_repeat(self, question: int, *, session: int, policy_step: int) -> Question:
+        """Opens an answered question once more, sides swapped, for those who have answered it.
+
+        A repeat costs no budget and is no part of `entries`, `standings` and the training data.
+
+        Raises:
+            UnknownQuestion: there is no such question.
+            DataError: it was not answered, or is a repeat itself.
+        """
+        first = self.question(question)
+        with self._database.writing() as connection:
+            repeat = Question(
+                next_id(connection, self.first_id),
+                first.right,
+                first.left,
+                whole_number("session", session),
+                whole_number("policy_step", policy_step),
+                first.objective,
+                first.is_audit,
+                first.id,
+            )
+            _put_repeat(connection, repeat, first.id, now_s=self.clock())
+        self._known[repeat.id] = repeat
+        return repeat
+
+    def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
+        """Reserves open questions; see `QuestionStore`. Repeats are left out."""
+        instance("holder", holder, str)
+        count = min(max(whole_number("count", count, least=-1), 0), LARGEST_ID)
+        if not isinstance(duration_s, (int, float)) or not abs(duration_s) < 2**53:
+            raise ArgumentError(not_a("duration_s", duration_s, "a number of seconds"))
+        with self._database.writing() as connection:
+            now_s = self.clock()
+            until_s = now_s + duration_s
+            rows = _lease(connection, holder, count, until_s=until_s, now_s=now_s)
+            return self._questions(connection, rows)
+
+    def answer(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Records answers; see `QuestionStore`. One of them closes its question, overlap or not."""
+        answers = listed("answers", answers, Answer)
+        if not answers:
+            return []
+        with self._database.writing() as connection:
+            return _record(connection, answers, self.clock())
+
+    def withdraw(self, ids: Iterable[int], *, also_leased: bool = True) -> list[int]:
+        """Ends pending questions without an answer; see `QuestionStore`."""
+        ids = listed("ids", ids, int, np.integer)
+        flag("also_leased", also_leased)
+        if not ids:
+            return []
+        with self._database.writing() as connection:
+            return _withdraw(connection, ids, self.clock(), also_leased=also_leased)

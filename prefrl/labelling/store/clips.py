@@ -9,24 +9,37 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, exists, func, insert, or_, select, update
 
+from prefrl.arguments import instance
 from prefrl.errors import DataError
 from prefrl.labelling.rows import ClipJob, StoredClip, StoreSettings
+from prefrl.labelling.store.notes import rules_of
+from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import clip_specs, clips, questions
 from prefrl.labelling.store.standing import question_row
 
-# For so long a worker is given to render a clip; and so often one is tried.
+# For so long a worker is given to render a clip.
 _JOB_S = 60.0
-MOST_ATTEMPTS = 3
+# A clip is given up that cannot be rendered; and one that its workers do not survive, though that
+# may be the doing of whoever stops them.
+_MOST_FAILED = 3
+_MOST_BEGUN = 10
+_FRESH = {
+    "worker": None,
+    "leased_until_s": 0.0,
+    "num_begun": 0,
+    "num_failed": 0,
+    "failed_why": None,
+}
 # When a clip was used last is not written down at every look.
 _USE_S = 60.0
 
 
-def key_of(spec: bytes) -> str:
+def _key_of(spec: bytes) -> str:
     """Returns the key of a clip: the SHA-256 of its spec, in hexadecimal digits."""
     return hashlib.sha256(spec).hexdigest()
 
 
-def add(connection: Connection, spec: bytes, *, wanted_s: float | None) -> str:
+def _add(connection: Connection, spec: bytes, *, wanted_s: float | None) -> str:
     """Notes a clip that can be rendered, and returns its key.
 
     Args:
@@ -34,17 +47,17 @@ def add(connection: Connection, spec: bytes, *, wanted_s: float | None) -> str:
         spec: what to render.
         wanted_s: since when somebody wants to see it; None: when a question shows it.
     """
-    key = key_of(spec)
+    key = _key_of(spec)
     found = connection.execute(select(clip_specs.c.key).where(clip_specs.c.key == key)).first()
     if found is None:
-        new = {"key": key, "spec": spec, "wanted_s": wanted_s, "leased_until_s": 0.0, "attempts": 0}
+        new = {"key": key, "spec": spec, "wanted_s": wanted_s, **_FRESH}
         connection.execute(insert(clip_specs).values(new))
     elif wanted_s is not None:
-        want(connection, key, wanted_s)
+        _want(connection, key, wanted_s)
     return key
 
 
-def add_to_question(connection: Connection, number: int, left: bytes, right: bytes) -> None:
+def _add_to_question(connection: Connection, number: int, left: bytes, right: bytes) -> None:
     """Says which clips a question shows.
 
     Raises:
@@ -52,25 +65,25 @@ def add_to_question(connection: Connection, number: int, left: bytes, right: byt
     """
     question_row(connection, number)
     keys = {
-        "left_clip": add(connection, left, wanted_s=None),
-        "right_clip": add(connection, right, wanted_s=None),
+        "left_clip": _add(connection, left, wanted_s=None),
+        "right_clip": _add(connection, right, wanted_s=None),
     }
     connection.execute(update(questions).where(questions.c.id == number).values(keys))
 
 
-def want(connection: Connection, key: str, now_s: float) -> None:
+def _want(connection: Connection, key: str, now_s: float) -> None:
     """Has a clip rendered that is not there, though no pending question shows it."""
     gone = ~exists().where(clips.c.key == clip_specs.c.key)
     it = update(clip_specs).where(clip_specs.c.key == key, clip_specs.c.wanted_s.is_(None), gone)
-    connection.execute(it.values(wanted_s=now_s, attempts=0, failed_why=None))
+    connection.execute(it.values(**{**_FRESH, "wanted_s": now_s}))
 
 
-def has_job(connection: Connection, rules: StoreSettings, now_s: float) -> bool:
-    """Tells whether there is a clip to render; see `next_job`."""
+def _has_job(connection: Connection, rules: StoreSettings, now_s: float) -> bool:
+    """Tells whether there is a clip to render; see `_next_job`."""
     return _next_spec(connection, rules, now_s) is not None
 
 
-def next_job(
+def _next_job(
     connection: Connection, worker: str, rules: StoreSettings, now_s: float
 ) -> ClipJob | None:
     """Returns a clip to render, leased for a minute: those of the oldest pending question first.
@@ -80,10 +93,10 @@ def next_job(
     row = _next_spec(connection, rules, now_s)
     if row is None:
         return None
-    until_s, attempts = now_s + _JOB_S, row.attempts + 1
+    until_s, num_begun = now_s + _JOB_S, row.num_begun + 1
     it = update(clip_specs).where(clip_specs.c.key == row.key)
-    connection.execute(it.values(worker=worker, leased_until_s=until_s, attempts=attempts))
-    return ClipJob(row.key, bytes(row.spec), until_s, attempts)
+    connection.execute(it.values(worker=worker, leased_until_s=until_s, num_begun=num_begun))
+    return ClipJob(row.key, bytes(row.spec), until_s, num_begun)
 
 
 def _next_spec(connection: Connection, rules: StoreSettings, now_s: float) -> Row[Any] | None:
@@ -99,7 +112,7 @@ def _next_spec(connection: Connection, rules: StoreSettings, now_s: float) -> Ro
     statement = (
         select(clip_specs)
         .where(~exists().where(clips.c.key == clip_specs.c.key))
-        .where(clip_specs.c.leased_until_s <= now_s, clip_specs.c.attempts < MOST_ATTEMPTS)
+        .where(clip_specs.c.leased_until_s <= now_s, ~_is_given_up())
         .where(or_(clip_specs.c.wanted_s.is_not(None), first_question.is_not(None)))
         # What somebody waits for comes before what is made ahead.
         .order_by(
@@ -112,7 +125,7 @@ def _next_spec(connection: Connection, rules: StoreSettings, now_s: float) -> Ro
     return connection.execute(statement).one_or_none()
 
 
-def put(
+def _put(
     connection: Connection,
     key: str,
     mp4: bytes,
@@ -130,29 +143,30 @@ def put(
     connection.execute(delete(clips).where(clips.c.key == key))
     row = {"key": key, "num_bytes": len(mp4), "used_s": now_s, "meta": dict(meta), "mp4": mp4}
     connection.execute(insert(clips).values(row))
-    done = {"wanted_s": None, "worker": None, "leased_until_s": 0.0, "attempts": 0}
     it = update(clip_specs).where(clip_specs.c.key == key)
-    connection.execute(it.values(**done, failed_why=None))
+    connection.execute(it.values(wanted_s=None, **_FRESH))
     _make_room(connection, rules.max_clip_bytes, but=key)
 
 
-def fail(connection: Connection, key: str, why: str) -> None:
-    """Notes that a clip could not be rendered; after some attempts it is not tried again.
+def _fail(connection: Connection, key: str, why: str) -> None:
+    """Notes that a clip could not be rendered; the third time it is given up.
 
     Raises:
         DataError: its spec is not known.
     """
     _check_known(connection, key)
     it = update(clip_specs).where(clip_specs.c.key == key)
-    connection.execute(it.values(worker=None, leased_until_s=0.0, failed_why=why[:1000]))
+    num_failed = clip_specs.c.num_failed + 1
+    changed = {"worker": None, "leased_until_s": 0.0, "failed_why": why[:1000]}
+    connection.execute(it.values(num_failed=num_failed, **changed))
 
 
-def failures(connection: Connection) -> dict[int, str]:
+def _failures(connection: Connection) -> dict[int, str]:
     """Returns the pending questions that cannot be shown, and why not."""
     statement = (
         select(questions.c.id, clip_specs.c.failed_why)
         .join(clip_specs, _shows(clip_specs.c.key))
-        .where(questions.c.state == "open", clip_specs.c.attempts >= MOST_ATTEMPTS)
+        .where(questions.c.state == "open", _is_given_up())
         .where(~exists().where(clips.c.key == clip_specs.c.key))
         .order_by(questions.c.id)
     )
@@ -160,7 +174,7 @@ def failures(connection: Connection) -> dict[int, str]:
     return {row.id: row.failed_why or why for row in connection.execute(statement)}
 
 
-def get(connection: Connection, key: str) -> tuple[StoredClip | None, float]:
+def _get(connection: Connection, key: str) -> tuple[StoredClip | None, float]:
     """Returns a clip, and when it was last noted as used; (None, 0) where it is not there."""
     row = connection.execute(select(clips).where(clips.c.key == key)).one_or_none()
     if row is None:
@@ -168,17 +182,17 @@ def get(connection: Connection, key: str) -> tuple[StoredClip | None, float]:
     return StoredClip(row.key, bytes(row.mp4), row.meta), row.used_s
 
 
-def is_use_stale(used_s: float, now_s: float) -> bool:
+def _is_use_stale(used_s: float, now_s: float) -> bool:
     """Tells whether a look at a clip is worth a change on disk."""
     return now_s - used_s > _USE_S
 
 
-def use(connection: Connection, key: str, now_s: float) -> None:
+def _use(connection: Connection, key: str, now_s: float) -> None:
     """Notes that a clip was looked at."""
     connection.execute(update(clips).where(clips.c.key == key).values(used_s=now_s))
 
 
-def total_bytes(connection: Connection) -> int:
+def _total_bytes(connection: Connection) -> int:
     """Returns how many bytes all clips take."""
     return int(
         connection.execute(select(func.coalesce(func.sum(clips.c.num_bytes), 0))).scalar_one()
@@ -189,6 +203,10 @@ def _check_known(connection: Connection, key: str) -> None:
     is_it = clip_specs.c.key == key
     if connection.execute(select(clip_specs.c.key).where(is_it)).first() is None:
         raise DataError(f"there is no clip {key[:64]!r} to be rendered")
+
+
+def _is_given_up() -> Any:
+    return or_(clip_specs.c.num_failed >= _MOST_FAILED, clip_specs.c.num_begun >= _MOST_BEGUN)
 
 
 def _shows(key: Any) -> Any:
@@ -205,7 +223,7 @@ def _bytes_of_pending(connection: Connection) -> int:
 
 
 def _make_room(connection: Connection, most: int, *, but: str) -> None:
-    excess = total_bytes(connection) - most
+    excess = _total_bytes(connection) - most
     if excess <= 0:
         return
     statement = (
@@ -222,3 +240,90 @@ def _make_room(connection: Connection, most: int, *, but: str) -> None:
         excess -= row.num_bytes
     for key in gone:
         connection.execute(delete(clips).where(clips.c.key == key))
+
+
+class Clips(Opened):
+    """Keeps clips, and has them rendered."""
+
+    def add_clips(self, question: int, left: bytes, right: bytes) -> None:
+        """Says which clips a question shows, by their specs; they are rendered ahead of time.
+
+        Raises:
+            UnknownQuestion: there is no such question.
+        """
+        for name, spec in (("left", left), ("right", right)):
+            instance(name, spec, bytes)
+        with self._database.writing() as connection:
+            _add_to_question(connection, question, left, right)
+
+    def add_clip(self, spec: bytes) -> str:
+        """Has a clip rendered that is no question's, and returns its key."""
+        instance("spec", spec, bytes)
+        with self._database.writing() as connection:
+            return _add(connection, spec, wanted_s=self.clock())
+
+    def next_clip_job(self, worker: str) -> ClipJob | None:
+        """Returns a clip to render, leased for a minute; None where there is nothing to do.
+
+        One that failed three times is not tried again, nor one whose renderer ended ten times in
+        the middle of it.
+        """
+        instance("worker", worker, str)
+        with self._database.reading() as connection:
+            # Most of the time there is nothing to do, and nobody need wait for that.
+            if not _has_job(connection, rules_of(connection), self.clock()):
+                return None
+        with self._database.writing(is_durable=False) as connection:
+            rules = rules_of(connection)
+            return _next_job(connection, worker, rules, self.clock())
+
+    def put_clip(self, key: str, mp4: bytes, meta: Mapping[str, Any]) -> None:
+        """Keeps a rendered clip. The least recently used ones go where there is no room for all.
+
+        Args:
+            key: of its job.
+            mp4: the film.
+            meta: what is known of it, as JSON has it: fps, num_frames, which of them count.
+
+        Raises:
+            DataError: there is no such job.
+        """
+        instance("key", key, str)
+        instance("mp4", mp4, bytes)
+        with self._database.writing(is_durable=False) as connection:
+            rules = rules_of(connection)
+            _put(connection, key, mp4, meta, rules=rules, now_s=self.clock())
+
+    def fail_clip(self, key: str, why: str) -> None:
+        """Notes that a clip could not be rendered.
+
+        Raises:
+            DataError: there is no such job.
+        """
+        instance("why", why, str)
+        with self._database.writing() as connection:
+            _fail(connection, instance("key", key, str), why)
+
+    def clip(self, key: str) -> StoredClip | None:
+        """Returns a clip; None: it is not there, and rendered soon if it is known at all."""
+        instance("key", key, str)
+        now_s = self.clock()
+        with self._database.reading() as connection:
+            found, used_s = _get(connection, key)
+        if found is None:
+            with self._database.writing(is_durable=False) as connection:
+                _want(connection, key, now_s)
+        elif _is_use_stale(used_s, now_s):
+            with self._database.writing(is_durable=False) as connection:
+                _use(connection, key, now_s)
+        return found
+
+    def clip_failures(self) -> dict[int, str]:
+        """Returns the pending questions whose clips are not tried again, and why."""
+        with self._database.reading() as connection:
+            return _failures(connection)
+
+    def clip_bytes(self) -> int:
+        """Returns how many bytes the clips take."""
+        with self._database.reading() as connection:
+            return _total_bytes(connection)

@@ -13,10 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc, select
 from sqlalchemy.engine import URL, make_url
 
-from prefrl.errors import ArgumentError, ConfigError, StorageError, not_a, one_line
+from prefrl.errors import (
+    ArgumentError,
+    ConfigError,
+    DataError,
+    PrefrlError,
+    StorageError,
+    not_a,
+    one_line,
+)
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.store import schema
 
@@ -24,7 +33,14 @@ from prefrl.labelling.store import schema
 _BUSY_TIMEOUT_S = 15
 _CONNECT_TIMEOUT_S = 5
 _EXPECTED = "sqlite:///FILE or postgresql://USER@HOST/NAME"
+_LOCK = select(schema.revision.c.number).with_for_update()
 # What SQLite says of a file that is not, or no longer, a database of its own.
+_AWAY = (
+    sqlite3.OperationalError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
 _DAMAGE = ("malformed", "not a database", "corrupt")
 
 
@@ -102,20 +118,24 @@ class Database:
                 yield connection
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, is_durable: bool = True) -> Iterator[Connection]:
         """Changes the database: the whole of it, or after an error or a kill nothing.
 
-        When it returns, the change stays through a power failure.
+        Args:
+            is_durable: when it returns, the change stays through a power failure; else it may be
+                forgotten by one, but by no kill, and not unless all that follow are as well.
 
         Raises:
             Unavailable: the database is away, busy, or its disk is full; nothing was changed.
             StorageError: it is damaged.
         """
         with self._worded(), self._in_turn(), self._connected() as connection:
-            connection = connection.execution_options(is_writing=True)
+            connection = connection.execution_options(is_writing=True, is_durable=is_durable)
             with connection.begin():
                 if not self.is_sqlite:
-                    connection.execute(select(schema.revision.c.number).with_for_update())
+                    connection.execute(_LOCK)
+                    if not is_durable:
+                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
 
     @contextlib.contextmanager
@@ -161,23 +181,28 @@ class Database:
         except exc.TimeoutError:
             raise Unavailable(f"{self.name} is busy: all connections are in use") from None
         except exc.DBAPIError as error:
-            said = _reason(error)
-            if isinstance(error, exc.IntegrityError):
+            if (ours := self._error_of(error.orig)) is None:
                 raise
-            if any(word in said for word in _DAMAGE):
-                raise StorageError(f"{self.name} is damaged: {said}") from error
-            if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
-                raise Unavailable(f"the database {self.name} is not available: {said}") from error
-            if isinstance(error, exc.ProgrammingError):
-                raise StorageError(f"{self.name} is no store of labels: {said}") from error
-            raise
+            raise ours from error
+        # Of what is done when a connection is made, SQLAlchemy passes the driver's errors on.
+        except (sqlite3.Error, psycopg.Error) as error:
+            if (ours := self._error_of(error)) is None:
+                raise
+            raise ours from error
 
-
-def _reason(error: exc.DBAPIError) -> str:
-    """Returns what the database said, without the statement."""
-    said = one_line(str(error.orig))
-    # psycopg lists every address that it tried.
-    return said[:300]
+    def _error_of(self, error: BaseException | None) -> PrefrlError | None:
+        """Returns the error in prefrl's words; None: it is a mistake of prefrl's own."""
+        # psycopg lists every address that it tried, and what to do there.
+        said = one_line(str(error))[:300]
+        if any(word in said for word in _DAMAGE):
+            return StorageError(f"{self.name} is damaged: {said}")
+        if isinstance(error, _AWAY):
+            return Unavailable(f"the database {self.name} is not available: {said}")
+        if isinstance(error, psycopg.DataError):
+            return DataError(f"{self.name} cannot keep that: {said}")
+        if isinstance(error, psycopg.ProgrammingError):
+            return StorageError(f"{self.name} is no store of labels: {said}")
+        return None
 
 
 def _engine(url: URL) -> Engine:
@@ -210,8 +235,13 @@ def _engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if not options.get("is_writing", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        is_durable = options.get("is_durable", True)
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         # One that began by reading could not wait for others who write.
-        is_writing = connection.get_execution_options().get("is_writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine

@@ -1,20 +1,63 @@
-"""Lists of answers, and counts of questions and answers."""
+"""Questions, their standings and their answers, as whoever asks wants to see them."""
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
+from prefrl.feedback.protocols import Question
 from prefrl.labelling.rows import P_LEFT, Counts, GivenAnswer
-from prefrl.labelling.store.asking import rows_in
-from prefrl.labelling.store.schema import answers, questions
-from prefrl.labelling.store.standing import num_spent, standings
+from prefrl.labelling.store.opened import Opened
+from prefrl.labelling.store.schema import answers, questions, segments
+from prefrl.labelling.store.segment_bytes import segments_from
+from prefrl.labelling.store.standing import num_spent, question_row, standings
+from prefrl.session.questions import Entry, QuestionState, Standing, check_states
 
 _SAID: dict[float | None, Any] = {p_left: said for said, p_left in P_LEFT.items()}
 
 
-def given(connection: Connection) -> list[GivenAnswer]:
+def _rows_in(
+    connection: Connection, states: Sequence[QuestionState], *, with_repeats: bool
+) -> list[Row[Any]]:
+    """Returns the questions in these states, oldest first, leased ones being open; all if none."""
+    statement = select(questions).order_by(questions.c.id)
+    if states:
+        kept = {"open" if state == "leased" else state for state in states}
+        statement = statement.where(questions.c.state.in_(sorted(kept)))
+    if not with_repeats:
+        statement = statement.where(questions.c.repeat_of.is_(None))
+    return list(connection.execute(statement))
+
+
+def _load(connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
+    """Returns questions, segments and all.
+
+    Raises:
+        StorageError: a segment is damaged.
+    """
+    ids = [row.id for row in rows]
+    sides: dict[int, Row[Any]] = {}
+    for first in range(0, len(ids), 500):
+        some = segments.c.question.in_(ids[first : first + 500])
+        sides |= {one.question: one for one in connection.execute(select(segments).where(some))}
+    return [
+        Question(
+            id=row.id,
+            left=segments_from(sides[row.id].left, f"the left segment of question {row.id}"),
+            right=segments_from(sides[row.id].right, f"the right segment of question {row.id}"),
+            session=row.session,
+            policy_step=row.policy_step,
+            objective=row.objective,
+            is_audit=row.is_audit,
+            repeat_of=row.repeat_of,
+        )
+        for row in rows
+    ]
+
+
+def _given(connection: Connection) -> list[GivenAnswer]:
     """Returns every answer, by question and time."""
     statement = (
         select(answers, questions)
@@ -39,9 +82,9 @@ def given(connection: Connection) -> list[GivenAnswer]:
     ]
 
 
-def counts(connection: Connection, now_s: float) -> Counts:
+def _counts(connection: Connection, now_s: float) -> Counts:
     """Returns how many questions and answers there are."""
-    rows = rows_in(connection, (), with_repeats=False)
+    rows = _rows_in(connection, (), with_repeats=False)
     states: Counter[str] = Counter(one.state for one in standings(connection, rows, now_s).values())
     of_questions = questions.c.repeat_of.is_(None)
     joined = select(func.count(answers.c.p_left), func.count()).select_from(answers)
@@ -58,3 +101,59 @@ def counts(connection: Connection, now_s: float) -> Counts:
             repeats.where(questions.c.state == "answered")
         ).scalar_one(),
     )
+
+
+class Listing(Opened):
+    """Shows questions, how they stand, and their answers."""
+
+    def entries(self, *states: QuestionState) -> list[Entry]:
+        """Returns the questions in these states; see `QuestionStore`. Repeats are left out."""
+        check_states(states)
+        with self._database.reading() as connection:
+            rows = _rows_in(connection, states, with_repeats=False)
+            stand = standings(connection, rows, self.clock())
+            rows = [row for row in rows if not states or stand[row.id].state in states]
+            known = self._questions(connection, rows)
+        return [Entry(question, stand[question.id]) for question in known]
+
+    def standings(
+        self, *states: QuestionState, with_repeats: bool = False
+    ) -> Mapping[int, Standing]:
+        """Returns how questions stand, by id, oldest first, without their segments.
+
+        Args:
+            *states: those wanted; all of them where none is named.
+            with_repeats: repeats are among them.
+        """
+        check_states(states)
+        with self._database.reading() as connection:
+            rows = _rows_in(connection, states, with_repeats=with_repeats)
+            stand = standings(connection, rows, self.clock())
+        return {number: one for number, one in stand.items() if not states or one.state in states}
+
+    def question(self, question: int) -> Question:
+        """Returns a question, segments and all.
+
+        Raises:
+            UnknownQuestion: there is none.
+        """
+        if question in self._known:
+            return self._known[question]
+        with self._database.reading() as connection:
+            return self._questions(connection, [question_row(connection, question)])[0]
+
+    def answers(self) -> list[GivenAnswer]:
+        """Returns every answer as it stands now, skips and repeats too, by question and time."""
+        with self._database.reading() as connection:
+            return _given(connection)
+
+    def counts(self) -> Counts:
+        """Returns how many questions and answers there are."""
+        with self._database.reading() as connection:
+            return _counts(connection, self.clock())
+
+    def _questions(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
+        """Returns questions with their segments, which are read from the database once."""
+        missing = [row for row in rows if row.id not in self._known]
+        self._known.update((one.id, one) for one in _load(connection, missing))
+        return [self._known[row.id] for row in rows]

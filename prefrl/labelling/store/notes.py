@@ -1,11 +1,17 @@
 """Settings and status: values in JSON under a name; what the heads predicted."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
+from prefrl.arguments import flag, instance, numbers
+from prefrl.errors import DataError, StorageError
 from prefrl.labelling.rows import Prediction, StoreSettings
+from prefrl.labelling.store import schema
+from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import predictions, settings
 from prefrl.labelling.store.standing import question_row
 
@@ -33,7 +39,7 @@ def rules_of(connection: Connection) -> StoreSettings:
     return StoreSettings(**{name: value for name, value in known.items() if name in names})
 
 
-def set_rules(connection: Connection, rules: StoreSettings) -> None:
+def _set_rules(connection: Connection, rules: StoreSettings) -> None:
     """Sets the rules by which questions are handed out."""
     write_note(connection, settings, _RULES, dataclasses.asdict(rules))
 
@@ -43,23 +49,23 @@ def is_paused(connection: Connection) -> bool:
     return bool(read_note(connection, settings, _PAUSED, False))
 
 
-def pause(connection: Connection, is_paused: bool) -> None:
+def _pause(connection: Connection, is_paused: bool) -> None:
     """Stops or goes on handing questions out."""
     write_note(connection, settings, _PAUSED, is_paused)
 
 
-def run_of(connection: Connection) -> str | None:
+def _run_of(connection: Connection) -> str | None:
     """Returns the run that the database belongs to; None: any may have it."""
     found = read_note(connection, settings, _RUN)
     return None if found is None else str(found)
 
 
-def set_run(connection: Connection, run: str) -> None:
+def _set_run(connection: Connection, run: str) -> None:
     """Says which run the database belongs to."""
     write_note(connection, settings, _RUN, run)
 
 
-def set_prediction(
+def _set_prediction(
     connection: Connection, number: int, p_left_by_head: list[float], model_version: int
 ) -> None:
     """Notes what the heads of a model say of a question.
@@ -74,10 +80,89 @@ def set_prediction(
     connection.execute(insert(predictions).values(row))
 
 
-def newest_predictions(connection: Connection) -> dict[int, Prediction]:
+def _newest_predictions(connection: Connection) -> dict[int, Prediction]:
     """Returns what the newest model that was asked says of each question."""
     in_order = select(predictions).order_by(predictions.c.question, predictions.c.model_version)
     return {
         row.question: Prediction(row.question, tuple(row.p_left_by_head), row.model_version)
         for row in connection.execute(in_order)
     }
+
+
+class Notes(Opened):
+    """Keeps settings and status, and what the heads predicted."""
+
+    def settings(self) -> StoreSettings:
+        """Returns the rules by which questions are handed out."""
+        with self._database.reading() as connection:
+            return rules_of(connection)
+
+    def set_settings(self, settings: StoreSettings) -> None:
+        """Sets the rules by which questions are handed out."""
+        instance("settings", settings, StoreSettings)
+        with self._database.writing() as connection:
+            _set_rules(connection, settings)
+
+    def pause(self, is_paused: bool) -> None:
+        """Stops handing out questions, or goes on; what is leased may be answered meanwhile."""
+        flag("is_paused", is_paused)
+        with self._database.writing() as connection:
+            _pause(connection, is_paused)
+
+    def is_paused(self) -> bool:
+        """Tells whether no more questions are handed out."""
+        with self._database.reading() as connection:
+            return is_paused(connection)
+
+    def set_status(self, name: str, value: Any) -> None:
+        """Puts a value under a name, for the other processes to read; it is kept as JSON."""
+        instance("name", name, str)
+        with self._database.writing() as connection:
+            write_note(connection, schema.status, name, value)
+
+    def status(self, name: str, default: Any = None) -> Any:
+        """Returns the value under a name."""
+        instance("name", name, str)
+        with self._database.reading() as connection:
+            return read_note(connection, schema.status, name, default)
+
+    def set_prediction(
+        self, question: int, p_left_by_head: Sequence[float], model_version: int
+    ) -> None:
+        """Notes what the heads of a reward model say of a question.
+
+        Args:
+            question: its id.
+            p_left_by_head: (K,) each head's chance that left is preferred.
+            model_version: of the model.
+
+        Raises:
+            UnknownQuestion: there is no such question.
+        """
+        chances = numbers("p_left_by_head", p_left_by_head, ("heads",), dtype=np.float64)
+        if not ((chances >= 0) & (chances <= 1)).all():
+            raise DataError("p_left_by_head holds a number that is no chance; expected 0 to 1")
+        with self._database.writing() as connection:
+            _set_prediction(connection, question, chances.tolist(), model_version)
+
+    def predictions(self) -> dict[int, Prediction]:
+        """Returns, by question, what the newest model that was asked says of it."""
+        with self._database.reading() as connection:
+            return _newest_predictions(connection)
+
+    def claim(self, run: str) -> None:
+        """Makes the database that of a run.
+
+        Raises:
+            StorageError: it is another run's.
+        """
+        instance("run", run, str)
+        with self._database.writing() as connection:
+            known = _run_of(connection)
+            if known is None:
+                _set_run(connection, run)
+            elif known != run:
+                raise StorageError(
+                    f"{self.name} holds the questions of another run, {known}; choose another "
+                    "database"
+                )

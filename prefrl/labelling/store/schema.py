@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 SCHEMA_VERSION = "0001"
 VERSION_TABLE = "prefrl_version"
+HUMAN = "human"  # the source of answers that people give, as the interchange layout has it
 
 metadata = MetaData(
     naming_convention={
@@ -112,6 +113,7 @@ answers = Table(
     Column("p_left", Float),  # NULL: a skip
     Column("response_time_s", Float),
     Column("answered_s", Float),
+    Column("source", Text, nullable=False),
     Index(None, "annotator"),
 )
 
@@ -124,7 +126,8 @@ clip_specs = Table(
     Column("wanted_s", Float),
     Column("worker", Text),
     Column("leased_until_s", Float, nullable=False),
-    Column("attempts", Integer, nullable=False),
+    Column("num_begun", Integer, nullable=False),
+    Column("num_failed", Integer, nullable=False),
     Column("failed_why", Text),
 )
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, select, update
+from sqlalchemy import Connection, Row, exists, func, insert, select, update
 
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import UnknownQuestion
@@ -168,3 +168,23 @@ def num_reserved(connection: Connection, now_s: float) -> int:
         num_votes() == 0,
     )
     return int(connection.execute(statement).scalar_one())
+
+
+def set_lease(
+    connection: Connection, number: int, annotator: str, *, until_s: float, now_s: float
+) -> None:
+    """Leases a question, anew where it was leased before."""
+    is_it = (leases.c.question == number) & (leases.c.annotator == annotator)
+    values = {"leased_s": now_s, "until_s": until_s}
+    if not connection.execute(update(leases).where(is_it).values(values)).rowcount:
+        connection.execute(insert(leases).values(question=number, annotator=annotator, **values))
+
+
+def end_lease(
+    connection: Connection, number: int, now_s: float, *, annotator: str | None = None
+) -> None:
+    """Ends the leases of a question, or one of them, before their time."""
+    of_it = update(leases).where(leases.c.question == number, leases.c.until_s > now_s)
+    if annotator is not None:
+        of_it = of_it.where(leases.c.annotator == annotator)
+    connection.execute(of_it.values(until_s=now_s))

@@ -88,6 +88,7 @@ def _make_questions() -> None:
         sa.Column("p_left", sa.Float),
         sa.Column("response_time_s", sa.Float),
         sa.Column("answered_s", sa.Float),
+        sa.Column("source", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("question", "annotator", name=op.f("pk_answers")),
         _of_question("answers"),
     )
@@ -110,7 +111,8 @@ def _make_clips() -> None:
         sa.Column("wanted_s", sa.Float),
         sa.Column("worker", sa.Text),
         sa.Column("leased_until_s", sa.Float, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("num_begun", sa.Integer, nullable=False),
+        sa.Column("num_failed", sa.Integer, nullable=False),
         sa.Column("failed_why", sa.Text),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_clip_specs")),
     )

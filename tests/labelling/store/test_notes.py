@@ -1,0 +1,56 @@
+"""Settings, status and predictions are there for every process."""
+
+import pytest
+
+from prefrl.errors import DataError, StorageError
+from prefrl.labelling.errors import UnknownQuestion
+from prefrl.labelling.rows import Prediction, StoreSettings
+from tests.session.stores import put
+
+
+def test_a_status_is_what_was_last_said(store):
+    assert store.status("step") is None
+    assert store.status("step", 0) == 0
+    for value in (3, {"curve": [[1, 2.5], [2, None]], "waits": "for answers"}, None, False):
+        store.set_status("step", value)
+        assert store.status("step", "nothing") == value
+
+
+def test_settings_are_kept(store):
+    settings = StoreSettings(budget=700, overlap=0.1, lease_s=30, max_clip_bytes=10)
+    store.set_settings(settings)
+    assert store.settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"overlap": 1.5}, "overlap is 1.5; expected 0 to 1"),
+        ({"budget": -1}, "budget is -1; expected 0 or more"),
+        ({"lease_s": 0}, "lease_s is 0; expected a number of seconds above 0"),
+        ({"max_clip_bytes": -5}, "max_clip_bytes is -5"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong, said):
+    with pytest.raises(DataError, match=said):
+        StoreSettings(**wrong)
+
+
+def test_the_newest_prediction_counts(store):
+    put(store, 2)
+    store.set_prediction(0, [0.25, 0.75], model_version=1)
+    store.set_prediction(0, [0.5, 0.5], model_version=3)
+    store.set_prediction(0, [1.0, 0.5], model_version=3)
+    store.set_prediction(0, [0.0, 0.0], model_version=2)
+    assert store.predictions() == {0: Prediction(0, (1.0, 0.5), 3)}
+    with pytest.raises(UnknownQuestion):
+        store.set_prediction(5, [0.5], model_version=3)
+    with pytest.raises(DataError, match="a number that is no chance; expected 0 to 1"):
+        store.set_prediction(1, [float("nan")], model_version=3)
+
+
+def test_a_database_belongs_to_one_run(store):
+    store.claim("run a")
+    store.claim("run a")
+    with pytest.raises(StorageError, match="holds the questions of another run, run a"):
+        store.claim("run b")
