@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from prefrl.errors import (
     ConfigError,
     EnvironmentFault,
     PrefrlError,
-    StorageError,
     not_a,
     with_type,
 )
+from prefrl.media.mp4 import write_mp4
+from prefrl.media.pictures import resized
 from prefrl.records.files import check_new_file
 
 
@@ -71,8 +70,8 @@ def film(
         frames_per_s = float(env.metadata.get("render_fps") or 30)
         frames = _play(predict, env, seed=seed, max_frames=math.ceil(max_seconds * frames_per_s))
         if size is not None:
-            frames = (_resized(frame, size) for frame in frames)
-        return _write(path, frames, frames_per_s)
+            frames = (resized(frame, size) for frame in frames)
+        return write_mp4(path, frames, frames_per_s)
     finally:
         close_envs([env])
 
@@ -121,65 +120,3 @@ def _render(env: gym.Env[Any, Any]) -> Any:
     if frame is None:
         raise ConfigError("this environment renders no images")
     return frame
-
-
-def _resized(frame: Any, size: int) -> Any:
-    """Returns a frame whose longer side has so many pixels; its shape stays."""
-    from PIL import Image
-
-    height, width = frame.shape[:2]
-    scale = size / max(height, width)
-    if scale == 1.0:
-        return frame
-    shape = (max(round(width * scale), 1), max(round(height * scale), 1))
-    return np.asarray(Image.fromarray(np.asarray(frame, dtype=np.uint8)).resize(shape))
-
-
-def _even(frame: Any) -> Any:
-    """Returns a frame of even height and width, as the codec needs; an odd last row is doubled."""
-    height, width = frame.shape[:2]
-    if not (height % 2 or width % 2):
-        return frame
-    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
-def _write(path: Path, frames: Iterator[Any], frames_per_s: float) -> int:
-    """Writes frames beside the file as they come, and puts them in its place at the end."""
-    import imageio.v2 as imageio
-
-    first = next(frames)  # What cannot be rendered fails before there is a file.
-    unfinished = path.with_name(f".{path.stem[:50]}.unfinished.mp4")
-    num_frames = 0
-    try:
-        unfinished.touch()  # The system gives better reasons than the encoder.
-        writer: Any = imageio.get_writer(
-            unfinished,
-            format="FFMPEG",
-            fps=frames_per_s,
-            macro_block_size=2,
-            ffmpeg_log_level="quiet",
-        )
-        with closing(writer):
-            for frame in chain([first], frames):
-                writer.append_data(_even(frame))
-                num_frames += 1
-        if not _holds(unfinished, num_frames):
-            raise OSError("frames are missing from the file; is the disk full?")
-        unfinished.replace(path)
-    except (OSError, ValueError) as error:
-        # The encoder's own errors go on for lines, with the command it was started by.
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise StorageError(f"could not write {path}: {reason}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return num_frames
-
-
-def _holds(path: Path, num_frames: int) -> bool:
-    """Checks that the clip is whole; the encoder does not say when the disk was full."""
-    import imageio_ffmpeg
-
-    try:
-        return bool(imageio_ffmpeg.count_frames_and_secs(path)[0] == num_frames)
-    except RuntimeError:  # It is no clip at all.
-        return False
