@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_normalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from prefrl.envs.beside import Beside
 from prefrl.envs.encoding import (
     action_dim,
     action_encoder,
@@ -48,6 +49,7 @@ class Recorder(VecEnvWrapper):
         env_id: named in errors.
         objectives: entries of `info` that are recorded as true rewards of their own.
         warns: an observation outside of its space's bounds is warned of, once.
+        beside: keeps something else of each episode, such as pictures.
 
     Raises:
         SpaceError: observations or actions do not flatten to numbers, or were normalised.
@@ -63,6 +65,7 @@ class Recorder(VecEnvWrapper):
         env_id: str,
         objectives: Sequence[str] = (),
         warns: bool = True,
+        beside: Beside | None = None,
     ) -> None:
         super().__init__(venv)
         self.store = store
@@ -80,6 +83,7 @@ class Recorder(VecEnvWrapper):
         self._watch = bounds_watch(venv.observation_space, env_id) if warns else None
         self._read_states: StateReader | None = None
         self._blocks: StepBlocks | None = None
+        self._beside = beside
 
     def _begun(self) -> StepBlocks:
         """Makes the blocks; only now, as some environments have no simulation before a reset."""
@@ -102,6 +106,7 @@ class Recorder(VecEnvWrapper):
                     self._blocks.hand_over(
                         i, self.store, reached=None, terminated=False, is_complete=False
                     )
+                    self._note_end(i)
             self._blocks.start_over()
         try:
             observations = self.venv.reset()
@@ -114,6 +119,8 @@ class Recorder(VecEnvWrapper):
         if self._blocks is None:
             self._blocks = self._begun()
         self._note(self._blocks, observations, 0.0, 0)  # No reward led there.
+        if self._beside is not None:
+            self._beside.begin(getattr(self.venv, "envs", ()))
         return observations
 
     def step_async(self, actions: Any) -> None:
@@ -155,7 +162,15 @@ class Recorder(VecEnvWrapper):
                 blocks.hand_over(
                     i, self.store, reached=reached, terminated=terminated, is_complete=True
                 )
+                self._note_end(i)
+        if self._beside is not None:
+            self._beside.step()
         return observations, rewards, dones, infos
+
+    def _note_end(self, env: int) -> None:
+        if self._beside is not None:
+            oldest = self.store.num_dropped
+            self._beside.end(env, oldest + len(self.store) - 1, oldest=oldest)
 
     def _objective_rewards(self, infos: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         """Returns (N, M) what each environment says of its objectives."""

@@ -80,20 +80,84 @@ def _flat_parts(data: Any) -> list[NDArray[np.float64]]:
     return [view.reshape(-1) for view in views if view is not None and view.size]
 
 
-def write_state(data: Any, row: NDArray[np.float64]) -> None:
-    """Puts a state that `StateReader` copied back into a simulation of the same model."""
+def write_state(data: Any, row: NDArray[np.floating[Any]]) -> None:
+    """Puts a state that `StateReader` copied back into a simulation of the same model.
+
+    Raises:
+        SpaceError: it is of another size than the simulation's states, or not finite.
+    """
+    views = _flat_parts(data)
+    dim = sum(view.size for view in views)
+    if row.shape != (dim,):
+        raise SpaceError(f"a state has shape {row.shape}; this simulation's have ({dim},)")
+    if not np.isfinite(row).all():
+        raise SpaceError("a state holds NaN or an infinity")
     at = 0
-    for view in _flat_parts(data):
+    for view in views:
         view[:] = row[at : at + view.size]
         at += view.size
 
 
+def restore(simulation: Any, row: NDArray[np.floating[Any]]) -> None:
+    """Puts a state back, and computes from it all that is not part of it.
+
+    Args:
+        simulation: what `simulation_of` returned.
+        row: (Q,) the state.
+
+    Raises:
+        SpaceError: as `write_state`.
+    """
+    write_state(simulation.data, row)
+    if type(simulation.data).__module__ == _MUJOCO:
+        import mujoco
+
+        mujoco.mj_forward(simulation.model, simulation.data)
+
+
 def state_reader(envs: Sequence[Any]) -> StateReader | None:
     """Makes a reader of the environments' simulations; None where one has no MuJoCo state."""
-    owners = [env.unwrapped for env in envs]
-    if not owners or not all(_has_state(owner) for owner in owners):
+    owners = [simulation_of(env) for env in envs]
+    if not owners or any(owner is None for owner in owners):
         return None
     return StateReader(owners)
+
+
+def simulation_of(env: Any) -> Any:
+    """Returns what has an environment's simulation as `data`; None where there is no MuJoCo in it.
+
+    It has the model as `model`, too, at least in Gymnasium's tasks and in dm_control's.
+    """
+    owner = env.unwrapped
+    if _has_state(owner):
+        return owner
+    try:
+        physics = _Physics(owner)
+    except Exception:  # noqa: BLE001 - of these names others may have anything
+        return None
+    return physics if _has_state(physics) else None
+
+
+class _Physics:
+    """Finds the simulation of dm_control's environments, whose `physics` may be made anew.
+
+    Args:
+        owner: what has one.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+        owner.physics.data.ptr  # noqa: B018 - Others than dm_control's have none.
+
+    @property
+    def data(self) -> Any:
+        """Returns MuJoCo's own object, which dm_control's stands around."""
+        return self._owner.physics.data.ptr
+
+    @property
+    def model(self) -> Any:
+        """Returns MuJoCo's own object, likewise."""
+        return self._owner.physics.model.ptr
 
 
 def _has_state(owner: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 
 from prefrl.arguments import function, instance, whole_number
+from prefrl.envs.beside import Beside
 from prefrl.envs.compatibility import check_alike, check_faultless
 from prefrl.envs.description import describe_all
 from prefrl.envs.encoding import check_action_bounds
@@ -29,6 +30,7 @@ def make_vec_env(
     store: EpisodeStore,
     *,
     objectives: Sequence[str] = (),
+    beside: Beside | None = None,
 ) -> RewardVecEnv:
     """Makes `num_envs` recorded environments whose reward can be replaced; the true one until then.
 
@@ -37,6 +39,7 @@ def make_vec_env(
         num_envs: how many are stepped side by side.
         store: receives every episode.
         objectives: entries of `info` that are recorded as true rewards of their own.
+        beside: keeps something else of each episode, such as pictures.
 
     Raises:
         ArgumentError: an argument is of another type.
@@ -66,7 +69,7 @@ def make_vec_env(
             f"could be made "
             f"({reason}); use {option('num_envs', len(envs))}"
         )
-    return side_by_side(envs, store, objectives=objectives, warns=True)
+    return side_by_side(envs, store, objectives=objectives, warns=True, beside=beside)
 
 
 def side_by_side(
@@ -75,6 +78,7 @@ def side_by_side(
     *,
     objectives: Sequence[str] = (),
     warns: bool = False,
+    beside: Beside | None = None,
 ) -> RewardVecEnv:
     """Makes the same stack of environments that are there already; closing it closes them.
 
@@ -83,6 +87,7 @@ def side_by_side(
         store: as in `make_vec_env`.
         objectives: likewise.
         warns: an observation outside of its space's bounds is warned of, once.
+        beside: as in `make_vec_env`.
 
     Raises:
         ArgumentError: one of them is no environment.
@@ -96,7 +101,9 @@ def side_by_side(
         makers = [lambda env=env: env for env in envs]
         venv = SameProcessVecEnv(makers)
         name, spec = env_name(envs[0]), envs[0].spec
-        recorder = Recorder(venv, store, env_id=name, objectives=objectives, warns=warns)
+        recorder = Recorder(
+            venv, store, env_id=name, objectives=objectives, warns=warns, beside=beside
+        )
         described = describe_all(recorder)
         check_alike(described, "a run")
         check_faultless(described[0], "a run")

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from prefrl.envs import make_env
-from prefrl.envs.sim_state import StateReader, state_reader, write_state
+from prefrl.envs.sim_state import (
+    StateReader,
+    restore,
+    simulation_of,
+    state_reader,
+    write_state,
+)
 from prefrl.errors import SpaceError
 
 # A weight on a muscle, and a target that follows a mocap body.
@@ -86,3 +92,41 @@ def test_a_simulation_in_which_nothing_moves_has_an_empty_state():
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 def test_an_environment_without_mujoco_has_no_state(env_id):
     assert state_reader([make_env(env_id)]) is None
+
+
+def test_a_state_of_another_size_or_of_no_numbers_is_not_put_back():
+    model = mujoco.MjModel.from_xml_string(MODEL)
+    data = mujoco.MjData(model)
+    for row, said in (
+        (np.zeros(9), r"a state has shape \(9,\); this simulation's have \(10,\)"),
+        (np.full(10, np.inf), "a state holds NaN or an infinity"),
+    ):
+        with pytest.raises(SpaceError, match=said):
+            write_state(data, row)
+    np.testing.assert_array_equal(data.qpos, 0)
+
+
+def test_what_follows_from_a_restored_state_is_computed():
+    env: Any = make_env("HalfCheetah-v4")
+    env.reset(seed=0)
+    simulation, before = simulation_of(env), env.unwrapped.data.xpos.copy()
+    restore(simulation, np.arange(18) / 18)
+    assert abs(env.unwrapped.data.xpos - before).max() > 0.1
+    assert simulation.model is env.unwrapped.model
+    env.close()
+
+
+def test_the_simulation_of_dm_control_is_found_behind_its_physics():
+    pytest.importorskip("shimmy")
+    pytest.importorskip("dm_control")
+    env: Any = make_env("dm_control/walker-walk-v0")
+    env.reset(seed=0)
+    reader = state_reader([env])
+    assert reader is not None
+    physics = env.unwrapped.physics
+    expected = np.concatenate([physics.data.qpos, physics.data.qvel])
+    np.testing.assert_array_equal(np.frombuffer(reader()), expected)
+    env.step(env.action_space.sample())
+    assert not np.array_equal(np.frombuffer(reader()), expected)
+    assert type(simulation_of(env).model) is mujoco.MjModel
+    env.close()

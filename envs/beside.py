@@ -1,0 +1,33 @@
+"""`Beside`: what is kept of episodes beside their arrays, while they are recorded."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import gymnasium as gym
+
+
+class Beside(Protocol):
+    """Keeps of N environments side by side what an `Episode` has no place for.
+
+    Episodes go by the numbers that the store counts them by, from the run's first.
+    """
+
+    def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
+        """Takes note that all environments were reset; of unfinished episodes nothing is left."""
+        ...
+
+    def end(self, env: int, number: int, *, oldest: int) -> None:
+        """Takes note that an environment's present episode went to the store.
+
+        The environment may have begun its next one by then.
+
+        Args:
+            env: number of the environment.
+            number: of the episode.
+            oldest: number of the oldest episode that the store still has.
+        """
+        ...
+
+    def step(self) -> None:
+        """Takes note that all environments were stepped, and those that ended were reset."""
+        ...

@@ -1,0 +1,115 @@
+"""`Films`: pictures that environments render while they are stepped, within a bound on memory.
+
+Axes: H, W height and width in pixels, F frames, S segments.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from prefrl.arguments import whole_number
+from prefrl.envs.env_checker import env_name
+from prefrl.errors import DataError, EnvironmentFault, with_type
+from prefrl.media.pictures import check_picture, resized
+from prefrl.segments import SegmentBatch
+
+Picture = NDArray[np.uint8]
+
+MAX_BYTES = 256 * 2**20
+_QUALITY = 90  # of JPEG: a tenth of the bytes, and nothing that anybody sees
+
+
+class Films:
+    """Keeps what happens in episodes, as pictures: one before each step.
+
+    It is for environments that no state can be rendered from later. They must have been made with
+    `render_mode="rgb_array"`, and every step renders, which may take longer than the step.
+
+    Args:
+        size: pixels of the longer side that pictures are kept in.
+        max_bytes: the bound; whole episodes go, oldest first, and the newest one stays.
+    """
+
+    def __init__(self, size: int = 320, *, max_bytes: int = MAX_BYTES) -> None:
+        self.size = whole_number("size", size, least=16)
+        self.max_bytes = whole_number("max_bytes", max_bytes, least=1)
+        self.num_bytes = 0
+        self._envs: Sequence[gym.Env[Any, Any]] = ()
+        self._unfinished: list[list[bytes]] = []
+        self._episodes: dict[int, list[bytes]] = {}
+
+    def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
+        """Films the first moment of every environment's episode."""
+        self._envs = envs
+        self._unfinished = [[] for _ in envs]
+        self.step()
+
+    def step(self) -> None:
+        """Films the present moment of every environment."""
+        for env, strip in zip(self._envs, self._unfinished, strict=True):
+            strip.append(_packed(resized(picture_of(env), self.size)))
+
+    def end(self, env: int, number: int, *, oldest: int) -> None:
+        """Keeps an episode's pictures, and lets go of those that there is no room for."""
+        strip = self._unfinished[env]
+        self._unfinished[env] = []
+        self._episodes[number] = strip
+        self.num_bytes += sum(map(len, strip))
+        for other in sorted(self._episodes)[:-1]:
+            if other >= oldest and self.num_bytes <= self.max_bytes:
+                break
+            self.num_bytes -= sum(map(len, self._episodes.pop(other)))
+
+    def covers(self, segments: SegmentBatch) -> NDArray[np.bool_]:
+        """Returns (S,) which segments there are pictures of."""
+        return np.array([number in self._episodes for number in segments.episode.tolist()], bool)
+
+    def pictures(self, episode: int, steps: NDArray[np.int64]) -> list[Picture]:
+        """Returns the pictures before some steps of an episode, (H, W, 3) each.
+
+        Raises:
+            DataError: they are not kept, or not any more.
+        """
+        strip = self._episodes.get(episode)
+        if strip is None:
+            raise DataError(
+                f"there are no pictures of episode {episode}: it was filmed too long ago, or "
+                "before the run was stopped and gone on with"
+            )
+        return [_unpacked(strip[step]) for step in steps.tolist()]
+
+
+def picture_of(env: gym.Env[Any, Any]) -> Picture:
+    """Returns what an environment renders, as (H, W, 3).
+
+    Raises:
+        EnvironmentFault: it raises, or renders something else.
+    """
+    try:
+        frame: Any = env.render()
+    except Exception as error:  # every graphics stack fails in its own way
+        raise EnvironmentFault(
+            f"{env_name(env)} could not be rendered: {with_type(error)}"
+        ) from error
+    try:
+        return check_picture(frame)
+    except DataError as error:
+        raise EnvironmentFault(f"{env_name(env)} rendered no picture: {error}") from None
+
+
+def _packed(picture: Picture) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()
+
+
+def _unpacked(packed: bytes) -> Picture:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(packed)))
