@@ -1,0 +1,235 @@
+"""The renderer: a process that turns the store's clip jobs into clips, at low priority.
+
+    python -m prefrl.labelling.renderer DATABASE
+
+It may be killed and started again at any moment, and several may work beside each other: a job that
+was begun and not finished is given out again after a minute. It ends by SIGTERM or Ctrl-C, after
+the clip it is at, and when the run whose status is in the store has ended.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prefrl.errors import ConfigError, PrefrlError, text_of, with_type
+from prefrl.labelling.clips.graphics import choose_graphics
+from prefrl.labelling.clips.spec import ClipSpec, Recorded
+from prefrl.labelling.errors import Unavailable
+from prefrl.labelling.rows import ClipJob
+from prefrl.labelling.run_status import read_run_status
+from prefrl.labelling.store import LabelStore
+
+if TYPE_CHECKING:
+    from prefrl.labelling.clips.rendering import ClipRenderer
+
+DATABASE = "PREFRL_LABELLING_DATABASE"
+"""The environment variable for a URL that has a password in it: command lines are public."""
+
+NICENESS = 12
+"""Beside a process of usual priority on the same core it gets a fifteenth, by Linux."""
+
+# It finds modules where the process that starts it does, one's own environments among them.
+_START = (
+    "import sys; sys.path[:] = {path}; from prefrl.labelling.renderer import main; sys.exit(main())"
+)
+_POLL_S = 0.25
+_AWAY_S = 2.0
+
+
+@dataclass
+class RenderWork:
+    """The jobs of a store, done one after the other until told to stop.
+
+    Args:
+        store: gives the jobs and takes the clips.
+        stop: set from anywhere to end it.
+        no_graphics: why nothing can be rendered here; "" where it can. Recorded pictures become
+            clips all the same.
+        stays: it goes on when the run has ended.
+    """
+
+    store: LabelStore
+    stop: threading.Event = field(default_factory=threading.Event)
+    no_graphics: str = ""
+    stays: bool = False
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    _renderer: "ClipRenderer | None" = field(default=None, init=False, repr=False)
+
+    def run(self) -> None:
+        """Works until it is told to stop, or the run has ended."""
+        is_away = False
+        try:
+            while not self.stop.is_set():
+                try:
+                    job = self.store.next_clip_job(self.name)
+                    has_ended = job is None and not self.stays and self._has_ended()
+                except Unavailable as error:
+                    if not is_away:
+                        _say(f"{text_of(error)}; trying again every {_AWAY_S:g} s")
+                    is_away = True
+                    self.stop.wait(_AWAY_S)
+                    continue
+                is_away = False
+                if has_ended:
+                    return
+                if job is None:
+                    self.stop.wait(_POLL_S)
+                else:
+                    self.do(job)
+        finally:
+            self._close()
+
+    def do(self, job: ClipJob) -> None:
+        """Renders the clip of a job, or notes why it could not be rendered."""
+        try:
+            spec = ClipSpec.from_bytes(job.spec)
+            if self.no_graphics and not isinstance(spec.content, Recorded):
+                raise ConfigError(self.no_graphics)
+            clip = self._opened().render(spec)
+        except Exception as error:  # noqa: BLE001 - the other clips go on
+            why = text_of(error) if isinstance(error, PrefrlError) else with_type(error)
+            _say(f"clip {job.key[:8]} could not be rendered: {why}")
+            self._close()  # Whatever is left of it is not used for the next one.
+            self._tell(lambda: self.store.fail_clip(job.key, why))
+            return
+        self._tell(lambda: self.store.put_clip(job.key, clip.mp4, clip.meta))
+
+    def _tell(self, change: Callable[[], None]) -> None:
+        """Tells the store something, again and again while it is away."""
+        while True:
+            try:
+                change()
+                return
+            except Unavailable:
+                if self.stop.wait(_AWAY_S):
+                    return
+            except PrefrlError as error:  # The job is none any more.
+                _say(text_of(error))
+                return
+
+    def _has_ended(self) -> bool:
+        return read_run_status(self.store).has_ended
+
+    def _opened(self) -> "ClipRenderer":
+        if self._renderer is None:
+            # Not before the way to render is chosen: MuJoCo reads it when it is imported.
+            from prefrl.labelling.clips.rendering import ClipRenderer
+
+            self._renderer = ClipRenderer()
+        return self._renderer
+
+    def _close(self) -> None:
+        if self._renderer is not None:
+            with contextlib.suppress(Exception):  # of graphics that have failed already
+                self._renderer.close()
+            self._renderer = None
+
+
+class RendererProcess:
+    """A renderer that was started by this process, and does not outlive it.
+
+    Args:
+        url: of the store, a password included.
+        stays: as in `RenderWork`.
+    """
+
+    def __init__(self, url: str, *, stays: bool = False) -> None:
+        options = ["--with-parent", *(["--stays"] if stays else [])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START.format(path=sys.path), *options],
+            env={**os.environ, DATABASE: url},
+            stdin=subprocess.PIPE,
+            # Ctrl-C is for whoever started it, and who stops it then.
+            start_new_session=True,
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        """Tells whether it still works."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Returns the number of the process."""
+        return self._process.pid
+
+    def close(self, patience_s: float = 10.0) -> None:
+        """Ends it after the clip it is at, or at once where that takes longer than so long."""
+        if self.is_alive:
+            self._process.terminate()
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+
+def lower_priority() -> None:
+    """Lets everything else on the machine go first, as far as the system allows."""
+    with contextlib.suppress(OSError, AttributeError):  # Windows has no such thing.
+        os.nice(NICENESS)
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's rendering in software
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs a renderer until it is told to stop; returns the status of the process."""
+    parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.renderer")
+    parser.add_argument("database", nargs="?", default=os.environ.get(DATABASE))
+    parser.add_argument("--stays", action="store_true", help="go on when the run has ended")
+    parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
+    options = parser.parse_args(words)
+    if not options.database:
+        parser.error(f"which database? name it, or set {DATABASE}")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if options.with_parent:
+        threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
+    lower_priority()
+    try:
+        no_graphics = _chosen_graphics()
+        store = LabelStore(options.database, is_upgraded=False)
+        try:
+            RenderWork(store, stop, no_graphics, stays=options.stays).run()
+        finally:
+            store.close()
+    except PrefrlError as error:
+        _say(text_of(error))
+        return 2
+    return 0
+
+
+def _chosen_graphics() -> str:
+    """Chooses what to render with; returns why there is nothing, "" where there is."""
+    try:
+        choose_graphics()
+    except ConfigError as error:
+        os.environ["MUJOCO_GL"] = "disable"  # Else MuJoCo could not be imported at all.
+        _say(text_of(error))
+        return text_of(error)
+    return ""
+
+
+def _stop_at_end_of_stdin(stop: threading.Event) -> None:
+    # Whoever started it has ended, in whatever way.
+    while os.read(0, 1024):
+        pass
+    stop.set()
+
+
+def _say(line: str) -> None:
+    print(f"renderer: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
