@@ -1,0 +1,277 @@
+// The page on which people label: one question on the screen, the next one loaded.
+
+import { drawCurve } from "./curve.js";
+import { Outbox } from "./outbox.js";
+import { Player, dropPair, loadPair } from "./player.js";
+import { $, Away, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
+
+const PRESENCE_S = 20; // a lease lasts a minute
+const PROGRESS_S = 5;
+const RUN_S = 15;
+const NOTHING_S = 2;
+const UNREACHABLE = "The service cannot be reached; trying again.";
+const KEYS = {
+  ArrowLeft: "left", 1: "left", ArrowUp: "tie", 2: "tie", ArrowRight: "right", 3: "right",
+  ArrowDown: "skip", 4: "skip",
+};
+
+const token = takeToken("annotator");
+const ask = asker(token);
+let current = null; // the pair on the screen
+let next = null; // loaded, not shown
+let answered = []; // questions, newest last, to undo
+let isFilling = false;
+let fillTimer;
+let undos = 0; // counts what makes a pair that is being loaded out of date
+let hasEnded = false;
+let policyClip = null;
+
+const places = ["Left", "Right"].map((name) => {
+  const place = element("button", { type: "button", class: "side", "data-say": name.toLowerCase(),
+    "aria-label": `${name} clip: say ${name.toLowerCase()}`, tabindex: "-1" },
+    element("span", { class: "name", "aria-hidden": "true" }, name));
+  $("pair").append(place);
+  return place;
+});
+const player = new Player(places, {
+  onFrame: (frame) => { $("scrubber").value = frame; },
+  onPause: (isPaused) => { $("pause").textContent = isPaused ? "Play" : "Pause"; },
+});
+const outbox = new Outbox(ask, token.slice(0, 8), {
+  told: (entry, refusal) => say(`An answer was not taken: ${refusal.message}.`, 6),
+  connection: (isThere) => say(isThere ? "" : "The connection is lost. Your answer is kept and sent when it is back."),
+});
+
+let noticeTimer;
+function say(text, seconds = 0) {
+  clearTimeout(noticeTimer);
+  $("notice").textContent = text;
+  $("notice").hidden = text === "";
+  if (seconds) noticeTimer = setTimeout(() => say(""), seconds * 1000);
+}
+
+function stop(title, text) {
+  hasEnded = true;
+  player.hide();
+  current = next = null;
+  $("labelling").hidden = true;
+  $("waiting").hidden = false;
+  $("waiting-title").textContent = title;
+  $("waiting-text").textContent = text;
+}
+
+function refuseToken() {
+  forgetToken("annotator");
+  stop("This link is not valid, or not any more", "Ask the owner of the run for a new one.");
+}
+
+/** Puts the loaded pair on the screen, at once. */
+function advance() {
+  if (current || !next) return;
+  current = next;
+  next = null;
+  $("waiting").hidden = true;
+  $("labelling").hidden = false;
+  $("scrubber").max = Math.max(...current.clips.map((clip) => clip.frames)) - 1;
+  const longest = current.clips.reduce((one, other) => (other.frames > one.frames ? other : one));
+  $("track").style.setProperty("--from", longest.first / longest.frames);
+  $("track").style.setProperty("--to", longest.stop / longest.frames);
+  // The service makes it of Markdown, without scripts, pictures and HTML of the author's.
+  if ($("instructions").dataset.html !== current.question.instructions) {
+    $("instructions").dataset.html = current.question.instructions;
+    $("instructions").innerHTML = current.question.instructions;
+  }
+  player.show(current);
+}
+
+/** Leases and loads until one question is shown and the next one is ready. */
+async function fill() {
+  if (isFilling || hasEnded) return;
+  isFilling = true;
+  clearTimeout(fillTimer);
+  let wait = 0;
+  try {
+    while (!hasEnded && !(current && next)) {
+      await outbox.flush(); // else the service would give out once more what was just answered
+      const [mark, asked] = [undos, current?.question.id];
+      const question = await ask("GET", asked === undefined ? "/questions/next" : `/questions/next?after=${asked}`);
+      if (question === null) {
+        wait = NOTHING_S;
+        if (!current) showWaiting();
+        break;
+      }
+      const pair = await loadPair(ask, question);
+      if (undos !== mark) {
+        dropPair(pair); // it stays leased, and comes again
+        continue;
+      }
+      next = pair;
+      advance();
+    }
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) refuseToken();
+    else say(error instanceof Away ? UNREACHABLE : `${error.message}; trying again.`, 6);
+    wait = Math.max(error.retryAfter ?? 0, NOTHING_S);
+  } finally {
+    isFilling = false;
+  }
+  if (wait && !hasEnded) fillTimer = setTimeout(fill, wait * 1000);
+}
+
+function showWaiting() {
+  player.hide();
+  $("labelling").hidden = true;
+  $("waiting").hidden = false;
+  $("undo-waiting").hidden = answered.length === 0;
+}
+
+function answer(said) {
+  if (!current) return;
+  const pair = current;
+  const body = { answer: said, response_time_s: Math.round(performance.now() - pair.shownAt) / 1000 };
+  answered.push(pair.question);
+  answered = answered.slice(-20);
+  $("undo").disabled = false;
+  player.hide();
+  current = null;
+  advance();
+  dropPair(pair);
+  if (!current) showWaiting();
+  outbox.add({ method: "PUT", id: pair.question.id, body }).then(() => {
+    fill();
+    showProgress();
+  }, refuseToken);
+}
+
+async function undo() {
+  const question = answered.pop();
+  if (!question) return;
+  undos += 1;
+  $("undo").disabled = answered.length === 0;
+  const entry = { method: "DELETE", id: question.id };
+  try {
+    await outbox.add(entry);
+    if (!entry.isRefused) {
+      const pair = await loadPair(ask, question);
+      undos += 1;
+      const shown = current;
+      player.hide();
+      dropPair(next);
+      [current, next] = [null, pair];
+      advance();
+      next = shown; // it stays leased, and comes after this one
+    }
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) refuseToken();
+    else say(`The clips could not be loaded: ${error.message}.`, 6);
+  }
+  fill();
+  showProgress();
+}
+
+async function showProgress() {
+  let told;
+  try {
+    told = await ask("GET", "/progress");
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) refuseToken();
+    return;
+  }
+  $("progress").hidden = false;
+  $("answered").textContent = count(told.answered);
+  $("budget").textContent = told.budget === null ? "answered" : `of ${count(told.budget)} answered`;
+  $("bar").hidden = told.budget === null;
+  $("bar").value = told.budget ? told.answered / told.budget : 0;
+  const pace = told.answers_per_hour ? ` · ${count(Math.round(told.answers_per_hour))} an hour` : "";
+  $("more").textContent = ` · ${count(told.waiting)} waiting${pace}`;
+  const waits = told.is_paused ? "The owner has paused the asking." : told.waits_for;
+  $("waiting-text").textContent = waits || "The run is at work; the next question comes by itself.";
+  if (told.has_ended && !current) stop("The run has ended", "Thank you: every answer is kept.");
+}
+
+async function showRun() {
+  const told = await ask("GET", "/run");
+  $("env").textContent = told.env_id;
+  $("curve-figure").hidden = told.curve.length < 2;
+  if (told.curve.length >= 2) {
+    drawCurve($("curve"), told.curve, told.curve_name);
+    $("curve-name").textContent = `${told.curve_name} so far`;
+  }
+  if (told.policy_clip && told.policy_clip !== policyClip) {
+    const response = await ask("GET", told.policy_clip, undefined, "raw");
+    URL.revokeObjectURL($("policy-clip").src);
+    $("policy-clip").src = URL.createObjectURL(await response.blob());
+    policyClip = told.policy_clip;
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) $("policy-clip").play().catch(() => {});
+    else $("policy-clip").controls = true;
+    $("policy-step").textContent = told.policy_step === null ? "" : `after ${count(told.policy_step)} steps`;
+  }
+  $("policy").hidden = !policyClip;
+  $("run").hidden = $("policy").hidden && $("curve-figure").hidden;
+}
+
+function every(seconds, what) {
+  setInterval(() => {
+    if (document.visibilityState === "visible" && !hasEnded) what().catch(() => {});
+  }, seconds * 1000);
+}
+
+function listen() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-say]");
+    if (button) answer(button.dataset.say);
+  });
+  $("undo").addEventListener("click", undo);
+  $("undo-waiting").addEventListener("click", undo);
+  $("pause").addEventListener("click", () => player.toggle());
+  $("back").addEventListener("click", () => player.goTo(player.frame() - 1));
+  $("forward").addEventListener("click", () => player.goTo(player.frame() + 1));
+  $("slow").addEventListener("click", toggleSlow);
+  $("scrubber").addEventListener("input", (event) => player.goTo(Number(event.target.value)));
+  document.addEventListener("keydown", onKey);
+}
+
+function toggleSlow() {
+  player.setSlow(!player.isSlow);
+  $("slow").setAttribute("aria-pressed", String(player.isSlow));
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const isOnScrubber = event.target === $("scrubber");
+  const isOnButton = event.target.closest?.("button, a") !== null;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (key in KEYS && !(isOnScrubber && key.startsWith("Arrow"))) answer(KEYS[key]);
+  else if (key === "Backspace" || key === "u") undo();
+  else if (key === " " && !isOnButton) player.toggle();
+  else if (key === "," && player.pair) player.goTo(player.frame() - 1);
+  else if (key === "." && player.pair) player.goTo(player.frame() + 1);
+  else if (key === "h") toggleSlow();
+  else return;
+  event.preventDefault();
+}
+
+async function start() {
+  if (!token) return stop("A link is missing", "Open the link that the owner of the run gave you.");
+  listen();
+  for (;;) {
+    try {
+      $("who").textContent = (await ask("GET", "/annotators/me")).name;
+      break;
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) return refuseToken();
+      if (error instanceof Refusal && error.status === 403) return stop("This is the owner's link", "It opens /owner; an annotator's link opens this page.");
+      say(UNREACHABLE);
+      await sleep(2);
+    }
+  }
+  say("");
+  fill();
+  showProgress();
+  showRun().catch(() => {});
+  every(PROGRESS_S, showProgress);
+  every(RUN_S, showRun);
+  every(PRESENCE_S, () => (current ? ask("PUT", "/annotators/me/presence") : Promise.resolve()));
+}
+
+start();

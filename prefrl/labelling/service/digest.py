@@ -1,0 +1,75 @@
+"""Answers and counts, read from the store no more often than it has time for.
+
+Everybody who labels asks for the progress every few seconds. Of a store with many answers that
+takes time, which answers would wait for.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from prefrl.labelling.rows import Counts, GivenAnswer
+from prefrl.labelling.store import LabelStore
+
+_Value = TypeVar("_Value")
+# What takes no longer is made each time; else it takes at most a tenth of the time.
+_SHORT_S = 0.02
+_REST = 10.0
+
+
+class Remembered(Generic[_Value]):
+    """Makes a value when it is asked for, in one thread at a time; remembers one that took long.
+
+    Args:
+        make: returns it.
+        clock: seconds, never running back.
+    """
+
+    def __init__(
+        self, make: Callable[[], _Value], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._make, self._clock = make, clock
+        self._lock = threading.Lock()
+        self._known: tuple[float, _Value] | None = None  # until when it is good enough, and itself
+
+    def get(self) -> _Value:
+        """Returns the value; whatever makes it may raise."""
+        with self._lock:
+            begun_s = self._clock()
+            if self._known is None or begun_s >= self._known[0]:
+                value = self._make()
+                now_s = self._clock()
+                took_s = now_s - begun_s
+                rest_s = _REST * took_s if took_s > _SHORT_S else 0.0
+                self._known = (now_s + rest_s, value)
+            return self._known[1]
+
+
+class Digest:
+    """Sums a store up for many who ask."""
+
+    def __init__(self, store: LabelStore) -> None:
+        self._store = store
+        self._revision = -1
+        self._by_annotator: Mapping[str, Sequence[GivenAnswer]] = {}
+        self._counts = Remembered(store.counts)
+        self._answers = Remembered(self._read_answers)
+
+    def counts(self) -> Counts:
+        """Returns how many questions and answers there are."""
+        return self._counts.get()
+
+    def answers(self) -> Mapping[str, Sequence[GivenAnswer]]:
+        """Returns the answers by annotator."""
+        return self._answers.get()
+
+    def _read_answers(self) -> Mapping[str, Sequence[GivenAnswer]]:
+        # Asked for first: what changes meanwhile is read once more next time.
+        revision = self._store.revision()
+        if revision != self._revision:
+            found: dict[str, list[GivenAnswer]] = {}
+            for answer in self._store.answers():
+                found.setdefault(answer.annotator, []).append(answer)
+            self._by_annotator, self._revision = found, revision
+        return self._by_annotator

@@ -1,0 +1,49 @@
+"""Settings of the service."""
+
+from dataclasses import dataclass
+
+from prefrl.errors import ConfigError
+
+INSTRUCTIONS = (
+    "Which clip shows more of what you want to see? Say **left** or **right**. "
+    "About the same: **tie**. You cannot tell: **skip** it.\n"
+)
+LONGEST_INSTRUCTIONS = 20_000
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Settings of a service: its words for those who label, and the hosts it goes by.
+
+    Args:
+        instructions: what to look for, in Markdown.
+        allowed_hosts: names under which browsers may reach it, beside `localhost` and addresses in
+            numbers: that of a reverse proxy, or of this machine.
+        public_url: the address under which others reach it; "" the one it listens on.
+        max_body_bytes: of a request; more is refused.
+        failed_per_minute: wrong tokens from one address before it is told to wait.
+
+    Raises:
+        ConfigError: the instructions are too long, or a number is too small.
+    """
+
+    instructions: str = INSTRUCTIONS
+    allowed_hosts: tuple[str, ...] = ()
+    public_url: str = ""
+    max_body_bytes: int = 16 * 1024
+    failed_per_minute: int = 10
+
+    def __post_init__(self) -> None:
+        if len(self.instructions) > LONGEST_INSTRUCTIONS:
+            raise ConfigError(
+                f"the instructions have {len(self.instructions):,} characters; expected at most "
+                f"{LONGEST_INSTRUCTIONS:,}"
+            )
+        for name in ("max_body_bytes", "failed_per_minute"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"public_url is {self.public_url!r}; expected an address such as "
+                "https://label.example.org"
+            )
