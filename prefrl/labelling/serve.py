@@ -30,9 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from prefrl.labelling.service.instructions import read_instructions
-    from prefrl.labelling.service.process import ServiceProcess, serve
-    from prefrl.labelling.service.settings import INSTRUCTIONS, ServiceSettings
+    try:
+        from prefrl.labelling.service.instructions import read_instructions
+        from prefrl.labelling.service.process import ServiceProcess, serve
+        from prefrl.labelling.service.settings import INSTRUCTIONS, ServiceSettings
+    except ModuleNotFoundError as error:
+        missing = f"{error.name} is not installed; pip install 'prefrl[human]'"
+        raise ConfigError(missing) from error
 
     database = given.database or os.environ.get(DATABASE_VARIABLE, "")
     if not database:
@@ -47,7 +51,7 @@ def _serve(given: argparse.Namespace) -> None:
     )
     serve(
         ServiceProcess(
-            database=database,
+            database=database if "://" in database else Path(database),
             folder=given.folder,
             host=given.host,
             port=given.port,

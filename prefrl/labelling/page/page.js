@@ -189,6 +189,17 @@ async function showProgress() {
   if (told.has_ended && !current) stop("The run has ended", "Thank you: every answer is kept.");
 }
 
+async function showPolicy(told) {
+  const response = await ask("GET", told.policy_clip, undefined, "raw");
+  const video = $("policy-clip");
+  URL.revokeObjectURL(video.src);
+  video.src = URL.createObjectURL(await response.blob());
+  policyClip = told.policy_clip;
+  $("policy-step").textContent = told.policy_step === null ? "" : `after ${count(told.policy_step)} steps`;
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) video.controls = true;
+  else await video.play();
+}
+
 async function showRun() {
   const told = await ask("GET", "/run");
   $("env").textContent = told.env_id;
@@ -198,13 +209,11 @@ async function showRun() {
     $("curve-name").textContent = `${told.curve_name} so far`;
   }
   if (told.policy_clip && told.policy_clip !== policyClip) {
-    const response = await ask("GET", told.policy_clip, undefined, "raw");
-    URL.revokeObjectURL($("policy-clip").src);
-    $("policy-clip").src = URL.createObjectURL(await response.blob());
-    policyClip = told.policy_clip;
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) $("policy-clip").play().catch(() => {});
-    else $("policy-clip").controls = true;
-    $("policy-step").textContent = told.policy_step === null ? "" : `after ${count(told.policy_step)} steps`;
+    try {
+      await showPolicy(told);
+    } catch {
+      // It is still being rendered, and asked for again.
+    }
   }
   $("policy").hidden = !policyClip;
   $("run").hidden = $("policy").hidden && $("curve-figure").hidden;

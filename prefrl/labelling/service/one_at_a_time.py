@@ -15,6 +15,8 @@ from prefrl.records.files import reason
 LOCK = ".labelling.lock"
 _HANDOVER_S = 10.0
 _LOOK_S = 0.05
+# Somebody who only looks whether there is a service is done long before that.
+_PROBE_S = 0.3
 
 
 @contextlib.contextmanager
@@ -28,61 +30,74 @@ def only_service(folder: Path, *, takes_over: bool) -> Iterator[None]:
     Raises:
         StorageError: the folder cannot be used, or has a service that stays.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StorageError(f"could not work in {folder}: {reason(error)}") from None
-    try:
-        until_s = time.monotonic() + (_HANDOVER_S if takes_over else 0.0)
-        is_told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until_s:
-                    raise StorageError(_taken(folder)) from None
-            except OSError:  # A file system without locks.
-                break
-            if not is_told:
-                is_told = _told_to_end(os.pread(lock, 200, 0))
+    with _opened(folder) as lock:
+        until_s = time.monotonic() + (_HANDOVER_S if takes_over else _PROBE_S)
+        num_held = 0
+        while not _locked(lock, is_shared=False):
+            if time.monotonic() >= until_s:
+                raise StorageError(_taken(folder))
+            # Whoever only looks shares the lock; a service that has just taken it has written its
+            # own number into the file by the second look.
+            num_held = 0 if _locked(lock, is_shared=True) else num_held + 1
+            if takes_over and num_held == 2:
+                _tell_to_end(os.pread(lock, 200, 0))
             time.sleep(_LOOK_S)
         os.truncate(lock, 0)
         os.pwrite(lock, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(lock)
+        try:
+            yield
+        finally:
+            os.truncate(lock, 0)
 
 
 def links_of_running(folder: Path) -> Links | None:
     """Returns the links of the service that a folder has now; None: it has none.
 
     Raises:
-        StorageError: the folder cannot be used.
+        StorageError: the folder cannot be used, or its service has not said yet where it is.
     """
-    try:
-        with only_service(folder, takes_over=False):
+    with _opened(folder) as lock:
+        if _locked(lock, is_shared=True):
             return None
-    except StorageError:
-        links = read_links(folder)
-        if links is None:
-            raise
-        return links
+    links = read_links(folder)
+    if links is None:
+        raise StorageError(_taken(folder))
+    return links
 
 
-def _told_to_end(holder: bytes) -> bool:
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageError(f"could not work in {folder}: {reason(error)}") from None
+    try:
+        yield lock
+    finally:
+        os.close(lock)  # and with it what is locked
+
+
+def _locked(lock: int, *, is_shared: bool) -> bool:
+    """Takes the lock if it is free; says whether it did."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # A file system without locks.
+        return True
+    return True
+
+
+def _tell_to_end(holder: bytes) -> None:
     """Tells the process that holds the lock to end; only on this machine is its number known."""
     host, _, number = holder.decode(errors="replace").strip().rpartition(" ")
-    if host != socket.gethostname() or not number.isdigit():
-        return False
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(int(number), signal.SIGTERM)
-    return True
+    if host == socket.gethostname() and number.isdigit():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(number), signal.SIGTERM)
 
 
 def _taken(folder: Path) -> str:

@@ -48,7 +48,7 @@ class ServiceProcess:
         settings: of the service.
     """
 
-    database: str
+    database: str | Path
     folder: Path
     host: str = LOOPBACK
     port: int = 0

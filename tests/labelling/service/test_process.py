@@ -1,5 +1,6 @@
 """The process that serves: started, killed, started again."""
 
+import fcntl
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.run_status import RunStatus, write_run_status
-from prefrl.labelling.service.one_at_a_time import links_of_running
+from prefrl.labelling.service.one_at_a_time import LOCK, links_of_running, only_service
 from prefrl.labelling.store import LabelStore
 from tests.labelling.service.serving import Client
 from tests.session.stores import put
@@ -195,6 +196,29 @@ def test_a_folder_has_one_service_and_a_second_one_may_take_over(start, tmp_path
     assert running.url == second.links["url"]
 
 
+def test_who_takes_over_ends_nobody_whose_number_was_left_by_a_killed_service(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (tmp_path / LOCK).write_text(f"{socket.gethostname()} {other.pid}\n")
+        looking = os.open(tmp_path / LOCK, os.O_RDONLY)
+        fcntl.flock(looking, fcntl.LOCK_SH)  # as `links_of_running` does for a moment
+        threading.Timer(0.5, os.close, [looking]).start()
+        with only_service(tmp_path, takes_over=True):
+            assert other.poll() is None
+        other.communicate(b"\n")
+        assert other.returncode == 0
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from prefrl.labelling.serve import main\n"
+        f"sys.exit(main(['--folder', {str(tmp_path)!r}, '--database', 'x.sqlite']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "prefrl: uvicorn is not installed; pip install 'prefrl[human]'\n"
+
+
 def test_it_ends_when_the_run_has_ended_and_says_so_to_open_pages_before(start, store):
     write_run_status(store, RunStatus(step=10))
     served = start("--ends-with-run").wait_until_reachable()
@@ -208,6 +232,11 @@ def test_a_damaged_file_of_links_is_written_anew(start, tmp_path):
     (tmp_path / "labelling.json").write_text('{"url": ')
     served = start().wait_until_reachable()
     assert served.ann.get("annotators/me").status == 200
+
+
+def test_the_database_may_be_named_by_the_path_of_its_file(start, tmp_path):
+    served = start("--database", str(tmp_path / "labels.sqlite")).wait_until_reachable()
+    assert served.owner.get("overview").json["open"] == 40
 
 
 def test_other_machines_may_ask_where_that_is_wanted(start):
