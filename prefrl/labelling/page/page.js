@@ -3,6 +3,7 @@
 import { drawCurve } from "./curve.js";
 import { Outbox } from "./outbox.js";
 import { Player, dropPair, loadPair } from "./player.js";
+import { endTour, practicePair, practised } from "./tour.js";
 import { $, Away, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
 
 const PRESENCE_S = 20; // a lease lasts a minute
@@ -93,7 +94,7 @@ async function fill() {
   try {
     while (!hasEnded && !(current && next)) {
       await outbox.flush(); // else the service would give out once more what was just answered
-      const [mark, asked] = [undos, current?.question.id];
+      const [mark, asked] = [undos, current?.question.id]; // the practice pair has no id
       const question = await ask("GET", asked === undefined ? "/questions/next" : `/questions/next?after=${asked}`);
       if (question === null) {
         wait = NOTHING_S;
@@ -127,6 +128,7 @@ function showWaiting() {
 
 function answer(said) {
   if (!current) return;
+  if (current.isPractice) return practised(said);
   const pair = current;
   const body = { answer: said, response_time_s: Math.round(performance.now() - pair.shownAt) / 1000 };
   answered.push(pair.question);
@@ -230,6 +232,7 @@ function listen() {
     const button = event.target.closest("[data-say]");
     if (button) answer(button.dataset.say);
   });
+  $("tour-end").addEventListener("click", leaveTour);
   $("undo").addEventListener("click", undo);
   $("undo-waiting").addEventListener("click", undo);
   $("pause").addEventListener("click", () => player.toggle());
@@ -260,6 +263,28 @@ function onKey(event) {
   event.preventDefault();
 }
 
+/** Shows the practice pair to whoever is here for the first time; the first question loads meanwhile. */
+async function beginTour() {
+  try {
+    next = await practicePair(ask);
+    advance();
+  } catch {
+    endTour(); // the questions are what matters
+  }
+}
+
+function leaveTour() {
+  endTour();
+  if (!current?.isPractice) return;
+  const pair = current;
+  player.hide();
+  current = null;
+  advance();
+  dropPair(pair);
+  if (!current) showWaiting();
+  fill();
+}
+
 async function start() {
   if (!token) return stop("A link is missing", "Open the link that the owner of the run gave you.");
   listen();
@@ -275,6 +300,7 @@ async function start() {
     }
   }
   say("");
+  await beginTour();
   fill();
   showProgress();
   showRun().catch(() => {});

@@ -7,7 +7,7 @@ const once = (target, name) =>
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Fetches a clip and makes a video of it that can be shown at once. */
-async function loadClip(ask, address) {
+async function loadClip(ask, address, known) {
   const response = await ask("GET", address, undefined, "raw");
   let url;
   try {
@@ -15,8 +15,8 @@ async function loadClip(ask, address) {
   } catch (error) {
     throw new Away(String(error));
   }
-  const fps = Number(response.headers.get("Clip-Fps")) || 30;
-  const frames = Number(response.headers.get("Clip-Frames")) || 1;
+  const fps = Number(response.headers.get("Clip-Fps")) || known.fps;
+  const frames = Number(response.headers.get("Clip-Frames")) || known.frames;
   const [first, stop] = (response.headers.get("Clip-Counts") ?? `0-${frames}`).split("-").map(Number);
   const video = document.createElement("video");
   video.muted = true;
@@ -31,9 +31,9 @@ async function loadClip(ask, address) {
   return { video, url, fps, frames, first, stop };
 }
 
-/** A question with both of its clips, ready to be shown. */
-export async function loadPair(ask, question) {
-  const clips = await Promise.all([loadClip(ask, question.left), loadClip(ask, question.right)]);
+/** A question with both of its clips, ready to be shown; `known` is what the service does not say. */
+export async function loadPair(ask, question, known = { fps: 30, frames: 1 }) {
+  const clips = await Promise.all([question.left, question.right].map((one) => loadClip(ask, one, known)));
   return { question, clips, shownAt: 0 };
 }
 

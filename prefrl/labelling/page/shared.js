@@ -40,7 +40,7 @@ export function asker(token) {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let response;
     try {
-      response = await fetch(path.startsWith("/api/") ? path : API + path, {
+      response = await fetch(/^\/(api|page)\//.test(path) ? path : API + path, {
         method, headers, body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {

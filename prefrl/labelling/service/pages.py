@@ -6,13 +6,15 @@ from importlib import resources
 
 from fastapi import APIRouter, Request, Response
 
-SCRIPTS = ("page", "owner", "shared", "player", "outbox", "curve")
+SCRIPTS = ("page", "owner", "shared", "player", "outbox", "curve", "tour")
 # Each file by its address.
 FILES = {
     "/": "index.html",
     "/owner": "owner.html",
     "/page/page.css": "page.css",
     "/page/icon.svg": "icon.svg",
+    "/page/practice-left.mp4": "practice-left.mp4",
+    "/page/practice-right.mp4": "practice-right.mp4",
     **{f"/page/{name}.js": f"{name}.js" for name in SCRIPTS},
 }
 _TYPES = {

@@ -70,10 +70,12 @@ def opened(chromium, labelling):
     """Opens the page of an annotator, at a size; fails where the browser complained."""
     contexts, complaints = [], []
 
-    def open_(who="ann", size="desk", path="/", **options):
+    def open_(who="ann", size="desk", path="/", *, is_first_use=False, **options):
         width, height = WIDTHS[size]
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
+        if not is_first_use:
+            context.add_init_script("localStorage.setItem('prefrl.toured', 'yes')")
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)
@@ -229,6 +231,30 @@ def test_an_answer_given_without_a_connection_arrives_when_it_is_back(opened, la
     page.context.set_offline(False)
     wait_for(lambda: said_of(labelling.store) == {("ann", labelling.ids[0]): "left"})
     expect(page.locator("#notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_whoever_comes_first_practises_on_a_pair_that_does_not_count(
+    opened, labelling, tmp_path, size
+):
+    page = opened(size=size, is_first_use=True)
+    is_shown(page)
+    expect(page.locator("#instructions")).to_contain_text("which ball gets further?")
+    page.wait_for_timeout(1_600)
+    picture(page, f"tour-{size}", tmp_path)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#tour-text")).to_contain_text("the ball on the right gets further")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tour-text")).to_contain_text("That is it.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#tour")).to_be_hidden()
+    assert labelling.store.answers() == []
+    is_shown(page)
+    page.keyboard.press("ArrowRight")
+    wait_for(lambda: said_of(labelling.store) == {("ann", labelling.ids[0]): "right"})
+    page.reload()
+    is_shown(page)
+    expect(page.locator("#tour")).to_be_hidden()
 
 
 def test_two_people_never_see_one_question(opened, labelling):

@@ -42,7 +42,7 @@ def test_no_path_leads_to_another_file(steady, address):
     assert steady.nobody.get(address).status == 404
 
 
-@pytest.mark.parametrize("name", sorted(set(FILES.values())))
+@pytest.mark.parametrize("name", [one for one in FILES.values() if not one.endswith(".mp4")])
 def test_no_file_names_another_host_or_runs_inline(name):
     text = (FOLDER / name).read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"(https?:)?//[a-z0-9-]+\.[a-z]", text)
