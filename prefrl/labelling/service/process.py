@@ -30,7 +30,7 @@ _WATCH_S = 1.0
 _LINGER_S = 6.0
 _GRACE_S = 3
 # Beyond so many at once a machine that labels is no longer in order.
-_MOST_CONNECTIONS = 1_000
+_MOST_CONNECTIONS = 500
 
 
 @dataclass(frozen=True)

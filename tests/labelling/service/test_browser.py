@@ -9,7 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from prefrl.labelling.renderer import RenderWork
 from prefrl.labelling.run_status import RunStatus, write_run_status
+from tests.labelling.clips.recorded import Recorded, named
 from tests.labelling.service.films import film
 from tests.labelling.service.serving import service_of
 
@@ -255,6 +257,32 @@ def test_whoever_comes_first_practises_on_a_pair_that_does_not_count(
     page.reload()
     is_shown(page)
     expect(page.locator("#tour")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("graphics")
+def test_robots_rendered_from_their_states_are_seen_and_judged(opened, labelling, tmp_path):
+    store = labelling.store
+    store.withdraw(labelling.ids)
+    recorded = Recorded(*named("HalfCheetah-v4"), num_steps=60, size=320)
+    segments = recorded.segments(4, 25)
+    specs = recorded.maker.specs(segments, recorded.store)
+    questions = store.put(segments[[0, 1]], segments[[2, 3]], session=1, policy_step=60)
+    for row, one in enumerate(questions):
+        store.add_clips(one.id, specs[row].to_bytes(), specs[2 + row].to_bytes())
+    write_run_status(store, RunStatus(has_ended=True))
+    RenderWork(store).run()
+    write_run_status(store, RunStatus("HalfCheetah-v4"))
+    page = opened()
+    is_shown(page)
+    page.wait_for_timeout(1_000)
+    picture(page, "cheetah", tmp_path)
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('#labelling video')].map((v) => [v.videoWidth, v.duration])"
+    )
+    assert [width for width, _ in sizes] == [320, 320]
+    assert all(duration >= 1 for _, duration in sizes)
+    page.keyboard.press("ArrowLeft")
+    wait_for(lambda: said_of(store) == {("ann", questions[0].id): "left"})
 
 
 def test_two_people_never_see_one_question(opened, labelling):
