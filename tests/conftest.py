@@ -2,6 +2,8 @@
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,3 +53,24 @@ def postgres():
 def postgres_url(postgres):
     """Makes an empty database, and returns its URL."""
     return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
+def used_postgres(postgres):
+    return postgres.new_database()
+
+
+@pytest.fixture
+def emptied_postgres(used_postgres):
+    """Empties a store of labels, and returns its URL: another database takes half a second."""
+    from tests.postgres import emptied
+
+    return emptied(used_postgres)
+
+
+@pytest.fixture(scope="session")
+def memory_path():
+    """Makes a folder in memory where there is one, for tests that are about no disk."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
+        yield Path(folder)

@@ -13,6 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from prefrl.labelling.store import LabelStore
+from prefrl.labelling.store.schema import metadata, revision
+
 # Debian keeps them off the path, by version.
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 _ACCOUNT = "postgres"  # The server refuses to run as root.
@@ -86,6 +89,17 @@ class Cluster:
                 check=True,
                 **self.account,
             )
+
+
+def emptied(url):
+    """Makes a database a store of labels with nothing in it, and returns its URL."""
+    store = LabelStore(url)
+    with store._database.writing() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+        connection.execute(revision.insert().values(id=1, number=0))
+    store.close()
+    return url
 
 
 def _free_port():

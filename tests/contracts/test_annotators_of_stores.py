@@ -3,6 +3,7 @@
 import math
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from prefrl.errors import DataError
 from prefrl.feedback.protocols import Answer
+from prefrl.labelling.rows import StoreSettings
+from prefrl.labelling.store import LabelStore
 from prefrl.session.question_files import FileQuestions
 from prefrl.session.questions import MemoryQuestions
 from tests.session.stores import Clock, ids, put, states
@@ -64,13 +67,35 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(params=STORES)
-def kind(request):
-    return STORES[request.param]
+@pytest.fixture(params=[*STORES, "sqlite", "postgres"])
+def kind(request, memory_path):
+    if request.param in STORES:
+        yield STORES[request.param]
+        return
+    database, stores = memory_path / f"{uuid.uuid4()}.sqlite", []
+    if request.param == "postgres":
+        database = request.getfixturevalue("emptied_postgres")
+
+    def opened(clock):
+        stores.append(LabelStore(database, clock=clock))
+        return stores[-1]
+
+    def make(folder, clock, num):
+        store = opened(clock)
+        store.set_settings(StoreSettings(overlap=0.5, needs_clips=False))
+        for name in PEOPLE[:num]:
+            store.add_annotator(name)
+            store.renew(name)  # They are there, so what they skip is kept for the others.
+        return store
+
+    yield Kind(make, lambda store: opened(store.clock))
+    for store in stores:
+        store.close()
 
 
 @pytest.fixture
 def questions(kind, tmp_path, clock):
+    """A store of one annotator."""
     return kind.make(tmp_path, clock, 1)
 
 

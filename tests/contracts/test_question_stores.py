@@ -29,8 +29,9 @@ def questions(request: Any, tmp_path: Path, clock: Clock) -> Iterator[QuestionSt
     elif request.param == "file":
         yield FileQuestions(clock=clock, folder=tmp_path / "questions")
     else:
-        path = tmp_path / "labels.sqlite"
-        database = path if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+        fixture = {"sqlite": "tmp_path", "postgres": "emptied_postgres"}[request.param]
+        found = request.getfixturevalue(fixture)
+        database = found / "labels.sqlite" if isinstance(found, Path) else found
         store = LabelStore(database, clock=clock)
         yield store
         store.close()

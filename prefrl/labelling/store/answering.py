@@ -17,6 +17,7 @@ from prefrl.labelling.store.standing import (
     LARGEST_ID,
     bump,
     end_lease,
+    may_answer,
     num_leases,
     num_reserved,
     num_spent,
@@ -120,16 +121,9 @@ def _free(
     connection: Connection, annotator: str, after: int | None, rules: StoreSettings, now_s: float
 ) -> Row[Any] | None:
     """Returns the oldest question that an annotator may be given."""
-    own = exists().where(answers.c.question == questions.c.id, answers.c.annotator == annotator)
-    of_first = exists().where(
-        answers.c.question == questions.c.repeat_of,
-        answers.c.annotator == annotator,
-        answers.c.p_left.is_not(None),
-    )
     statement = (
         select(questions)
-        .where(questions.c.state == "open", ~own)
-        .where(or_(questions.c.repeat_of.is_(None), of_first))
+        .where(questions.c.state == "open", may_answer(annotator))
         .where(num_votes() + num_leases(now_s, but=annotator) < questions.c.wanted)
         .order_by(questions.c.id)
         .limit(1)
@@ -206,8 +200,11 @@ def _give(
 
 def _undo(
     connection: Connection, annotator: str, number: int, rules: StoreSettings, now_s: float
-) -> None:
+) -> bool:
     """Takes the answer of an annotator back, who has leased the question from now on.
+
+    Returns:
+        whether there was one.
 
     Raises:
         UnknownAnnotator: there is none of that name.
@@ -220,7 +217,7 @@ def _undo(
     is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
     own = connection.execute(select(answers).where(is_own)).one_or_none()
     if own is None:
-        return
+        return False
     if row.state == "withdrawn":
         raise Closed(f"question {number} was withdrawn")
     if own.p_left is None:
@@ -230,6 +227,7 @@ def _undo(
     set_lease(connection, number, annotator, until_s=until_s, now_s=now_s)
     settle(connection, [number], rules, now_s)
     bump(connection)
+    return True
 
 
 def _check_room(connection: Connection, annotator: str, row: Row[Any], now_s: float) -> None:
@@ -343,10 +341,11 @@ class Answering(Opened):
                 now_s=self.clock(),
             )
 
-    def undo(self, annotator: str, question: int) -> None:
+    def undo(self, annotator: str, question: int) -> bool:
         """Takes an annotator's answer back; the question is open again, and leased to them.
 
-        It is safe to repeat: where there is no answer of theirs, nothing changes.
+        Returns:
+            whether there was one; else nothing changes, so that it is safe to repeat.
 
         Raises:
             UnknownAnnotator: there is none of that name.
@@ -357,7 +356,7 @@ class Answering(Opened):
         instance("annotator", annotator, str)
         with self._database.writing() as connection:
             rules = rules_of(connection)
-            _undo(connection, annotator, question, rules, self.clock())
+            return _undo(connection, annotator, question, rules, self.clock())
 
 
 def _seconds(name: str, value: object) -> float | None:

@@ -20,9 +20,11 @@ from prefrl.labelling.store.standing import (
     bump,
     check_known,
     end_lease,
+    may_answer,
     num_leases,
     question_row,
     set_lease,
+    settle,
 )
 from prefrl.segments import SegmentBatch
 from prefrl.session.questions import made_questions
@@ -135,10 +137,10 @@ def _num_wanted(connection: Connection, num: int, overlap: float) -> NDArray[np.
 def _lease(
     connection: Connection, holder: str, count: int, *, until_s: float, now_s: float
 ) -> list[Row[Any]]:
-    """Reserves open questions, oldest first, and returns them."""
+    """Reserves open questions that the holder may answer, oldest first, and returns them."""
     statement = (
         select(questions)
-        .where(questions.c.state == "open", questions.c.repeat_of.is_(None))
+        .where(questions.c.state == "open", may_answer(holder))
         .where(num_leases(now_s) == 0)
         .order_by(questions.c.id)
         .limit(count)
@@ -150,36 +152,33 @@ def _lease(
 
 
 def _record(connection: Connection, given: Sequence[Answer], now_s: float) -> list[Answer]:
-    """Records answers of whoever is in charge; each of them closes its question at once.
+    """Records the answers that are news.
 
     Raises:
         UnknownQuestion: one is to no question; nothing is recorded.
     """
     check_known(connection, (answer.question for answer in given))
-    news: dict[int, Answer] = {}
+    rules = rules_of(connection)
+    news = []
     for answer in given:
-        row = question_row(connection, answer.question)
-        if row.state != "open":
+        is_pending = (questions.c.id == answer.question) & (questions.c.state == "open")
+        statement = select(questions.c.id).where(is_pending, may_answer(answer.annotator))
+        if connection.execute(statement).first() is None:
             continue
-        own = (answers.c.question == row.id) & (answers.c.annotator == answer.annotator)
-        values = {
+        new = {
+            "question": answer.question,
+            "annotator": answer.annotator,
             "p_left": None if answer.is_skip else answer.p_left,
             "answered_s": answer.answered_s,
             "source": HUMAN,
         }
-        if not connection.execute(update(answers).where(own).values(values)).rowcount:
-            connection.execute(
-                insert(answers).values(question=row.id, annotator=answer.annotator, **values)
-            )
-        num = _num_votes(connection, row.id)
-        state = "answered" if num else "skipped"
-        closed = update(questions).where(questions.c.id == row.id)
-        connection.execute(closed.values(state=state, wanted=max(num, 1)))
-        end_lease(connection, row.id, now_s)
-        news[row.id] = answer
+        connection.execute(insert(answers).values(new))
+        end_lease(connection, answer.question, now_s, annotator=answer.annotator)
+        settle(connection, [answer.question], rules, now_s)
+        news.append(answer)
     if news:
         bump(connection)
-    return list(news.values())
+    return news
 
 
 def _withdraw(
@@ -301,7 +300,7 @@ class Asking(Listing):
         return repeat
 
     def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
-        """Reserves open questions; see `QuestionStore`. Repeats are left out."""
+        """Reserves open questions; see `QuestionStore`. Budget and clips are not asked."""
         instance("holder", holder, str)
         count = min(max(whole_number("count", count, least=-1), 0), LARGEST_ID)
         if not isinstance(duration_s, (int, float)) or not abs(duration_s) < 2**53:
@@ -313,7 +312,7 @@ class Asking(Listing):
             return self._questions(connection, rows)
 
     def answer(self, answers: Sequence[Answer]) -> list[Answer]:
-        """Records answers; see `QuestionStore`. One of them closes its question, overlap or not."""
+        """Records answers; see `QuestionStore`. Neither budget nor leases are asked."""
         answers = listed("answers", answers, Answer)
         if not answers:
             return []

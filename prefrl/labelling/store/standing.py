@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, exists, func, insert, or_, select, update
 
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import UnknownQuestion
@@ -64,7 +64,9 @@ def standings(
     for one in connection.execute(_about(answers, ids).order_by(*in_order)):
         said.setdefault(one.question, []).append(one)
     held: dict[int, Row[Any]] = {}
-    for one in connection.execute(_about(leases, ids).order_by(leases.c.until_s)):
+    for one in connection.execute(
+        _about(leases, ids).order_by(leases.c.until_s, leases.c.annotator)
+    ):
         held[one.question] = one
     return {row.id: _standing(row, said.get(row.id, []), held.get(row.id), now_s) for row in rows}
 
@@ -132,6 +134,20 @@ def active_annotators(connection: Connection, rules: StoreSettings, now_s: float
     """Returns the names of those who asked or answered lately."""
     seen = select(annotators.c.name).where(annotators.c.seen_s > now_s - rules.active_s)
     return set(connection.execute(seen).scalars())
+
+
+def may_answer(annotator: str) -> Any:
+    """Tells, beside a question, whether an annotator may be asked it.
+
+    Nobody is asked twice, nor asked again what they did not answer.
+    """
+    own = exists().where(answers.c.question == questions.c.id, answers.c.annotator == annotator)
+    of_first = exists().where(
+        answers.c.question == questions.c.repeat_of,
+        answers.c.annotator == annotator,
+        answers.c.p_left.is_not(None),
+    )
+    return ~own & or_(questions.c.repeat_of.is_(None), of_first)
 
 
 def num_votes() -> Any:

@@ -23,30 +23,8 @@ def make_template(database):
 
 
 @pytest.fixture(scope="session")
-def memory_path():
-    """Makes a folder in memory where there is one: these tests are about no disk."""
-    shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
 def sqlite_template(memory_path):
     return make_template(memory_path / "template.sqlite")
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres):
-    return make_template(postgres.new_database())
-
-
-def refill(store, template):
-    """Makes a store what it was at first: to make another database takes half a second."""
-    other = LabelStore(template)
-    with other._database.reading() as source, store._database.writing() as target:
-        copy_tables(source, target)
-    other.close()
-    store._known.clear()
 
 
 @pytest.fixture
@@ -82,6 +60,9 @@ def store(request, memory_path, sqlite_template, opened):
         with tempfile.TemporaryDirectory(dir=memory_path) as folder:
             yield opened(Path(shutil.copy(sqlite_template, f"{folder}/labels.sqlite")))
     else:
-        store = opened(request.getfixturevalue("postgres_template"))
+        store = opened(request.getfixturevalue("emptied_postgres"))
+        template = LabelStore(sqlite_template)
+        with template._database.reading() as source, store._database.writing() as target:
+            copy_tables(source, target)
+        template.close()
         yield store
-        refill(store, sqlite_template)
