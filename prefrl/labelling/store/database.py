@@ -155,9 +155,15 @@ class Database:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
         if self._process != os.getpid():
+            if self.is_sqlite:
+                # SQLite keeps its locks in memory that was copied, and would wait for itself.
+                raise StorageError(
+                    f"{self.name} is in use by the process that this one was forked from; start a "
+                    "process anew (spawn) to use it there"
+                )
             # Connections are not shared between a process and those that it forks.
             self.engine.dispose(close=False)
-            self._turn, self._process = threading.Lock(), os.getpid()
+            self._process = os.getpid()
         with self.engine.connect() as connection:
             yield connection
 

@@ -29,7 +29,11 @@ class Opened:
         self._database = Database(database)
         # Questions never change, so those that were read once are not read again.
         self._known: dict[int, Question] = {}
-        bring_up_to_date(self._database, is_upgraded=is_upgraded)
+        try:
+            bring_up_to_date(self._database, is_upgraded=is_upgraded)
+        except BaseException:
+            self._database.close()
+            raise
 
     @property
     def url(self) -> str:
