@@ -148,7 +148,11 @@ def test_several_processes_that_open_a_new_database_at_once_make_its_tables_once
         )
         for _ in range(3)
     ]
-    said = [process.communicate("x")[1] for process in processes]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("x")
+        process.stdin.flush()
+    said = [process.communicate()[1] for process in processes]
     assert said == [""] * 3
     store = LabelStore(database)
     assert store.entries() == []
