@@ -1,0 +1,148 @@
+"""Real processes are killed at any moment: no acknowledged answer is lost, and none doubled."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from prefrl.labelling.rows import StoreSettings
+from prefrl.labelling.store import LabelStore
+from tests.postgres import Cluster, skip_without_postgres
+
+ROOT = Path(__file__).parents[3]
+PEOPLE = ("ann", "bob", "cyd")
+NUM_KILLS = 15
+PATIENCE_S = 120
+
+
+class Nursery:
+    """Processes by name, killed and started again."""
+
+    def __init__(self, database, folder):
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.labelling.store.nursery", str(database), str(folder)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.running = {}
+
+    def start(self, name):
+        print(name, file=self.process.stdin, flush=True)
+        self.running[name] = int(self.process.stdout.readline())
+
+    def kill(self, name):
+        os.kill(self.running.pop(name), signal.SIGKILL)
+
+    def lines(self, name):
+        with contextlib.suppress(FileNotFoundError):
+            return [line.split() for line in (self.folder / name).read_text().splitlines()]
+        return []
+
+    def end(self):
+        for name in list(self.running):
+            self.kill(name)
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def wait_for_more(nursery, name, num):
+    """Waits until a process has done something more, so that each kill is one at work."""
+    before, until = len(nursery.lines(name)), time.monotonic() + PATIENCE_S
+    while len(nursery.lines(name)) < before + num:
+        assert time.monotonic() < until, f"{name} does nothing any more"
+        time.sleep(0.002)
+
+
+def kill_and_check(database, folder, in_the_middle=lambda: None):
+    store = LabelStore(database)
+    store.set_settings(StoreSettings(needs_clips=False, overlap=0.3, lease_s=0.3))
+    for name in PEOPLE:
+        store.add_annotator(name)
+    store.close()
+    rng = random.Random(0)
+    nursery = Nursery(database, folder)
+    try:
+        for name in ("run", *PEOPLE):
+            nursery.start(name)
+        for number in range(NUM_KILLS):
+            name = PEOPLE[number % 3]
+            wait_for_more(nursery, name, rng.randint(1, 4))
+            time.sleep(rng.random() * 0.02)
+            nursery.kill(name)
+            nursery.start(name)
+            if number % 8 == 7:
+                nursery.kill("run")
+                nursery.start("run")
+            if number == NUM_KILLS // 2:
+                in_the_middle()
+    finally:
+        nursery.end()
+    check(database, nursery)
+
+
+def check(database, nursery):
+    store = LabelStore(database)
+    found = {(one.question, one.annotator): one.said for one in store.answers()}
+    assert len(found) == len(store.answers())
+    num_done = 0
+    for name in PEOPLE:
+        said: dict[int, set[str]] = {}
+        for word, number, what in nursery.lines(name):
+            known = said.setdefault(int(number), {"undone"})
+            if word == "done":
+                said[int(number)] = {what}
+                num_done += 1
+            elif word == "try":
+                known.add(what)  # It may have been done, if the kill came before it was told.
+            else:
+                known.discard(what)
+        for number, allowed in said.items():
+            assert found.pop((number, name), "undone") in allowed
+    assert found == {}
+    assert num_done > NUM_KILLS
+    put = [int(number) for _, _, *made in nursery.lines("run") for number in made]
+    standings = store.standings()
+    assert set(put) <= set(standings) == set(range(len(standings)))
+    for number, one in standings.items():
+        votes = [o for o in store.answers() if o.question == number and o.said != "skip"]
+        assert len(votes) <= 2
+        assert (one.state == "answered") <= bool(votes)
+    store.close()
+
+
+def test_sqlite_loses_and_doubles_nothing(tmp_path):
+    kill_and_check(tmp_path / "labels.sqlite", tmp_path)
+
+
+@pytest.fixture
+def durable():
+    skip_without_postgres()
+    cluster = Cluster(is_durable=True)
+    yield cluster
+    cluster.remove()
+
+
+def test_postgresql_loses_and_doubles_nothing_though_it_is_killed_itself(durable, tmp_path):
+    def kill_the_server():
+        os.kill(durable.main_process, signal.SIGKILL)
+        # What it has started ends when it sees that it is gone.
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                durable.start()
+                return
+            except subprocess.CalledProcessError:
+                assert time.monotonic() < until
+                time.sleep(0.2)
+
+    kill_and_check(durable.new_database(), tmp_path, kill_the_server)
