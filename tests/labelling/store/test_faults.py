@@ -16,6 +16,7 @@ from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.store import LabelStore
 from prefrl.labelling.store import database as database_module
+from prefrl.labelling.store.schema import predictions
 from tests.postgres import Cluster, skip_without_postgres
 from tests.session.made_up import segments
 from tests.session.stores import put
@@ -258,8 +259,7 @@ def test_a_table_that_is_missing_is_told(store):
         store.predictions()
     one_line(error)
     with store._database.migrating() as connection:
-        store_tables = database_module.schema.metadata.tables
-        store_tables["predictions"].create(connection)
+        predictions.create(connection)
 
 
 def test_a_text_that_postgresql_cannot_keep_is_refused(emptied_postgres, opened):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,14 @@ class Nursery:
 
     def __init__(self, database, folder):
         self.folder = folder
-        self.process = subprocess.Popen(
+        self.process: Any = subprocess.Popen(
             [sys.executable, "-m", "tests.labelling.store.nursery", str(database), str(folder)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.running = {}
+        self.running: dict[str, int] = {}
 
     def start(self, name):
         print(name, file=self.process.stdin, flush=True)

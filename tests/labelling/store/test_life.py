@@ -3,6 +3,7 @@
 import math
 import shutil
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,6 +28,7 @@ from tests.session.stores import Clock, put
 PEOPLE = ("ann", "bob", "cyd")
 BUDGET = 1
 LEASE_S = 60.0
+VALUE: Any = P_LEFT
 
 
 class Killed(BaseException):
@@ -41,6 +43,7 @@ class Life(RuleBasedStateMachine):
         self.database = database()
         self.clock = Clock()
         self.store = LabelStore(self.database, clock=self.clock)
+        self.limits = StoreSettings()
         self.said: dict[tuple[int, str], str] = {}
         self.withdrawn: set[int] = set()
         self.first_of: dict[int, int | None] = {}
@@ -53,7 +56,7 @@ class Life(RuleBasedStateMachine):
     def begin(self, overlap, budget):
         rules = StoreSettings(budget=budget, overlap=overlap, lease_s=LEASE_S, needs_clips=False)
         self.store.set_settings(rules)
-        self.rules = rules
+        self.limits = rules
         for name in PEOPLE:
             self.store.add_annotator(name)
         self.put(2)
@@ -70,7 +73,7 @@ class Life(RuleBasedStateMachine):
         return sum(bool(self.votes(n)) for n, first in self.first_of.items() if first is None)
 
     def held(self):
-        """Who looks at what: the leases that have not ended, of questions that are pending."""
+        """Lists the leases that have not ended, of questions that are pending."""
         with self.store._database.reading() as connection:
             statement = (
                 select(leases.c.question, leases.c.annotator)
@@ -141,7 +144,7 @@ class Life(RuleBasedStateMachine):
             assert not is_again
         except Closed:
             is_over = number in self.withdrawn or len(self.votes(number)) >= self.wanted()[number]
-            is_spent = self.rules.budget is not None and self.spent() >= self.rules.budget
+            is_spent = self.limits.budget is not None and self.spent() >= self.limits.budget
             assert is_over or is_spent
             assert not is_again
         else:
@@ -240,12 +243,14 @@ class Life(RuleBasedStateMachine):
             if one.state == "answered":
                 assert votes
                 assert len(votes) == wanted[number] or skips
-                mean = sum(P_LEFT[self.said[number, who]] for who in votes) / len(votes)
+                mean = sum(VALUE[self.said[number, who]] for who in votes) / len(votes)
+                assert one.answer is not None
                 assert one.answer.p_left == pytest.approx(mean)
             elif one.state == "skipped":
+                assert one.answer is not None
+                assert math.isnan(one.answer.p_left)
                 assert skips
                 assert not votes
-                assert math.isnan(one.answer.p_left)
             elif one.state != "withdrawn":
                 assert len(votes) < wanted[number]
                 assert len(skips) < 2
@@ -262,8 +267,7 @@ class Life(RuleBasedStateMachine):
     def the_budget_is_kept_and_counted(self):
         counts = self.store.counts()
         assert counts.spent == self.spent()
-        if (budget := self.rules.budget if hasattr(self, "rules") else None) is not None:
-            assert counts.spent <= budget
+        assert self.limits.budget is None or counts.spent <= self.limits.budget
 
     @invariant()
     def the_revision_never_falls(self):
@@ -273,8 +277,9 @@ class Life(RuleBasedStateMachine):
 
 
 def run(database, num):
+    make: Any = lambda: Life(database)  # noqa: E731
     run_state_machine_as_test(
-        lambda: Life(database),
+        make,
         settings=settings(
             max_examples=num,
             stateful_step_count=20,

@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Column, Text, text
 
 from prefrl.errors import StorageError
 from prefrl.labelling.errors import Unavailable
@@ -121,7 +121,7 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_version(bare, opened, databas
     def cut_off():
         from alembic import op
 
-        op.add_column("questions", schema.Column("colour", schema.Text))
+        op.add_column("questions", Column("colour", Text))
         raise KeyboardInterrupt
 
     script = SCRIPTS.get_revision("0001")
@@ -135,12 +135,10 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_version(bare, opened, databas
 
 
 def test_several_processes_that_open_a_new_database_at_once_make_its_tables_once(database):
-    store = f"LabelStore({str(database)!r})"
-    if isinstance(database, Path):
-        store = f"LabelStore(Path({str(database)!r}))"
+    given = f"Path({str(database)!r})" if isinstance(database, Path) else repr(database)
     code = (
         "from pathlib import Path; from prefrl.labelling.store import LabelStore; import sys\n"
-        f"sys.stdin.read(1); {store}.close()"
+        f"sys.stdin.read(1); LabelStore({given}).close()"
     )
     processes = [
         subprocess.Popen(
