@@ -24,25 +24,29 @@ class Remembered(Generic[_Value]):
     Args:
         make: returns it.
         clock: seconds, never running back.
+        cpu: seconds that the calling thread has computed; waiting is nobody's load.
     """
 
     def __init__(
-        self, make: Callable[[], _Value], *, clock: Callable[[], float] = time.monotonic
+        self,
+        make: Callable[[], _Value],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._make, self._clock = make, clock
+        self._make, self._clock, self._cpu = make, clock, cpu
         self._lock = threading.Lock()
         self._known: tuple[float, _Value] | None = None  # until when it is good enough, and itself
 
     def get(self) -> _Value:
         """Returns the value; whatever makes it may raise."""
         with self._lock:
-            begun_s = self._clock()
-            if self._known is None or begun_s >= self._known[0]:
+            if self._known is None or self._clock() >= self._known[0]:
+                begun_s = self._cpu()
                 value = self._make()
-                now_s = self._clock()
-                took_s = now_s - begun_s
+                took_s = self._cpu() - begun_s
                 rest_s = _REST * took_s if took_s > _SHORT_S else 0.0
-                self._known = (now_s + rest_s, value)
+                self._known = (self._clock() + rest_s, value)
             return self._known[1]
 
 
