@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefrl.errors import ConfigError, PrefrlError, text_of, with_type
@@ -174,10 +175,14 @@ class RendererProcess:
         self._process.stdin.close()
 
 
-def lower_priority() -> None:
+def lower_priority(niceness: int = NICENESS) -> None:
     """Lets everything else on the machine go first, as far as the system allows."""
     with contextlib.suppress(OSError, AttributeError):  # Windows has no such thing.
-        os.nice(NICENESS)
+        os.nice(niceness)
+        # Where Linux groups processes by session, that alone counts only within this one. What
+        # shares a session with others, as on a terminal, leaves the group as it is.
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(niceness))
     os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's rendering in software
 
 

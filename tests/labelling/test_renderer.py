@@ -150,9 +150,12 @@ def test_the_process_renders_at_low_priority_and_ends_when_told(store):
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(
             os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19
         )
+        group = Path(f"/proc/{process.pid}/autogroup")
+        if group.exists():
+            assert group.read_text().split()[-1] == str(NICENESS)
         assert process.is_alive
     finally:
-        process.close()
+        process.close(PATIENCE_S)
     assert not process.is_alive
     assert process._process.returncode == 0
 

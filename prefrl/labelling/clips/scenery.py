@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.envs.cameras import reach_m, travelling_body
+from prefrl.envs.cameras import reach_m, robot_of, travelling_body
 
 _AMBIENT, _DIFFUSE = 0.35, 0.6
 _BACKGROUND = (0.3, 0.34, 0.4, 1.0)
@@ -67,38 +67,77 @@ def _add_box(
 
 
 @dataclass(frozen=True)
+class Floor:
+    """A plane that is drawn wherever the robot is.
+
+    To MuJoCo's physics a plane goes on for ever, but it is drawn as large as it says: a cheetah
+    that runs leaves a floor of 40 m behind in three seconds.
+
+    Args:
+        geom: its number; None where there is nothing below the robot.
+        place: (3,) of its middle.
+        turn: (3, 3) its axes, as columns.
+        half_m: (2,) half of its size along them; infinite where it is drawn everywhere as it is.
+        period_m: (2,) after which its texture repeats.
+    """
+
+    geom: int | None
+    place: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    half_m: NDArray[np.float64]
+    period_m: NDArray[np.float64]
+
+    def below(self, where: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns (3,) the middle of the floor once it has been moved below a place.
+
+        It is moved by whole periods of its texture, so that nobody sees it move.
+        """
+        away = (where - self.place) @ self.turn[:, :2]
+        periods = np.where(np.isfinite(self.half_m), np.round(away / self.period_m), 0)
+        moved: NDArray[np.float64] = self.place + self.turn[:, :2] @ (periods * self.period_m)
+        return moved
+
+    def move(self, scene: Any, place: NDArray[np.float64]) -> None:
+        """Moves it in a scene."""
+        for geom in scene.geoms[: scene.ngeom] if self.geom is not None else ():
+            is_of_model = geom.objtype == mujoco.mjtObj.mjOBJ_GEOM
+            if is_of_model and geom.objid == self.geom and np.isfinite(self.half_m).all():
+                geom.pos[:] = place
+
+
+@dataclass(frozen=True)
 class FloorLines:
     """Lines on the floor, without which nobody sees how fast a camera goes along with a robot.
 
     Args:
-        body: of the robot that they lie around.
-        height_m: of the floor.
+        floor: that they lie on.
         spacing_m: between lines.
         colour: red, green, blue and alpha, from 0 to 1.
-        least: (2,) where the floor begins in x and y.
-        most: (2,) where it ends.
     """
 
-    body: int
-    height_m: float
+    floor: Floor
     spacing_m: float
     colour: tuple[float, ...] = _DARK
-    least: tuple[float, float] = (-math.inf, -math.inf)
-    most: tuple[float, float] = (math.inf, math.inf)
 
-    def draw(self, data: Any, scene: Any) -> None:
-        """Adds them to a scene."""
-        near = np.round(data.subtree_com[self.body][:2] / self.spacing_m)
-        numbers = (
-            near[:, None] + np.arange(-_NUM_LINES, _NUM_LINES + 1)
-        ) * self.spacing_m  # (2, 25)
-        first = np.maximum(numbers[:, 0], self.least)
-        last = np.minimum(numbers[:, -1], self.most)
-        if (first >= last).any():  # The robot is nowhere near the floor.
-            return
+    def draw(self, where: NDArray[np.float64], scene: Any) -> None:
+        """Adds them to a scene.
+
+        Args:
+            where: (3,) the robot is.
+            scene: MuJoCo's.
+        """
+        numbers = np.round(where[:2] / self.spacing_m)[:, None] + np.arange(
+            -_NUM_LINES, _NUM_LINES + 1
+        )
+        numbers *= self.spacing_m  # (2, 25)
+        middle_of_floor = self.floor.below(where)
+        # One that is turned may reach farther along one axis than along the other.
+        half = abs(self.floor.turn[:2, :2]) @ np.minimum(self.floor.half_m, 1e6)
+        first = np.maximum(numbers[:, 0], middle_of_floor[:2] - half)
+        last = np.minimum(numbers[:, -1], middle_of_floor[:2] + half)
         middle, long, thin = (first + last) / 2, (last - first) / 2, self.spacing_m / 40
         for axis, across in ((0, 1), (1, 0)):
-            size, place = np.full(3, thin), np.full(3, self.height_m)
+            size, place = np.full(3, thin), np.full(3, self.floor.place[2])
             size[across], size[2], place[across] = long[across], thin / 10, middle[across]
             for number in numbers[axis]:
                 if first[axis] <= number <= last[axis]:
@@ -106,32 +145,58 @@ class FloorLines:
                     _add_box(scene, tuple(size), place, self.colour)
 
 
-def floor_lines(model: Any, data: Any) -> FloorLines | None:
-    """Returns the lines that a model needs; None where its ground shows motion by itself.
+def floor_of(model: Any, data: Any) -> Floor:
+    """Returns the floor that a robot stands on: the highest level plane.
 
     Args:
         model: MuJoCo's.
         data: of the model, in the state in which the robot stands on the floor.
     """
-    robot = travelling_body(model)
-    ground = np.flatnonzero(model.body_weldid[model.geom_bodyid] == 0).tolist()
-    if robot is None or any(_brightness(model, geom).std() > _CONTRAST for geom in ground):
-        return None
-    spacing_m = reach_m(model, data, robot)
     is_plane = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
-    floors = [geom for geom in ground if is_plane[geom] and data.geom_xmat[geom, 8] > 0.99]
+    is_level = data.geom_xmat[:, 8] > 0.99
+    floors = [geom for geom in _ground(model) if is_plane[geom] and is_level[geom]]
     if not floors:
-        of_robot = model.body_rootid[model.geom_bodyid] == robot
-        lowest_m = float((data.geom_xpos[:, 2] - model.geom_rbound)[of_robot].min())
-        return FloorLines(robot, lowest_m, spacing_m)
+        of_robot = model.body_rootid[model.geom_bodyid] == robot_of(model)
+        lowest_m = (data.geom_xpos[:, 2] - model.geom_rbound)[of_robot].min(initial=0.0)
+        place, endless = np.array([0.0, 0.0, lowest_m]), np.full(2, math.inf)
+        return Floor(None, place, np.eye(3), endless, np.ones(2))
     floor = max(floors, key=lambda geom: float(data.geom_xpos[geom, 2]))
-    colour = _BRIGHT if _brightness(model, floor).mean() < 0.5 else _DARK
-    place, half = data.geom_xpos[floor], model.geom_size[floor][:2].copy()
+    half = model.geom_size[floor][:2].copy()
     half[half == 0] = math.inf  # as MuJoCo has it
-    # One that is turned may reach farther along one axis than along the other.
-    half = abs(data.geom_xmat[floor].reshape(3, 3)[:2, :2]) @ np.minimum(half, 1e6)
-    least, most = place[:2] - half, place[:2] + half
-    return FloorLines(robot, float(place[2]), spacing_m, colour, tuple(least), tuple(most))
+    place, turn = data.geom_xpos[floor].copy(), data.geom_xmat[floor].reshape(3, 3).copy()
+    return Floor(floor, place, turn, half, _period_m(model, floor, half))
+
+
+def floor_lines(model: Any, data: Any) -> FloorLines | None:
+    """Returns the lines that a model needs; None where its ground shows motion by itself.
+
+    Args:
+        model: MuJoCo's.
+        data: as in `floor_of`.
+    """
+    robot = travelling_body(model)
+    if robot is None or any(_brightness(model, g).std() > _CONTRAST for g in _ground(model)):
+        return None
+    floor = floor_of(model, data)
+    is_dark = floor.geom is not None and _brightness(model, floor.geom).mean() < 0.5
+    return FloorLines(floor, reach_m(model, data, robot), _BRIGHT if is_dark else _DARK)
+
+
+def _ground(model: Any) -> list[int]:
+    """Returns the geoms that never move."""
+    fixed: list[int] = np.flatnonzero(model.body_weldid[model.geom_bodyid] == 0).tolist()
+    return fixed
+
+
+def _period_m(model: Any, geom: int, half: NDArray[np.float64]) -> NDArray[np.float64]:
+    material = model.geom_matid[geom]
+    if material < 0:
+        return np.ones(2)
+    repeats = np.maximum(model.mat_texrepeat[material], 1e-3)
+    # So many times on the whole of it, or on each metre.
+    whole = 1.0 if model.mat_texuniform[material] else 2 * half
+    period: NDArray[np.float64] = np.where(np.isfinite(half), whole / repeats, 1.0)
+    return period
 
 
 def _brightness(model: Any, geom: int) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prefrl.envs.cameras import fitting_camera, reach_m, surroundings, travelling_body
 from prefrl.envs.sim_state import write_state
 from prefrl.errors import DataError, SpaceError
-from prefrl.labelling.clips.scenery import draw_backdrop, floor_lines, has_sky, light_up
+from prefrl.labelling.clips.scenery import draw_backdrop, floor_lines, floor_of, has_sky, light_up
 
 SHADOW_SIZE = 1024
 NUM_SAMPLES = 0
@@ -53,6 +53,8 @@ class Stage:
         self._camera = mujoco.MjvCamera()
         self._followed: int | None = None
         self._look()
+        self._robot = travelling_body(model)
+        self._floor = floor_of(model, self._data)
         self._lines = floor_lines(model, self._data)
         self._renderer = mujoco.Renderer(model, size, size)
 
@@ -93,10 +95,14 @@ class Stage:
         if self._followed is not None:
             self._camera.lookat[:] = self._data.subtree_com[self._followed]
         self._renderer.update_scene(self._data, self._camera)
-        if self._lines is not None:
-            self._lines.draw(self._data, self._renderer.scene)
+        scene = self._renderer.scene
+        if self._robot is not None:
+            where = self._data.subtree_com[self._robot]
+            self._floor.move(scene, self._floor.below(where))
+            if self._lines is not None:
+                self._lines.draw(where, scene)
         if not has_sky(self.model):
-            draw_backdrop(self._renderer.scene)
+            draw_backdrop(scene)
         picture: NDArray[np.uint8] = self._renderer.render()
         return picture
 

@@ -6,11 +6,13 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prefrl.envs import make_env
 from prefrl.envs.sim_state import simulation_of, state_reader
 from prefrl.errors import DataError
-from prefrl.labelling.clips.scenery import floor_lines, has_sky
+from prefrl.labelling.clips.scenery import Floor, floor_lines, has_sky
 from prefrl.labelling.clips.stage import Stage
 from tests.labelling.robots import HOPPING, PLANE
 
@@ -110,6 +112,36 @@ def test_the_camera_goes_along_and_the_floor_shows_how_fast(env_id):
 
 
 @pytest.mark.usefixtures("graphics")
+@pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "Ant-v4", "Hopper-v4"])
+def test_a_robot_never_runs_off_the_floor_whose_squares_stay_where_they_were(env_id):
+    with Filmed(env_id) as filmed:
+        period_m = float(filmed.stage._floor.period_m[0])
+        here, half = filmed.moved(0.0), filmed.moved(period_m / 2)
+        far = filmed.moved(300 * period_m)  # Gymnasium's floor ends after 30 of them.
+    shift = abs(half - here).mean()
+    assert shift > 20
+    # A lamp that stands at the origin throws no shadow there.
+    assert abs(far - here).mean() < 0.2 * shift
+
+
+@given(
+    where=st.tuples(*3 * [st.floats(-1e4, 1e4)]),
+    angle=st.floats(-3.2, 3.2),
+    period=st.floats(0.1, 10.0),
+)
+def test_a_floor_is_moved_by_whole_periods_and_lies_below_the_robot(where, angle, period):
+    turn = np.eye(3)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    floor = Floor(0, np.array([1.0, 2.0, 3.0]), turn, np.full(2, 40.0), np.full(2, period))
+    moved = floor.below(np.array(where)) - floor.place
+    assert abs(moved[2]) < 1e-9
+    periods = (moved @ turn)[:2] / period
+    np.testing.assert_allclose(periods, np.round(periods), atol=1e-6)
+    away = (np.array(where) - floor.place - moved) @ turn[:, :2]
+    assert (abs(away) <= period / 2 + 1e-6).all()
+
+
+@pytest.mark.usefixtures("graphics")
 @pytest.mark.parametrize("env_id", ["Reacher-v4", "InvertedPendulum-v4"])
 def test_a_robot_that_stays_is_seen_from_a_camera_that_stays(env_id):
     with Filmed(env_id) as filmed:
@@ -143,7 +175,7 @@ def test_lines_on_a_plain_floor_can_be_told_from_it(ground, colour):
     mujoco.mj_forward(model, data)
     lines = floor_lines(model, data)
     assert lines is not None
-    assert lines.height_m == 0.0
+    assert lines.floor.place[2] == 0.0
     assert (np.mean(lines.colour[:3]) > 0.5) == (colour == "bright")
     assert not has_sky(model)
 
