@@ -1,7 +1,6 @@
 """Questions, their standings and their answers, as whoever asks wants to see them."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from prefrl.labelling.rows import P_LEFT, Counts, GivenAnswer
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import answers, questions, segments
 from prefrl.labelling.store.segment_bytes import segments_from
-from prefrl.labelling.store.standing import num_spent, question_row, standings
+from prefrl.labelling.store.standing import num_leased, num_spent, question_row, standings
 from prefrl.session.questions import Entry, QuestionState, Standing, check_states
 
 _SAID: dict[float | None, Any] = {p_left: said for said, p_left in P_LEFT.items()}
@@ -84,15 +83,16 @@ def _given(connection: Connection) -> list[GivenAnswer]:
 
 def _counts(connection: Connection, now_s: float) -> Counts:
     """Returns how many questions and answers there are."""
-    rows = _rows_in(connection, (), with_repeats=False)
-    states: Counter[str] = Counter(one.state for one in standings(connection, rows, now_s).values())
     of_questions = questions.c.repeat_of.is_(None)
+    by_state = select(questions.c.state, func.count()).where(of_questions)
+    states = {row[0]: row[1] for row in connection.execute(by_state.group_by(questions.c.state))}
+    leased = num_leased(connection, now_s)
     joined = select(func.count(answers.c.p_left), func.count()).select_from(answers)
     joined = joined.join(questions, questions.c.id == answers.c.question).where(of_questions)
     num_votes, num_rows = connection.execute(joined).one()
     repeats = select(func.count()).select_from(questions).where(~of_questions)
     return Counts(
-        **states,
+        **{**states, "open": states.get("open", 0) - leased, "leased": leased},
         spent=num_spent(connection),
         answers=num_votes,
         skips=num_rows - num_votes,

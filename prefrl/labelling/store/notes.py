@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from prefrl.arguments import flag, instance, numbers
 from prefrl.errors import DataError, StorageError
@@ -20,9 +20,16 @@ _PAUSED = "is_paused"
 _RUN = "run"
 
 
+# Made once: settings are read at every call.
+_VALUE = {
+    table.name: select(table.c.value).where(table.c.key == bindparam("name"))
+    for table in (settings, schema.status)
+}
+
+
 def read_note(connection: Connection, table: Table, key: str, default: Any = None) -> Any:
     """Returns the value under a name."""
-    found = connection.execute(select(table.c.value).where(table.c.key == key)).one_or_none()
+    found = connection.execute(_VALUE[table.name], {"name": key}).one_or_none()
     return default if found is None else found.value
 
 

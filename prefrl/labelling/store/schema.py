@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 VERSION_TABLE = "prefrl_version"
 HUMAN = "human"  # the source of answers that people give, as the interchange layout has it
 
@@ -70,7 +70,7 @@ questions = Table(
     Column("put_s", Float, nullable=False),
     Column("left_clip", Text),
     Column("right_clip", Text),
-    Index(None, "state"),
+    Index(None, "state", "id"),
     Index(None, "repeat_of"),
     Index(None, "left_clip"),
     Index(None, "right_clip"),
@@ -103,6 +103,7 @@ leases = Table(
     Column("leased_s", Float, nullable=False),
     Column("until_s", Float, nullable=False),
     Index(None, "annotator", "until_s"),
+    Index(None, "until_s"),
 )
 
 answers = Table(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, update
 
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import UnknownQuestion
@@ -16,10 +16,15 @@ from prefrl.session.questions import QuestionState, Standing
 _ENOUGH_SKIPS = 2
 LARGEST_ID = 2**63 - 1
 
+# Made once: to put a statement together takes SQLAlchemy longer than SQLite takes to answer it.
+_BUMP = update(revision).values(number=revision.c.number + 1)
+_QUESTION = select(questions).where(questions.c.id == bindparam("number"))
+_SAID = select(answers).where(answers.c.question == bindparam("number"))
+
 
 def bump(connection: Connection) -> None:
     """Counts a change of an answer, or of a question's state."""
-    connection.execute(update(revision).values(number=revision.c.number + 1))
+    connection.execute(_BUMP)
 
 
 def question_row(connection: Connection, number: int) -> Row[Any]:
@@ -30,7 +35,7 @@ def question_row(connection: Connection, number: int) -> Row[Any]:
     """
     row = None
     if isinstance(number, int) and 0 <= number <= LARGEST_ID:
-        row = connection.execute(select(questions).where(questions.c.id == number)).one_or_none()
+        row = connection.execute(_QUESTION, {"number": number}).one_or_none()
     if row is None:
         raise unknown_question(connection, number)
     return row
@@ -108,10 +113,10 @@ def settle(connection: Connection, ids: Iterable[int], rules: StoreSettings, now
     num_changed = 0
     active: set[str] | None = None
     for number in ids:
-        row = connection.execute(select(questions).where(questions.c.id == number)).one()
+        row = connection.execute(_QUESTION, {"number": number}).one()
         if row.state == "withdrawn":
             continue
-        said = connection.execute(select(answers).where(answers.c.question == number)).all()
+        said = connection.execute(_SAID, {"number": number}).all()
         num = sum(one.p_left is not None for one in said)
         skips = {one.annotator for one in said if one.p_left is None}
         state = "answered" if num >= row.wanted else "open"
@@ -168,22 +173,41 @@ def num_leases(now_s: float, *, but: str | None = None) -> Any:
     return statement.correlate(questions).scalar_subquery()
 
 
+_ANSWERED = select(func.count()).where(
+    questions.c.repeat_of.is_(None), questions.c.state == "answered"
+)
+# Of the others, those have an answer that want another.
+_BEGUN = select(func.count()).where(
+    questions.c.repeat_of.is_(None),
+    questions.c.state == "open",
+    questions.c.wanted > 1,
+    num_votes() > 0,
+)
+
+
 def num_spent(connection: Connection) -> int:
     """Counts the questions with an answer that is no skip, repeats apart."""
-    has_vote = exists().where(answers.c.question == questions.c.id, answers.c.p_left.is_not(None))
-    statement = select(func.count()).where(questions.c.repeat_of.is_(None), has_vote)
-    return int(connection.execute(statement).scalar_one())
+    return sum(int(connection.execute(one).scalar_one()) for one in (_ANSWERED, _BEGUN))
 
 
 def num_reserved(connection: Connection, now_s: float) -> int:
     """Counts the leased questions whose first answer will cost the budget one."""
-    statement = select(func.count()).where(
-        questions.c.state == "open",
-        questions.c.repeat_of.is_(None),
-        num_leases(now_s) > 0,
-        num_votes() == 0,
-    )
+    statement = _leased(now_s).where(questions.c.repeat_of.is_(None), num_votes() == 0)
     return int(connection.execute(statement).scalar_one())
+
+
+def num_leased(connection: Connection, now_s: float) -> int:
+    """Counts the questions that somebody looks at, repeats apart."""
+    statement = _leased(now_s).where(questions.c.repeat_of.is_(None))
+    return int(connection.execute(statement).scalar_one())
+
+
+def _leased(now_s: float) -> Any:
+    return (
+        select(func.count(leases.c.question.distinct()))
+        .join_from(leases, questions, questions.c.id == leases.c.question)
+        .where(leases.c.until_s > now_s, questions.c.state == "open")
+    )
 
 
 def set_lease(

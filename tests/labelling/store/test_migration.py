@@ -91,7 +91,7 @@ def test_a_newer_database_is_refused_and_left_alone(database, opened):
     for is_upgraded in (True, False):
         with pytest.raises(
             StorageError,
-            match=r"is of schema version 9999; this prefrl reads up to 0001: a newer one wrote it",
+            match=r"is of schema version 9999; this prefrl reads up to 0002: a newer one wrote it",
         ):
             opened(database, is_upgraded=is_upgraded)
     set_version(store._database, schema.SCHEMA_VERSION)
@@ -100,9 +100,9 @@ def test_a_newer_database_is_refused_and_left_alone(database, opened):
 
 def test_an_older_database_is_refused_where_nobody_is_to_upgrade_it(database, opened, monkeypatch):
     opened(database)
-    monkeypatch.setattr(migration, "SCHEMA_VERSION", "0002")
+    monkeypatch.setattr(migration, "SCHEMA_VERSION", "0003")
     with pytest.raises(
-        StorageError, match=r"is of schema version 0001, .* uses 0002; `prefrl label`"
+        StorageError, match=r"is of schema version 0002, .* uses 0003; `prefrl label`"
     ):
         opened(database, is_upgraded=False)
 
@@ -124,7 +124,7 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_version(bare, opened, databas
         op.add_column("questions", Column("colour", Text))
         raise KeyboardInterrupt
 
-    script = SCRIPTS.get_revision("0001")
+    script = SCRIPTS.get_revision(schema.SCHEMA_VERSION)
     monkeypatch.setattr(script.module, "upgrade", cut_off)
     monkeypatch.setattr(ScriptDirectory, "iterate_revisions", lambda *_: iter([script]))
     with pytest.raises(KeyboardInterrupt), bare.migrating() as connection:
