@@ -82,6 +82,7 @@ def calls() -> dict[str, Valid]:
             },
         ),
         "Combined.select": (queries.make_strategy("entropy").select, select),
+        "with_ease": (queries.with_ease, {"strategy": queries.Uniform()}),
         "Uniform.select": (queries.Uniform().select, select),
         "best_distinct_pairs": (
             queries.best_distinct_pairs,

@@ -31,7 +31,10 @@ _Value = TypeVar("_Value")
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
     RunConfig: {"earlier_ends": tyro.conf.Suppress},
-    QueryConfig: {"audit_share": tyro.conf.arg(aliases=["--audit-share"])},
+    QueryConfig: {
+        "audit_share": tyro.conf.arg(aliases=["--audit-share"]),
+        "ease": tyro.conf.arg(aliases=["--ease"]),
+    },
     # Each goes by the name that `prefrl run` has for one of them, too.
     BenchmarkConfig: {
         "envs": tyro.conf.arg(aliases=["--env"]),

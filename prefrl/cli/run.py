@@ -78,7 +78,7 @@ def _parsed(words: list[str]) -> RunCommand:
     settings = _consistent(command.settings, start)
     if settings.reward == "true":
         for name in sorted(_typed(words)):
-            if name.partition(".")[0] in (*OF_LEARNED_REWARDS, "audit_share"):
+            if name.partition(".")[0] in (*OF_LEARNED_REWARDS, "audit_share", "ease", "no_ease"):
                 raise of_no_use(name)
         if start.reward != "true" or _is_of_a_run(start):
             settings = of_true_reward(settings)

@@ -120,7 +120,7 @@ OF_RUNS = (
         "intervals take answers that are held out of fitting",
     ),
     Need(
-        ("queries.initial_fraction", "queries.last_session_at"),
+        ("queries.initial_fraction", "queries.last_session_at", "queries.ease"),
         "queries.num_sessions",
         lambda its: _num_sessions(its) > 1,
         "there is one session, as soon as the run has explored",

@@ -35,6 +35,9 @@ class QueryConfig:
             spreading and choosing, so that what is measured on them is unbiased; they are marked
             `is_audit` in comparisons.npz.
         validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
+        ease: what an answer about a pair is worth is weighed by the chance that it is a decisive
+            one, predicted from the answers so far: people skip, or call a tie, what they cannot
+            tell apart. Audit queries are drawn as ever.
 
     Example:
         >>> from prefrl import QueryConfig
@@ -53,6 +56,7 @@ class QueryConfig:
     newest_steps: PositiveInt | None = None
     audit_share: Probability = 0.0
     validation_fraction: Share = 0.15
+    ease: bool = False
 
     def pool_size(self, num_queries: int) -> int:
         """Returns how many segments to draw for a batch of queries; at least two a query."""

@@ -14,7 +14,7 @@ from prefrl.queries.registry import (
     selector,
 )
 from prefrl.queries.selectors import best_distinct_pairs
-from prefrl.queries.strategies import Combined, Uniform, make_strategy, strategy_names
+from prefrl.queries.strategies import Combined, Uniform, make_strategy, strategy_names, with_ease
 
 __all__ = [
     "ACQUISITIONS",
@@ -34,4 +34,5 @@ __all__ = [
     "selector",
     "standardised",
     "strategy_names",
+    "with_ease",
 ]

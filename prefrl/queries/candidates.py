@@ -5,14 +5,16 @@ Axes: S segments, K heads, F features, M segments asked about before, O observat
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.arguments import generator, instance
-from prefrl.errors import calling, name_of
+from prefrl.errors import ContractError, calling, name_of
 from prefrl.queries.coverage import standardised
-from prefrl.queries.predictor import Predictor
+from prefrl.queries.ease import fitted_ease
+from prefrl.queries.predictor import Predictor, RemembersPairs
 from prefrl.segments import FloatArray, SegmentBatch
 
 
@@ -69,6 +71,25 @@ class Candidates:
         )
         points = standardised(np.concatenate([pool, asked]) if len(asked) else pool)
         return points[: len(pool)], points[len(pool) :]
+
+    @cached_property
+    def ease(self) -> FloatArray | None:
+        """(S, S) the chance that a pair is answered decisively; None: too few answers to tell.
+
+        Raises:
+            ContractError: the predictor does not remember pairs.
+        """
+        if not callable(getattr(self.predictor, "asked_pairs", None)):
+            raise ContractError(
+                f"ease is told from the pairs that were put, and {name_of(self.predictor)} has no "
+                "method asked_pairs() that returns them"
+            )
+        with calling(f"asked_pairs of {name_of(self.predictor)}"):
+            asked = cast(RemembersPairs, self.predictor).asked_pairs()
+        found = fitted_ease(asked)
+        if found is None:
+            return None
+        return found.table(self.scores, self.segments.observation_embeddings())
 
     @cached_property
     def age(self) -> NDArray[np.int64]:

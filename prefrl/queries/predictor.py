@@ -1,8 +1,9 @@
 """The protocols of a query strategy and of what it sees of a reward model.
 
-Axes: S segments, K heads, D features, O observation dims, M segments asked about.
+Axes: S segments, K heads, D features, O observation dims, M segments asked about, N pairs put.
 """
 
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,30 @@ from prefrl.segments import FloatArray, SegmentBatch
 
 PairIndices = NDArray[np.int64]
 """(B, 2) indices into a pool of segments: left, right."""
+
+
+@dataclass(frozen=True)
+class AskedPairs:
+    """The pairs that were put to the teacher, and what it said, in the order in which they were.
+
+    Args:
+        left_scores: (N, K) each head's score of the left segment, in nats.
+        right_scores: (N, K) likewise of the right one.
+        left_points: (N, 2 O) mean and last observation, raw, of the left segment.
+        right_points: (N, 2 O) likewise of the right one.
+        p_left: (N,) 1 left, 0 right, 0.5 tie, NaN skipped.
+    """
+
+    left_scores: FloatArray
+    right_scores: FloatArray
+    left_points: FloatArray
+    right_points: FloatArray
+    p_left: NDArray[np.float64]
+
+    def newest(self, num: int) -> "AskedPairs":
+        """Returns the last `num` of them, or all."""
+        first = max(len(self.p_left) - num, 0)
+        return AskedPairs(*(getattr(self, field.name)[first:] for field in fields(self)))
 
 
 class Predictor(Protocol):
@@ -33,6 +58,17 @@ class Predictor(Protocol):
         """Returns (M, 2 O) mean and last observation, raw, of all segments asked about.
 
         M may be 0, or more than those above.
+        """
+        ...
+
+
+class RemembersPairs(Protocol):
+    """A predictor from which ease is told; only strategies that weigh by it need one."""
+
+    def asked_pairs(self) -> AskedPairs:
+        """Returns all pairs put up to the last fit, skipped ones too; N may be 0.
+
+        They are scored as `score_segments` does.
         """
         ...
 

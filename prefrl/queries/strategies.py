@@ -1,16 +1,17 @@
 """Query strategies by name: an acquisition with a selector, or one of your own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from prefrl.arguments import function
-from prefrl.errors import ArgumentError, ConfigError, name_of, not_a, unknown, with_type
+from prefrl.arguments import flag, function
+from prefrl.errors import ArgumentError, ConfigError, name_of, not_a, option, unknown, with_type
 from prefrl.own_modules import import_own, is_module
 from prefrl.queries.candidates import Candidates
+from prefrl.queries.ease import weighed
 from prefrl.queries.pairs import check_pool, num_pairs, pairs_numbered, sides_drawn
 from prefrl.queries.predictor import PairIndices, Predictor, QueryStrategy
 from prefrl.queries.registry import (
@@ -152,14 +153,18 @@ class Combined:
     Args:
         values_of: the acquisition.
         choose: the selector.
+        weighs_ease: the worth of an answer is weighed by its chance to be a decisive one, as far as
+            the answers so far tell that; see `prefrl.queries.ease`.
     """
 
     values_of: Acquisition
     choose: Selector
+    weighs_ease: bool = False
 
     def __post_init__(self) -> None:
         function("values_of", self.values_of, "a function of Candidates: ACQUISITIONS['entropy']")
         function("choose", self.choose, "a function that selects: SELECTORS['greedy']")
+        flag("weighs_ease", self.weighs_ease)
 
     def select(
         self,
@@ -173,6 +178,8 @@ class Combined:
         check_pool(pool, num_queries, rng)
         candidates = Candidates(pool, predictor, rng)
         values = self.values_of(candidates)
+        if self.weighs_ease and candidates.ease is not None:
+            values = weighed(values, candidates.ease, rng=rng)
         return sides_drawn(self.choose(values, candidates, num_queries), rng=rng)
 
 
@@ -196,6 +203,32 @@ class Function:
     ) -> PairIndices:
         """Returns (num_queries, 2) the function's choice."""
         return self.choose(pool, num_queries, predictor, rng=rng)
+
+
+def with_ease(strategy: QueryStrategy) -> "Combined":
+    """Returns a strategy that weighs what an answer is worth by how likely it is a decisive one.
+
+    Args:
+        strategy: an acquisition with a selector, as `make_strategy` makes them.
+
+    Raises:
+        ArgumentError: it is no strategy.
+        ConfigError: it is a whole one, which gives pairs no worth that could be weighed.
+
+    Example:
+        >>> from prefrl.queries import make_strategy, with_ease
+        >>> strategy = with_ease(make_strategy("entropy+kcenter"))
+    """
+    strategy = as_strategy(strategy)
+    if isinstance(strategy, Uniform):
+        strategy = Combined(ACQUISITIONS["uniform"], SELECTORS[GREEDY])
+    if not isinstance(strategy, Combined):
+        raise ConfigError(
+            f"{option('queries.ease')} is on, but the query strategy {strategy_name(strategy)} is "
+            "a whole one; ease weighs an acquisition with a selector: "
+            f"choose from {', '.join(sorted(ACQUISITIONS))}, or leave it out"
+        )
+    return replace(strategy, weighs_ease=True)
 
 
 def strategy_name(strategy: QueryStrategy) -> str:

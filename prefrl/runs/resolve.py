@@ -26,7 +26,7 @@ from prefrl.envs.registry import episode_steps, find_spec, make_env, making, pre
 from prefrl.errors import ConfigError, StorageError, at_least, at_most, one_line, option, shown
 from prefrl.own_modules import check_is_elsewhere
 from prefrl.plan import Phase, plan_more, plan_run
-from prefrl.queries import make_strategy
+from prefrl.queries import make_strategy, with_ease
 from prefrl.records import run_folder
 from prefrl.records.files import is_there
 from prefrl.runs.sizes import check_sizes
@@ -57,7 +57,9 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
     for name, instead in _NOT_FOR_GYMNASIUM.items():
         if name in config.env_kwargs:
             raise ConfigError(f"{option(f'env_kwargs.{name}')} was given, but {instead}")
-    make_strategy(config.strategy)
+    strategy = make_strategy(config.strategy)
+    if config.queries.ease:
+        with_ease(strategy)
     _check_objectives(config)
     agent = config.agent or DEFAULT_AGENT
     preset = preset_for(config.env, agent)

@@ -12,7 +12,7 @@ from prefrl.feedback.objectives import ObjectiveTeacher
 from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked
 from prefrl.plan import Phase
 from prefrl.queries.predictor import Predictor, QueryStrategy
-from prefrl.queries.strategies import as_strategy
+from prefrl.queries.strategies import as_strategy, with_ease
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
 from prefrl.session.asker import Asker
@@ -51,7 +51,7 @@ class Feedback:
         teacher: who answers.
         strategy: chooses the queries, from the second session on; the first is uniform.
         learner: the reward model with the way it is fitted.
-        settings: how candidates are drawn.
+        settings: how candidates are drawn, and whether their worth is weighed by ease.
         dataset: all queries so far.
         path: the answers are written here before they are used; None keeps them in memory only.
         num_objectives: M; where there are several, the teacher learns which one a query is about.
@@ -72,6 +72,8 @@ class Feedback:
     def __post_init__(self) -> None:
         check_can_be_asked(self.teacher, has_objectives=self.num_objectives > 1)
         self.strategy = as_strategy(self.strategy)
+        if self.settings.ease:
+            self.strategy = with_ease(self.strategy)
 
 
 def make_pacer(

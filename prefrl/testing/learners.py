@@ -6,6 +6,7 @@ Axes: B comparisons, S segments, K heads, D features, O observation dims, M segm
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def check_learner(
     dims = Dims(observation_dim, action_dim, segment_length).checked()
     pool = segments(50, rng=np.random.default_rng(seed), dims=dims)
     learner = _fitted(make_learner, dims, seed)
-    _check_predictions(learner, pool)
+    _check_predictions(learner, pool, dims, seed)
     _check_learning(learner, dims, seed)
     twin = _fitted(make_learner, dims, seed)
     place = difference(learner.state(), twin.state(), "state()")
@@ -107,7 +108,7 @@ def _said(learner: RewardLearner, pool: SegmentBatch) -> dict[str, FloatArray]:
         }
 
 
-def _check_predictions(learner: RewardLearner, pool: SegmentBatch) -> None:
+def _check_predictions(learner: RewardLearner, pool: SegmentBatch, dims: Dims, seed: int) -> None:
     before = learner.state()
     said = _said(learner, pool)
     for name, array in said.items():
@@ -140,15 +141,40 @@ def _check_predictions(learner: RewardLearner, pool: SegmentBatch) -> None:
         f"`asked_embeddings` returned shape {asked.shape}; expected (M, "
         f"{said['embed_segments'].shape[1]})",
     )
-    seen, dims = learner.asked_observation_embeddings(), 2 * pool.observations.shape[-1]
+    seen, num_dims = learner.asked_observation_embeddings(), 2 * pool.observations.shape[-1]
     require(
-        len(seen) == 0 or seen.shape[1:] == (dims,),
-        f"`asked_observation_embeddings` returned shape {seen.shape}; expected (M, {dims})",
+        len(seen) == 0 or seen.shape[1:] == (num_dims,),
+        f"`asked_observation_embeddings` returned shape {seen.shape}; expected (M, {num_dims})",
     )
+    if callable(getattr(learner, "asked_pairs", None)):
+        _check_pairs(learner, dims, seed)
     place = difference(before, learner.state(), "state()")
     require(not place, f"scoring changes the learner: {place} differs")
     place = difference(said, _said(learner, pool), "its answer")
     require(not place, "the learner says another thing of the same segments when asked again")
+
+
+def _check_pairs(learner: Any, dims: Dims, seed: int) -> None:
+    """Checks what ease is told from; a learner need not have it."""
+    dataset = comparisons(NUM_COMPARISONS, rng=np.random.default_rng(seed + 1), dims=dims)
+    with calling("the learner, in `asked_pairs()`,"):
+        asked = learner.asked_pairs()
+    require(
+        np.array_equal(asked.p_left, dataset.p_left, equal_nan=True),
+        f"`asked_pairs` returned other answers than the {NUM_COMPARISONS} it was fitted to",
+    )
+    for side in ("left", "right"):
+        segments = SegmentBatch.concatenate(getattr(dataset, side))
+        expected = {
+            "scores": learner.score_segments(segments),
+            "points": segments.observation_embeddings(),
+        }
+        for kind, array in expected.items():
+            found = getattr(asked, f"{side}_{kind}")
+            require(
+                np.shape(found) == array.shape and np.allclose(found, array, rtol=1e-3, atol=1e-4),
+                f"`asked_pairs` returned other {side}_{kind} than segments have",
+            )
 
 
 def _check_learning(learner: RewardLearner, dims: Dims, seed: int) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from prefrl.arguments import whole_number
 from prefrl.errors import ArgumentError, shown
 from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.queries.predictor import AskedPairs
 from prefrl.segments import FloatArray, SegmentBatch, observation_embeddings
 
 OBSERVATION_DIM = 4
@@ -152,6 +153,22 @@ class LinearPredictor:
     def asked_observation_embeddings(self) -> FloatArray:
         """Returns (M, 2 O) their mean and last observations."""
         return observation_embeddings(self._asked().observations)
+
+    def asked_pairs(self) -> AskedPairs:
+        """Returns as many pairs; of those that earn nearly alike every second one is skipped."""
+        left = self._asked()
+        right = segments(30, rng=np.random.default_rng(10))[: self.num_asked]
+        gap = left.true_returns - right.true_returns
+        alike = np.abs(gap).argsort()[: len(gap) // 2]
+        p_left = (gap > 0).astype(np.float64)
+        p_left[alike[0::2]], p_left[alike[1::2]] = np.nan, 0.5
+        return AskedPairs(
+            self.score_segments(left),
+            self.score_segments(right),
+            left.observation_embeddings(),
+            right.observation_embeddings(),
+            p_left,
+        )
 
     def _asked(self) -> SegmentBatch:
         return segments(30, rng=np.random.default_rng(9))[: self.num_asked]

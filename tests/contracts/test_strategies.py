@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prefrl.errors import ConfigError, DataError
-from prefrl.queries import ACQUISITIONS, ALIASES, SELECTORS, STRATEGIES, make_strategy
+from prefrl.queries import ACQUISITIONS, ALIASES, SELECTORS, STRATEGIES, make_strategy, with_ease
 from prefrl.queries.strategies import canonical_name
 from prefrl.testing import check_strategy
 from prefrl.testing.made_up import LinearPredictor, segments
@@ -20,6 +20,11 @@ NAMES = [*COMPOSITIONS, *STRATEGIES, "uniform"]
 @pytest.mark.parametrize("name", NAMES)
 def test_it_keeps_to_the_contract(name: str) -> None:
     check_strategy(make_strategy(name))
+
+
+@pytest.mark.parametrize("name", [*COMPOSITIONS, "uniform"])
+def test_it_keeps_to_the_contract_when_worth_is_weighed_by_ease(name: str) -> None:
+    check_strategy(with_ease(make_strategy(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)

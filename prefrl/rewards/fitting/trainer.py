@@ -15,6 +15,7 @@ from prefrl.arguments import instance
 from prefrl.config import RewardConfig
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import Comparisons, PreferenceDataset
+from prefrl.queries.predictor import AskedPairs
 from prefrl.rewards.fitting.answers import AnswerTensors
 from prefrl.rewards.fitting.banking import fill_bank, set_bank_alpha
 from prefrl.rewards.fitting.bootstrap import bootstrap_counts
@@ -85,6 +86,9 @@ class RewardTrainer:
         self._streams = streams
         self._num_banked = 0  # queries whose segments were offered to the bank
         self._asked_observation_embeddings: FloatArray = np.zeros((0, 0), dtype=np.float32)
+        # Of left segments, then of right ones, as those above; and what was said of them.
+        self._asked_scores: FloatArray = np.zeros((0, 0), dtype=np.float32)
+        self._asked_p_left: NDArray[np.float64] = np.zeros(0)
 
     def score_segments(self, segments: SegmentBatch) -> FloatArray:
         """Returns (S, K) each head's reward summed over each segment, in nats."""
@@ -112,6 +116,15 @@ class RewardTrainer:
     def asked_observation_embeddings(self) -> FloatArray:
         """Returns (M, 2 O) of all queries' segments up to the last fit, skipped ones too."""
         return self._asked_observation_embeddings
+
+    def asked_pairs(self) -> AskedPairs:
+        """Returns all N queries up to the last fit, as it left the model; skipped ones, too."""
+        num = len(self._asked_p_left)
+        scores, points = self._asked_scores, self._asked_observation_embeddings
+        left, right = slice(num), slice(num, 2 * num)
+        return AskedPairs(
+            scores[left], scores[right], points[left], points[right], self._asked_p_left
+        )
 
     def asked_places(self) -> FloatArray:
         """Returns what `asked_observation_embeddings` does: its name in the version before."""
@@ -189,10 +202,10 @@ class RewardTrainer:
         if config.temperature:
             set_temperature(model, held, known, unit=unit)
         set_interval(model, held, config.interval_coverage)
-        asked = (*comparisons.left, *comparisons.right)
-        self._asked_observation_embeddings = np.concatenate(
-            [batch.observation_embeddings() for batch in asked]
-        )
+        asked = SegmentBatch.concatenate([*comparisons.left, *comparisons.right])
+        self._asked_observation_embeddings = asked.observation_embeddings()
+        self._asked_scores = self.score_segments(asked)
+        self._asked_p_left = comparisons.p_left.copy()
         return {
             "reward_updates": float(num_updates),
             "reward_error_rate": known.error_rate,
@@ -294,14 +307,27 @@ class RewardTrainer:
             "model": tensors,
             "num_banked": self._num_banked,
             "asked_observation_embeddings": self._asked_observation_embeddings,
+            "asked_scores": self._asked_scores,
+            "asked_p_left": self._asked_p_left,
         }
 
     def restore(self, state: State) -> None:
         """Puts back what `state` returned."""
-        check_arrays(state, {"asked_observation_embeddings": ("f", (None, None))})
+        # Versions before 0.2 did not keep these: nothing is told from them until the next fit.
+        kept = {"asked_p_left": np.zeros(0), "asked_scores": np.zeros((0, 0), np.float32), **state}
+        check_arrays(kept, {"asked_p_left": ("f", (None,))})
+        num = len(kept["asked_p_left"])
+        check_arrays(
+            kept,
+            {
+                "asked_scores": ("f", (2 * num, None)),
+                "asked_observation_embeddings": ("f", (2 * num or None, None)),
+            },
+        )
         self.model.load_state_dict(state["model"])
         self._num_banked = int(state["num_banked"])
-        self._asked_observation_embeddings = state["asked_observation_embeddings"]
+        self._asked_observation_embeddings = kept["asked_observation_embeddings"]
+        self._asked_scores, self._asked_p_left = kept["asked_scores"], kept["asked_p_left"]
 
 
 def _parts(

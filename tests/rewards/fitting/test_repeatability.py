@@ -50,12 +50,26 @@ class TestRepeatability:
         trainer = make_trainer(max_updates=15)
         trainer.fit(dataset, session=0)
         state, asked = trainer.state(), trainer.asked_observation_embeddings()
+        pairs = trainer.asked_pairs()
         trainer.fit(dataset, session=1)
         other = make_trainer(seed=0, max_updates=15)
         other.restore(state)
         np.testing.assert_array_equal(other.asked_observation_embeddings(), asked)
+        for name, array in vars(other.asked_pairs()).items():
+            np.testing.assert_array_equal(array, getattr(pairs, name))
         other.fit(dataset, session=1)
         assert_same(weights_of(trainer.model), weights_of(other.model))
+
+    def test_a_state_from_before_pairs_were_remembered_has_none_until_the_next_fit(self):
+        dataset = linear_task.comparisons(20, rng=rng())
+        trainer, other = make_trainer(max_updates=5), make_trainer(max_updates=5)
+        trainer.fit(dataset, session=0)
+        state = trainer.state()
+        del state["asked_scores"], state["asked_p_left"]
+        other.restore(state)
+        assert [len(array) for array in vars(other.asked_pairs()).values()] == [0] * 5
+        other.fit(dataset, session=1)
+        assert len(other.asked_pairs().p_left) == 20
 
     def test_a_state_does_not_change_as_fitting_goes_on(self):
         dataset = linear_task.comparisons(20, rng=rng())
