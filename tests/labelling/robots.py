@@ -151,5 +151,6 @@ class Standard(MujocoEnv):
         return self._observe(), float(self.data.qvel[0]), False, False, {}
 
 
+gym.register("Tireless-v0", entry_point=f"{__name__}:Crawler")
 for name in ("Crawler", "Dot", "Standard"):
     gym.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=100)

@@ -25,6 +25,7 @@ from prefrl.media.pictures import resized
 
 _USUAL_DT = 1 / 30
 _NUM_CHECKED = 200  # rows
+_TIME_LIMIT = 1_000_000
 
 
 class DatasetClips:
@@ -47,7 +48,9 @@ class DatasetClips:
     ) -> None:
         self._pairs = instance("dataset", dataset, PreferenceDataset).pairs
         self._size = size
-        self._scene = None if dataset.env_id is None else NamedEnv(dataset.env_id)
+        # None of its episodes is played to the end, so any time limit will do.
+        limit = {"max_episode_steps": _TIME_LIMIT}
+        self._scene = None if dataset.env_id is None else NamedEnv(dataset.env_id, limit)
         steps = self._pairs.steps
         self._first, self._stop = _episode_rows(steps)
         self._has_frames = "frames" in steps and steps["frames"].size > 0
@@ -95,7 +98,7 @@ class DatasetClips:
         """Makes sure that the states are the environment's, and returns the seconds of a step."""
         assert self._scene is not None
         table, name = self._pairs.steps, self._scene.env_id
-        env = make_env(name)
+        env = make_env(name, **self._scene.settings)
         try:
             dt = seconds_a_step(env)
             reader = state_reader([env])

@@ -22,6 +22,7 @@ MakeEnv = Callable[[str | None], gym.Env[Any, Any]]
 """Makes one environment, with a render mode or without."""
 
 _USUAL_FRAMES_PER_S = 30.0
+_TIME_LIMIT = 1_000_000
 _FIND = (
     "import sys; sys.path[:] = {path}; from prefrl.envs.registry import find_spec; "
     "find_spec(sys.argv[1])"
@@ -120,8 +121,8 @@ def _registered(env: gym.Env[Any, Any]) -> NamedEnv | None:
     if spec is None:
         return None
     settings = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-    if spec.max_episode_steps:
-        settings["max_episode_steps"] = spec.max_episode_steps
+    # A replay ends where the clip does, so any time limit will do.
+    settings["max_episode_steps"] = spec.max_episode_steps or _TIME_LIMIT
     try:
         return NamedEnv(spec.id, settings)
     except DataError:  # It was given what no file could hold.

@@ -54,7 +54,7 @@ def test_pairs_of_states_are_shown_with_what_was_around_them():
     assert right.counts == (10, 20)
     assert left.dt == right.dt == 0.05
     assert isinstance(left.content, SimStates)
-    assert left.content.scene == NamedEnv("HalfCheetah-v4")
+    assert left.content.scene == NamedEnv("HalfCheetah-v4", {"max_episode_steps": 1_000_000})
 
 
 def test_without_episodes_nothing_is_known_to_be_around_a_segment():
@@ -122,6 +122,19 @@ def test_states_are_compared_with_the_next_observations_where_the_file_has_them(
     DatasetClips(dataset(episode=None, next_observations=following))
     with pytest.raises(DataError, match="sim_states does not fit HalfCheetah-v4"):
         DatasetClips(dataset(episode=None, next_observations=following[::-1].copy()))
+
+
+def test_an_environment_without_a_time_limit_can_be_shown():
+    env = make_env("tests.labelling.robots:Tireless-v0", max_episode_steps=100)
+    recorded = probe(env)
+    env.close()
+    own = dataset(
+        "tests.labelling.robots:Tireless-v0",
+        observations=recorded.observations[:-1],
+        actions=recorded.actions,
+        sim_states=recorded.sim_states,
+    )
+    assert DatasetClips(own).pair(0)[0].dt == 0.04  # two of its steps of .02 s a frame
 
 
 def test_a_speed_that_is_none_is_refused():
