@@ -10,6 +10,7 @@ const PRESENCE_S = 20; // a lease lasts a minute
 const PROGRESS_S = 5;
 const RUN_S = 15;
 const NOTHING_S = 2;
+const UNSEEN_MS = 200;
 const UNREACHABLE = "The service cannot be reached; trying again.";
 const KEYS = {
   ArrowLeft: "left", 1: "left", ArrowUp: "tie", 2: "tie", ArrowRight: "right", 3: "right",
@@ -128,6 +129,7 @@ function showWaiting() {
 
 function answer(said) {
   if (!current) return;
+  if (performance.now() - current.shownAt < UNSEEN_MS) return; // pressed twice: of this nothing was seen
   if (current.isPractice) return practised(said);
   const pair = current;
   const body = { answer: said, response_time_s: Math.round(performance.now() - pair.shownAt) / 1000 };

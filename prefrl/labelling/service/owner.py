@@ -29,7 +29,7 @@ from prefrl.labelling.service.bodies import (
 )
 from prefrl.labelling.service.parts import Parts
 from prefrl.labelling.service.problems import may_answer
-from prefrl.labelling.service.questions import Id, _known
+from prefrl.labelling.service.questions import Id, known_id
 from prefrl.labelling.statistics import LabellingStatistics, labelling_statistics
 from prefrl.segments import SegmentBatch
 from prefrl.session.questions import QuestionState
@@ -86,7 +86,7 @@ def _add_questions(routes: APIRouter, parts: Parts) -> None:
     @routes.get("/questions/{id}/segments", responses=_refusals | may_answer(404, 422))
     def segments(id: Id) -> Segments:  # noqa: A002
         """Returns what a question is about, as numbers, without rewards."""
-        question = store.question(_known(id))
+        question = store.question(known_id(id))
         return Segments(id=id, left=_side(question.left), right=_side(question.right))
 
     @routes.get("/questions", responses=_refusals | may_answer(422))

@@ -57,7 +57,9 @@ def question_routes(parts: Parts) -> APIRouter:
 
         It is on disk when this returns. The same answer may be sent any number of times.
         """
-        store.give(annotator.name, _known(id), given.answer, response_time_s=given.response_time_s)
+        store.give(
+            annotator.name, known_id(id), given.answer, response_time_s=given.response_time_s
+        )
 
     @routes.delete(
         "/{id}/answer",
@@ -66,7 +68,7 @@ def question_routes(parts: Parts) -> APIRouter:
     )
     def delete_answer(annotator: Asker, id: Id) -> None:  # noqa: A002
         """Takes your answer back; the question is leased to you again."""
-        store.undo(annotator.name, _known(id))
+        store.undo(annotator.name, known_id(id))
 
     return routes
 
@@ -86,7 +88,7 @@ def presence_routes(parts: Parts) -> APIRouter:
     return routes
 
 
-def _known(number: int) -> int:
+def known_id(number: int) -> int:
     """Returns the id of a question, unless no database could hold it."""
     if number > LARGEST_ID:
         raise UnknownQuestion(f"there is no question {str(number)[:40]}")
