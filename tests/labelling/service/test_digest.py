@@ -1,4 +1,4 @@
-"""What many ask for is made anew as often as there is time for it."""
+"""Summaries that many ask for are made anew as often as there is time for it."""
 
 from prefrl.labelling.service.digest import Digest, Remembered
 
