@@ -224,7 +224,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes[1, column].set_xlabel("questions put")
     axes[0, 0].set_ylabel("accuracy on held-out pairs")
     axes[1, 0].set_ylabel("decisive answers")
-    axes[1, 0].legend(fontsize=8, frameon=False)
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=110)
 
 
