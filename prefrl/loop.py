@@ -25,9 +25,9 @@ from prefrl.records.returns import return_metrics, warn_of_early_ends
 from prefrl.records.run_records import Records
 from prefrl.seeding import AGENT, Streams
 from prefrl.segments import EpisodeStore
-from prefrl.session.asker import asked_up_to
 from prefrl.session.feedback import Feedback, RewardLearner, make_pacer
 from prefrl.session.pacing import Pacer, nothing_to_learn_of
+from prefrl.session.unasked import asked_up_to
 from prefrl.types import Agent, State
 
 __all__ = [
@@ -106,7 +106,7 @@ class PreferenceLoop:
         self.pacer: Pacer | None = None
         if feedback is not None:
             self.pacer = make_pacer(
-                feedback, self.plan, store=store, streams=streams, say=self.records.say
+                feedback, self.plan, store=store, streams=streams, records=self.records
             )
         self.next_phase = 0
         self.seconds = dict.fromkeys(TIMED, 0.0)
@@ -230,7 +230,7 @@ class PreferenceLoop:
             raise DataError(nothing_to_learn_of(dataset.num_skips, pacer.asker.num_open))
         with self._timed("reward_fit_s", FITTING):
             metrics = metrics | feedback.learner.fit(dataset, session=session)
-        pacer.fitted(dataset.num_answers)
+        pacer.fitted(dataset)
         self._fitted, self._is_corrected = (len(dataset), _digest(dataset)), False
         with self._timed("relabel_s", RELABELLING):
             reward_function = feedback.learner.reward_function()
@@ -252,7 +252,7 @@ class PreferenceLoop:
         assert self.pacer is not None
         dataset = self.pacer.asker.known(index)
         counts: dict[str, float] = {
-            "num_answers": dataset.num_answers,
+            "num_answers": dataset.num_answered,
             "num_skips": dataset.num_skips,
         }
         if self.pacer.asker.is_async:
@@ -320,7 +320,9 @@ class PreferenceLoop:
         self.agent.restore(state["agent"])
         self.store.restore(state["store"])
         if feedback is not None and self.pacer is not None:
-            if len(feedback.dataset) < state["num_queries"]:
+            # Where questions have a store of their own, it knows better, and may know of fewer.
+            is_export = self.pacer.asker.is_async
+            if not is_export and len(feedback.dataset) < state["num_queries"]:
                 raise DataError(
                     f"{run_folder.COMPARISONS} holds {len(feedback.dataset)} queries, the "
                     f"checkpoint knows of {state['num_queries']}: it is not the file the "

@@ -36,6 +36,7 @@ AUDIT = "audit"
 UNASKED = "unasked"
 TEACHER = "teacher"
 SPLIT = "split"
+REPEAT = "repeat"  # by the number of repeats put before
 # The reward model and its fitting: by the session's number, but for BOOTSTRAP, which has one.
 REWARD_WEIGHTS = "reward-weights"
 MINIBATCH = "minibatch"

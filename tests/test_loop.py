@@ -25,7 +25,8 @@ from prefrl.records.metrics import JsonLinesSink, Metrics, read_metrics
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.seeding import REWARD_WEIGHTS, Streams
 from prefrl.segments import EpisodeStore, observation_embeddings
-from prefrl.session.asker import MAX_QUERIES_PER_ANSWER, asked_up_to
+from prefrl.session.asker import MAX_QUERIES_PER_ANSWER
+from prefrl.session.unasked import asked_up_to
 from prefrl.types import EpisodeReturns
 from tests import linear_task
 from tests.own_envs import PointMass

@@ -28,13 +28,13 @@ from prefrl.errors import ConfigError, one_line, shown
 _Command = TypeVar("_Command")
 _Value = TypeVar("_Value")
 
+ALIASES = ("audit_share", "repeat_share", "overlap", "ease")
+"""Settings of queries that are typed without `--queries`, too."""
+
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
     RunConfig: {"earlier_ends": tyro.conf.Suppress},
-    QueryConfig: {
-        "audit_share": tyro.conf.arg(aliases=["--audit-share"]),
-        "ease": tyro.conf.arg(aliases=["--ease"]),
-    },
+    QueryConfig: {name: tyro.conf.arg(aliases=[f"--{name.replace('_', '-')}"]) for name in ALIASES},
     # Each goes by the name that `prefrl run` has for one of them, too.
     BenchmarkConfig: {
         "envs": tyro.conf.arg(aliases=["--env"]),

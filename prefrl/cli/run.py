@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from prefrl.cli.parsing import parse
+from prefrl.cli.parsing import ALIASES, parse
 from prefrl.cli.result_text import result_text
 from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml
 from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
@@ -78,7 +78,7 @@ def _parsed(words: list[str]) -> RunCommand:
     settings = _consistent(command.settings, start)
     if settings.reward == "true":
         for name in sorted(_typed(words)):
-            if name.partition(".")[0] in (*OF_LEARNED_REWARDS, "audit_share", "ease", "no_ease"):
+            if name.partition(".")[0] in (*OF_LEARNED_REWARDS, *ALIASES, "no_ease"):
                 raise of_no_use(name)
         if start.reward != "true" or _is_of_a_run(start):
             settings = of_true_reward(settings)

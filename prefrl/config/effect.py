@@ -143,6 +143,18 @@ OF_RUNS = (
         lambda its: its.pace == "steps",
         "it is of pace steps",
     ),
+    Need(
+        ("sync_feedback",),
+        "pace",
+        lambda its: its.pace == "sync",
+        "answers are not waited for at each session",
+    ),
+    Need(
+        ("open_ahead",),
+        "sync_feedback",
+        lambda its: not its.sync_feedback,
+        "all questions of a session are open at once",
+    ),
 )
 """Of a run on a learned reward."""
 

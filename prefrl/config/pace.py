@@ -25,9 +25,16 @@ class PaceConfig:
             has that the session belongs to.
         min_first_answers: answers before pace `steps` fits for the first time; until then the agent
             explores. The budget, where that is smaller.
+        open_ahead: questions that are open at once, at most; others are put as these are answered,
+            chosen by the newest model, and one that nobody has answered for two sessions is
+            withdrawn, unless somebody looks at it. None: all of a session are put at once.
+        sync_feedback: each session is put at once, waited for, and taken as a whole, so that the
+            run ends as one whose teacher answers at once and says the same.
     """
 
     pace: PaceName = "sync"
     answer_timeout: PositiveFloat | None = None
     max_steps_ahead: CountInt | None = None
     min_first_answers: PositiveInt = 20
+    open_ahead: PositiveInt | None = None
+    sync_feedback: bool = False

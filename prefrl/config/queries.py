@@ -34,6 +34,10 @@ class QueryConfig:
         audit_share: share of the queries that are drawn at random from the plain pool, before any
             spreading and choosing, so that what is measured on them is unbiased; they are marked
             `is_audit` in comparisons.npz.
+        repeat_share: share of the answered questions that come back later with their sides swapped,
+            to whoever has answered them; they train nothing and cost no budget. None: .05 with
+            people, else 0.
+        overlap: share of the questions that two annotators answer; the budget counts them once.
         validation_fraction: share of the answers held out, to stop fitting and to report accuracy.
         ease: what an answer about a pair is worth is weighed by the chance that it is a decisive
             one, predicted from the answers so far: people skip, or call a tie, what they cannot
@@ -55,6 +59,8 @@ class QueryConfig:
     spread_factor: PositiveInt = 3
     newest_steps: PositiveInt | None = None
     audit_share: Probability = 0.0
+    repeat_share: Probability | None = None
+    overlap: Probability = 0.0
     validation_fraction: Share = 0.15
     ease: bool = False
 

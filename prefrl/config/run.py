@@ -102,6 +102,7 @@ class RunConfig:
             answers at once sets no pace. sync waits for each session's answers. answers goes on
             with the reward there is, or explores before there is one, for `max_steps_ahead` steps
             at most, and then waits. steps never waits: sessions are fitted to what has arrived.
+            None: answers with people, else sync.
         answer_timeout: seconds after which a session stops waiting; a question that was open for so
             long is withdrawn when the next session begins, and another one asked in its place.
             None: there is no end to waiting.
@@ -109,6 +110,12 @@ class RunConfig:
             has that the session belongs to.
         min_first_answers: answers before pace `steps` fits for the first time, or the budget where
             that is smaller.
+        open_ahead: questions of such a teacher that are open at once, at most; others are put as
+            these are answered, chosen by the newest model, and one that nobody has answered for two
+            sessions is withdrawn, unless somebody looks at it. None: 20 with people, else all of a
+            session at once.
+        sync_feedback: each session of such a teacher is put at once, waited for, and taken as a
+            whole, so that the run ends as one whose teacher answers at once and says the same.
         queries: when and about what the teacher is asked.
         reward_model: the reward model and its fitting.
         earlier_ends: where the run had ended before it was given more steps or answers, first one
@@ -151,10 +158,12 @@ class RunConfig:
     store_transitions: PositiveInt = 200_000
     env_kwargs: Mapping = dataclasses.field(default_factory=dict)
     agent_settings: Mapping = dataclasses.field(default_factory=dict)
-    pace: PaceName = PaceConfig.pace
+    pace: PaceName | None = None
     answer_timeout: PositiveFloat | None = PaceConfig.answer_timeout
     max_steps_ahead: CountInt | None = PaceConfig.max_steps_ahead
     min_first_answers: PositiveInt = PaceConfig.min_first_answers
+    open_ahead: PositiveInt | None = PaceConfig.open_ahead
+    sync_feedback: bool = PaceConfig.sync_feedback
     queries: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     reward_model: RewardConfig = dataclasses.field(default_factory=RewardConfig)
     earlier_ends: tuple[RunEnd, ...] = ()
@@ -163,7 +172,8 @@ class RunConfig:
     def pacing(self) -> PaceConfig:
         """Returns the settings of pace by themselves."""
         names = [field.name for field in dataclasses.fields(PaceConfig)]
-        return PaceConfig(**{name: getattr(self, name) for name in names})
+        given = {name: getattr(self, name) for name in names}
+        return PaceConfig(**{**given, "pace": self.pace or PaceConfig.pace})
 
     def fingerprint(self) -> str:
         """Returns a short name for these settings; a checkpoint belongs to exactly one."""

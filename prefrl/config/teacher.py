@@ -1,4 +1,4 @@
-"""The settings of a simulated teacher."""
+"""The settings of a teacher: a simulated one, or people."""
 
 import dataclasses
 import math
@@ -19,11 +19,13 @@ FAILINGS: dict[str, dict[str, float]] = {
     "myopic": {"gamma": 0.9},
 }
 """B-Pref's six teachers with the values of its experiments: all else is as with the oracle."""
+HUMAN = "human"
+"""The name of the teacher that people are: they fail as they do, and take their time."""
 
 
 def _known(name: str) -> str:
-    if name not in FAILINGS:
-        raise ValueError(choices(name, FAILINGS))
+    if name not in (*FAILINGS, HUMAN):
+        raise ValueError(choices(name, (*FAILINGS, HUMAN)))
     return name
 
 
@@ -32,7 +34,8 @@ class TeacherConfig:
     """A teacher and how reliably it answers; what is None is decided by the preset of that name.
 
     Args:
-        name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers).
+        name: oracle, noisy, mistake, skip, equal or myopic (B-Pref's simulated teachers), or human:
+            people, who take their time, and fail as they do.
         beta: rationality per standard deviation of segment returns: the odds of the better of two
             segments grow e-fold per 1/beta of them; inf never errs, 0 tosses coins.
         gamma: myopia: step t of T weighs gamma**(T - 1 - t); 1 forgets nothing.
@@ -54,10 +57,23 @@ class TeacherConfig:
     skip_fraction: NonNegativeFloat | None = None
     equal_fraction: NonNegativeFloat | None = None
 
+    @property
+    def are_people(self) -> bool:
+        """Tells people from a simulation."""
+        return self.name == HUMAN
+
     def decided(self) -> "TeacherSettings":
         """Returns the settings with nothing left to the preset."""
+        if self.are_people:
+            return TeacherSettings(**{**vars(self), **_of_nobody(self)})
         own = {name: value for name, value in vars(self).items() if value is not None}
         return dataclasses.replace(TEACHER_PRESETS[self.name], **own)
+
+
+def _of_nobody(teacher: TeacherConfig) -> dict[str, float]:
+    """Returns the failings that were left out, as if there were none: people are not made so."""
+    perfect = {"beta": math.inf, "gamma": 1.0}
+    return {name: perfect.get(name, 0.0) for name, value in vars(teacher).items() if value is None}
 
 
 @settings("teacher", kw_only=True)
@@ -83,18 +99,19 @@ TEACHER_PRESETS: dict[str, TeacherSettings] = {
 
 
 def check_effect(teacher: TeacherConfig) -> None:
-    """Refuses an oracle that is told to fail: it would not be one.
+    """Refuses an oracle that is told to fail, as it would not be one, and people who are.
 
     Raises:
         ConfigError: it names the failing, and the teacher that has it.
     """
-    if teacher.name != "oracle":
+    if teacher.name not in ("oracle", HUMAN):
         return
     others = {name: kind for kind, failings in FAILINGS.items() for name in failings}
     for name, other in others.items():
         value = getattr(teacher, name)
         if value is not None and value != getattr(TEACHER_PRESETS["oracle"], name):
+            why = "people fail as they do" if teacher.are_people else "an oracle never errs"
             raise ConfigError(
-                f"{option(f'teacher.{name}')} is {shown(value)}, but an oracle never errs; choose "
+                f"{option(f'teacher.{name}')} is {shown(value)}, but {why}; choose "
                 f"{option('teacher.name', other)}, whose {name} may be anything"
             )

@@ -7,7 +7,7 @@ from prefrl.errors import ConfigError, option
 
 OF_LEARNED_REWARDS = (
     *("budget", "strategy", "teacher", "queries", "reward_model", "pace"),
-    *("answer_timeout", "max_steps_ahead", "min_first_answers"),
+    *("answer_timeout", "max_steps_ahead", "min_first_answers", "open_ahead", "sync_feedback"),
     *("explore_steps", "explore_episode_steps"),
 )
 

@@ -4,7 +4,7 @@ Axes: N answers.
 """
 
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import numpy as np
@@ -83,6 +83,19 @@ COLUMNS: dict[str, Column] = {
     "votes_right": Column(*_NUMBERS, neutral=0),
     "votes_equal": Column(*_NUMBERS, neutral=0),
 }
+
+
+@dataclass(frozen=True)
+class FileMemory:
+    """A file's own dtypes and arrays, with which it is written as it was.
+
+    Args:
+        dtypes: of the arrays in it, by name and in their order.
+        unknown: arrays that are none of the format's; they go through unchanged.
+    """
+
+    dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
+    unknown: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def neutral_column(name: str, num: int, *, first_question: int = 0) -> NDArray[Any]:

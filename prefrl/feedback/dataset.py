@@ -6,7 +6,6 @@ Axes: N answers, B those of a batch, T steps, O observation dims, A action dims.
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,14 @@ from prefrl.errors import ArgumentError, DataError, at_least, not_a
 from prefrl.feedback.columns import (
     COLUMNS,
     AnswerColumns,
+    FileMemory,
     KnownColumns,
     checked_columns,
     is_neutral,
     joined_column,
 )
 from prefrl.feedback.comparisons import Comparisons
+from prefrl.feedback.holding_out import held_out
 from prefrl.feedback.pairs import Pairs, are_new, window_pairs
 from prefrl.feedback.steps import Steps
 from prefrl.segments import SegmentBatch
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Comparisons", "PreferenceDataset"]
-
-
-@dataclass(frozen=True)
-class FileMemory:
-    """A file's own dtypes and arrays, with which it is written as it was.
-
-    Args:
-        dtypes: of the arrays in it, by name and in their order.
-        unknown: arrays that are none of the format's; they go through unchanged.
-    """
-
-    dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
-    unknown: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class PreferenceDataset:
@@ -194,8 +182,13 @@ class PreferenceDataset:
 
     @property
     def num_answers(self) -> int:
-        """Counts the answered queries: ties count, skips do not, held-out ones do."""
+        """Counts the answers: ties count, skips do not, held-out ones do."""
         return int((~np.isnan(self.p_left)).sum())
+
+    @property
+    def num_answered(self) -> int:
+        """Counts the answered queries, as a budget does: several answers to one count once."""
+        return len(np.unique(self.question[~np.isnan(self.p_left)]))
 
     @property
     def num_skips(self) -> int:
@@ -250,11 +243,33 @@ class PreferenceDataset:
         given = {**columns, "p_left": p_left, "session": session}
         first_question = int(self.question.max(initial=-1)) + 1
         added = checked_columns(given, len(p_left), first_question=first_question)
-        added["is_validation"] = self._held_out(p_left, rng)
+        added["is_validation"] = held_out(self, p_left, added["question"], rng=rng)
         # Only now, that all of it is known to fit.
         self._pairs.append(pairs)
         for name, column in added.items():
             setattr(self, name, joined_column(getattr(self, name), column))
+        if self.memory.unknown:
+            self.memory = FileMemory(self.memory.dtypes, _left_out(self.memory.unknown))
+
+    def remove(self, rows: ArrayLike) -> None:
+        """Takes answers out, in place; the others keep their order, and the side of the split.
+
+        Args:
+            rows: their indices.
+        """
+        is_kept = np.ones(len(self), dtype=bool)
+        is_kept[np.asarray(rows, dtype=np.int64)] = False
+        if is_kept.all():
+            return
+        ends = np.cumsum([len(part) for part in self._pairs])[:-1]
+        some = [
+            part if own.all() else part.select(np.flatnonzero(own))
+            for part, own in zip(self._pairs, np.split(is_kept, ends), strict=True)
+        ]
+        # Where none is left, the dims are known nevertheless.
+        self._pairs = [part for part in some if len(part)] or some[:1]
+        for name in COLUMNS:
+            setattr(self, name, getattr(self, name)[is_kept])
         if self.memory.unknown:
             self.memory = FileMemory(self.memory.dtypes, _left_out(self.memory.unknown))
 
@@ -268,19 +283,6 @@ class PreferenceDataset:
                     "segments have (steps, observation, action and state dims) "
                     f"{dims}; those they are compared with have {known}"
                 )
-
-    def _held_out(self, p_left: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Draws which of new answers are held out.
-
-        The held-out share is kept over the whole run, so small sessions round neither way.
-        """
-        answered = ~np.isnan(p_left)
-        already = int((self.is_validation & ~np.isnan(self.p_left)).sum())
-        wanted = int((self.num_answers + answered.sum()) * self.validation_fraction)
-        num_held = min(max(wanted - already, 0), int(answered.sum()))
-        held = np.zeros(len(p_left), dtype=bool)
-        held[rng.choice(np.flatnonzero(answered), size=num_held, replace=False)] = True
-        return held
 
     def split(self) -> tuple[Comparisons, Comparisons]:
         """Returns the answered comparisons: those to train on, and those held out.

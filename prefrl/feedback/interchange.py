@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from prefrl import arguments
 from prefrl.errors import DataError, StorageError, one_line, text_of
-from prefrl.feedback.columns import COLUMNS
-from prefrl.feedback.dataset import FileMemory, PreferenceDataset
+from prefrl.feedback.columns import COLUMNS, FileMemory
+from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.pairs import Pairs
 from prefrl.feedback.steps import STEP_ARRAYS
 from prefrl.records import run_folder

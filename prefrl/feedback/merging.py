@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import DataError
-from prefrl.feedback.columns import COLUMNS, joined_column
-from prefrl.feedback.dataset import FileMemory, PreferenceDataset
+from prefrl.feedback.columns import COLUMNS, FileMemory, joined_column
+from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.interchange import KNOWN, arrays_of
 from prefrl.feedback.pairs import Pairs
 from prefrl.feedback.steps import episodes_of

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from prefrl.config import TeacherConfig, TeacherSettings
 from prefrl.config.teacher import check_effect
-from prefrl.errors import DataError
+from prefrl.errors import ConfigError, DataError, option
 from prefrl.segments import SegmentBatch
 
 Returns = NDArray[np.float64]
@@ -195,7 +195,7 @@ class SyntheticTeacher:
         settings: how it fails; what is None is decided by the preset of its name.
 
     Raises:
-        ConfigError: an oracle was given a failing.
+        ConfigError: an oracle was given a failing, or it is people that are meant.
 
     Example:
         >>> import numpy as np
@@ -211,6 +211,8 @@ class SyntheticTeacher:
     def __init__(self, settings: TeacherConfig) -> None:
         if not isinstance(settings, TeacherSettings):  # There every failing is said; none is odd.
             check_effect(settings)
+        if settings.are_people:
+            raise ConfigError(f"{option('teacher.name', settings.name)}: people are not simulated")
         self.settings = settings.decided()
         self._scale: ReturnScale | None = None
 

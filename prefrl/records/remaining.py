@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from prefrl.plan import Phase
 
 EXPLORING, TRAINING, EVALUATING, SAVING = "exploring", "training", "evaluating", "saving"
+WAITING = "waiting"
 ASKING, FITTING, RELABELLING = SESSION = ("asking", "fitting", "relabelling")
 _NUM_RECENT = 3  # Sessions: later ones have more answers, and take longer.
 _ENOUGH_S = 2.0  # of training, or so many steps, for a pace to be known

@@ -15,6 +15,10 @@ def say_on_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def tell_nobody(sentence: str) -> None:
+    """Tells nobody what is waited for."""
+
+
 def show_nothing(activity: str, detail: str = "") -> AbstractContextManager[None]:
     """Shows nobody what is being done."""
     return nullcontext()
@@ -32,6 +36,8 @@ class Records:
         on_checkpoint: called after each.
         on_phase_end: called when a phase has taken its steps and its checkpoint is written.
         say: called with what a session waits for.
+        tell: called with what the run, or whoever answers, waits for, whenever that is something
+            else; "" when nothing is waited for.
         doing: entered while something is done, with a word for it and what may be added.
     """
 
@@ -42,4 +48,5 @@ class Records:
     on_checkpoint: Callable[[], None] | None = None
     on_phase_end: Callable[[], None] | None = None
     say: Callable[[str], None] = say_on_stderr
+    tell: Callable[[str], None] = tell_nobody
     doing: Callable[..., AbstractContextManager[None]] = show_nothing

@@ -12,6 +12,9 @@ from prefrl.feedback.protocols import is_async
 from prefrl.runs.parts import Parts
 from prefrl.runs.resolve import usual_exploration
 
+# Settings of queries that stay open in a store.
+_OF_STORES = ("repeat_share", "overlap")
+
 
 def check_effects(config: RunConfig, resolved: ResolvedRun, parts: Parts) -> None:
     """Refuses settings that say something which the run would not do.
@@ -44,7 +47,10 @@ def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
     usual = {
         "teacher": bare.teacher.decided(),
         "queries": dataclasses.replace(
-            bare.queries, num_sessions=preset.num_sessions, newest_steps=preset.newest_steps
+            bare.queries,
+            num_sessions=preset.num_sessions,
+            newest_steps=preset.newest_steps,
+            repeat_share=0.0,
         ),
         "reward_model": bare.reward_model.decided(),
     }
@@ -53,6 +59,7 @@ def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
     decided = {
         "explore_steps": (None, explored),
         "explore_episode_steps": (None, min(2 * window, resolved.max_episode_steps)),
+        "pace": (None, PaceConfig.pace),
     }
     for name in OF_LEARNED_REWARDS:
         given, left_out = getattr(config, name), getattr(bare, name)
@@ -73,15 +80,21 @@ def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
 
 
 def _check_pace(config: RunConfig, parts: Parts) -> None:
-    default = PaceConfig()
+    default, own = PaceConfig(), parts.teacher
+    may_take_time = own is not None and is_async(own)
+    if config.teacher.are_people and not may_take_time:
+        raise ConfigError(
+            f"{option('teacher.name', config.teacher.name)} was given, but there is nobody to ask; "
+            "hand one over who takes their time: run(config, parts=Parts(teacher=...)), an object "
+            "with ask and collect"
+        )
     given = [
         field.name
         for field in dataclasses.fields(PaceConfig)
-        if getattr(config, field.name) != getattr(default, field.name)
+        if getattr(config, field.name) not in (None, getattr(default, field.name))
     ]
-    if not given:
-        return
-    if parts.teacher is None or not is_async(parts.teacher):
+    given += [f"queries.{name}" for name in _OF_STORES if getattr(config.queries, name)]
+    if given and not may_take_time:
         raise ConfigError(
             f"{option(given[0])} was given, but it is of teachers that take their time, and this "
             "one answers at once; leave it out"

@@ -13,6 +13,7 @@ import gymnasium as gym
 
 from prefrl.agents.table import DEFAULT_AGENT, preset_for
 from prefrl.config import RunConfig, TeacherConfig
+from prefrl.config.teacher import HUMAN
 from prefrl.envs.env_checker import check_env
 from prefrl.envs.opening import close_envs
 from prefrl.envs.registry import making
@@ -36,6 +37,7 @@ _IN_PLACE_OF = {
     "agent_settings": "make_model",
 }
 """Setting -> the part that takes its place."""
+_PEOPLE = TeacherConfig(HUMAN).decided()
 
 
 def check_settings(config: RunConfig, parts: Parts) -> None:
@@ -45,7 +47,8 @@ def check_settings(config: RunConfig, parts: Parts) -> None:
         ConfigError: there are such; they are named.
     """
     given = {
-        "teacher": config.teacher.decided() != TeacherConfig().decided(),
+        # Who asks people is a part of one's own.
+        "teacher": config.teacher.decided() not in (TeacherConfig().decided(), _PEOPLE),
         "strategy": config.strategy != RunConfig().strategy,
         "env_kwargs": bool(config.env_kwargs),
         "fixed_horizon": not config.fixed_horizon,

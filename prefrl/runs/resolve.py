@@ -17,7 +17,7 @@ from prefrl.agents.settings import (
     steps_at_once,
 )
 from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
-from prefrl.config import QueryConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
+from prefrl.config import PaceConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
 from prefrl.config.queries import MAX_CANDIDATES
 from prefrl.config.ranges import LARGEST
 from prefrl.envs.description import time_limit
@@ -30,6 +30,10 @@ from prefrl.queries import make_strategy, with_ease
 from prefrl.records import run_folder
 from prefrl.records.files import is_there
 from prefrl.runs.sizes import check_sizes
+
+# With people: an hour's questions are not chosen at its start, and one in twenty comes back.
+OPEN_AHEAD = 20
+REPEAT_SHARE = 0.05
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
 """Makes one environment."""
@@ -85,7 +89,8 @@ def resolve(config: RunConfig, *, own_env: gym.Env[Any, Any] | None = None) -> R
         "agent_settings": _agent_settings(agent, preset, config.agent_settings, num_envs),
         "teacher": config.teacher.decided(),
         "reward_model": config.reward_model.decided(),
-        "queries": _decided_queries(config.queries, preset),
+        "queries": _decided_queries(config, preset),
+        **_decided_pace(config),
     }
     resolved = ResolvedRun(**decided)
     check_sizes(resolved)
@@ -168,14 +173,27 @@ def _episode_lengths(
     return lengths
 
 
-def _decided_queries(queries: QueryConfig, preset: Preset) -> ResolvedQueries:
+def _decided_queries(config: RunConfig, preset: Preset) -> ResolvedQueries:
+    queries, share = config.queries, config.queries.repeat_share
     if queries.min_candidates > MAX_CANDIDATES:
         raise ConfigError(at_most("queries.min_candidates", queries.min_candidates, MAX_CANDIDATES))
+    if share is None:
+        share = REPEAT_SHARE if config.teacher.are_people else 0.0
     decided = {
         "num_sessions": queries.num_sessions or preset.num_sessions,
         "newest_steps": queries.newest_steps or preset.newest_steps,
+        "repeat_share": share,
     }
     return ResolvedQueries(**{**vars(queries), **decided})
+
+
+def _decided_pace(config: RunConfig) -> dict[str, Any]:
+    """Decides how a run goes on while questions are open: people are not waited for at once."""
+    is_slow = config.teacher.are_people and not config.sync_feedback
+    return {
+        "pace": config.pace or ("answers" if is_slow else PaceConfig.pace),
+        "open_ahead": config.open_ahead or (OPEN_AHEAD if is_slow else None),
+    }
 
 
 def _check_exploration(config: ResolvedRun) -> None:

@@ -19,7 +19,8 @@ from prefrl.types import State
 _GROWING = frozenset(
     (
         *("store", "buffer", "last_metrics", "seconds", "log", "log_position", "event_files"),
-        *("fitted", "asked_observation_embeddings", "asked_scores", "asked_p_left"),
+        *("fitted", "fitted_mark"),
+        *("asked_observation_embeddings", "asked_scores", "asked_p_left"),
     )
 )
 # What optimisers remember of each weight, once they have taken a step.

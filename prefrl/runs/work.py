@@ -132,7 +132,7 @@ class Work:
                 run.config.steps,
                 budget=run.config.budget if run.feedback else None,
                 first_step=first_step,
-                num_answers=run.feedback.dataset.num_answers if run.feedback else 0,
+                num_answers=run.feedback.dataset.num_answered if run.feedback else 0,
                 stopwatch=Stopwatch(_workload(run)),
             )
             sinks.append(self._progress)
@@ -217,7 +217,11 @@ def _read_answers(run: OneRun, feedback: Feedback) -> None:
     if is_async(feedback.teacher):
         # Answers that are there already may be those of another teacher's questions.
         first_id = int(feedback.dataset.question.max(initial=-1)) + 1
-        feedback.questions = FileQuestions(first_id, folder=run.folder / run_folder.QUESTIONS)
+        feedback.questions = FileQuestions(
+            first_id,
+            overlap=run.config.queries.overlap,
+            folder=run.folder / run_folder.QUESTIONS,
+        )
 
 
 def _begin_extension(run: OneRun, loop: PreferenceLoop) -> None:

@@ -3,24 +3,22 @@
 Axes: B queries.
 """
 
+import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.arguments import as_array, flag, instance, path, whole_number
-from prefrl.errors import ContractError, DataError, calling, shown
+from prefrl.arguments import flag, instance, path, whole_number
+from prefrl.errors import ArgumentError, DataError, calling, not_a
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher
-from prefrl.feedback.pairs import window_pairs, windows_of
 from prefrl.feedback.protocols import (
-    Answer,
     AsyncTeacher,
     Observer,
     Question,
@@ -29,14 +27,20 @@ from prefrl.feedback.protocols import (
     is_async,
 )
 from prefrl.seeding import OBSERVE, SPLIT, TEACHER
-from prefrl.segments import SegmentBatch
 from prefrl.session.chooser import Chooser, Chosen
-from prefrl.session.questions import PENDING, Entry, MemoryQuestions, QuestionStore
-from prefrl.session.unasked import Asked
+from prefrl.session.put_questions import PutQuestions
+from prefrl.session.question_store import GivenAnswer, QuestionStore
+from prefrl.session.questions import MemoryQuestions
+from prefrl.session.reconciling import apply, changes_of
+from prefrl.session.teacher_calls import checked_answers, collected, observed
+from prefrl.session.unasked import Asked, asked_up_to
 
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
 # were put to it; what is still missing then is asked for in the next session.
 MAX_QUERIES_PER_ANSWER = 20
+# A list of open questions is filled up when a quarter of it is answered: a batch is chosen better
+# than its questions one by one.
+REFILLS = 4
 
 
 @dataclass
@@ -44,7 +48,9 @@ class Asker:
     """Asks a teacher, and keeps what it says.
 
     A teacher that answers at once is asked until the answers are there. For one that answers in its
-    own time, questions are put into a store, and `collect` takes in the answers that have arrived.
+    own time, questions are put into a store, which is the truth from then on: `collect` brings the
+    dataset to what the store says, whoever changed it. A dataset has a row for each annotator's
+    answer to a question; what counts as an answer in `ask` is a question with one at least.
 
     Args:
         chooser: finds queries that are worth asking.
@@ -56,6 +62,12 @@ class Asker:
             None shows it each pool instead, as drawn, before any spreading.
         answer_timeout_s: a question that has been open for longer when a session begins is
             withdrawn, and another one asked in its place; None waits for ever.
+        open_ahead: so many questions are open at most, and others are put as these are answered;
+            None puts all of a session at once.
+        repeat_share: share of the answered questions that are put once more, later and with their
+            sides swapped; they are no part of the dataset, and cost no answers.
+        takes_whole: answers are taken when no question is open any more, in the order in which they
+            were asked, so that the dataset is that of a teacher who answers at once.
         clock: seconds, from any moment on.
     """
 
@@ -66,9 +78,15 @@ class Asker:
     questions: QuestionStore | None = None
     num_observed: int | None = None
     answer_timeout_s: float | None = None
+    open_ahead: int | None = None
+    repeat_share: float = 0.0
+    takes_whole: bool = False
     clock: Callable[[], float] = time.monotonic
     _asked_s: dict[int, float] = field(default_factory=dict, init=False)
+    _put: PutQuestions | None = field(default=None, init=False)
+    _others: tuple[Asked, int] | None = field(default=None, init=False)
     _has_begun: bool = field(default=False, init=False)
+    _is_behind: bool = field(default=False, init=False)
     _has_warned: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -79,11 +97,18 @@ class Asker:
             self.path = path("path", self.path)
         if self.num_observed is not None:
             whole_number("num_observed", self.num_observed, least=1)
+        if self.open_ahead is not None:
+            self.open_ahead = whole_number("open_ahead", self.open_ahead, least=1)
+        if not isinstance(self.repeat_share, (int, float)) or not 0 <= self.repeat_share <= 1:
+            raise ArgumentError(not_a("repeat_share", self.repeat_share, "a number from 0 to 1"))
+        self.takes_whole = flag("takes_whole", self.takes_whole)
         if not self.is_async:
             self.questions = None
         elif self.questions is None:
             # Answers that are there already are those of other questions.
             self.questions = MemoryQuestions(int(self.dataset.question.max(initial=-1)) + 1)
+        if self.questions is not None:
+            self._put = PutQuestions(self.questions)
 
     @property
     def is_async(self) -> bool:
@@ -92,8 +117,19 @@ class Asker:
 
     @property
     def num_open(self) -> int:
-        """Questions that may still be answered."""
-        return len(self.questions.entries(*PENDING)) if self.questions is not None else 0
+        """Counts the questions whose first answer may still come, repeats apart."""
+        return 0 if self._put is None else self._seen(self._put).num_open
+
+    def num_answered(self, session: int) -> int:
+        """Counts the questions that were answered by all that counts in a session.
+
+        Args:
+            session: as in `known`.
+        """
+        if self._put is None:
+            return self.known(session).num_answered
+        num_others = self._other_queries(self._put)[1]
+        return len(self._put.told) + num_others
 
     def known(self, session: int) -> PreferenceDataset:
         """Returns the queries that count in a session.
@@ -130,7 +166,7 @@ class Asker:
         metrics: dict[str, float] = {}
         if self.num_observed is not None and isinstance(self.teacher, Observer):
             rng = self.chooser.streams.generator(OBSERVE, session)
-            metrics = _observed(self.teacher, self.chooser.source.draw(self.num_observed, rng=rng))
+            metrics = observed(self.teacher, self.chooser.source.draw(self.num_observed, rng=rng))
         self.ask_missing(total, session=session, step=step, is_fitted=is_fitted)
         return metrics
 
@@ -148,67 +184,120 @@ class Asker:
         before = asked_up_to(self.dataset, session - 1)
         # Numbers, as it may be the very dataset that is added to.
         num_before = len(before)
-        patience = MAX_QUERIES_PER_ANSWER * max(total - before.num_answers, 0)
+        patience = MAX_QUERIES_PER_ANSWER * max(total - before.num_answered, 0)
         if is_fitted is None:
             is_fitted = num_before > 0
         while True:
             known, num_open = self.known(session), self.num_open
+            num_answered = self.num_answered(session)
             num_put = len(known) - num_before + num_open
-            missing = min(total - known.num_answers - num_open, patience - num_put)
+            missing = min(total - num_answered - num_open, patience - num_put)
+            missing = self._room_for(missing, num_open)
             if missing <= 0:
-                return
+                break
             chosen = self._chosen(missing, known, is_fitted)
             if chosen is None:
-                self._warn_of_the_rest(total, known.num_answers + num_open)
-                return
+                self._warn_of_the_rest(total, num_answered + num_open)
+                break
             if isinstance(self.teacher, AsyncTeacher):
-                self._put(self.teacher, chosen, session, step)
+                self._put_to(self.teacher, chosen, session, step)
             else:
-                # Streams count in queries, so they go on after a kill as if nothing had happened.
-                rng = self.chooser.streams.generator(TEACHER, len(known))
-                # Who answers about the only objective is not asked which it is.
-                about = {"objective": chosen.objective} if self.chooser.num_objectives > 1 else {}
-                answer: Callable[..., NDArray[np.float64]] = self.teacher.answer
-                # What a teacher writes into is its own, not what is kept.
-                shown = chosen[np.arange(len(chosen))]
-                with calling(f"answer of {type(self.teacher).__name__}"):
-                    answers = answer(shown.left, shown.right, rng=rng, **about)
-                answers = _checked_answers(self.teacher, answers, len(chosen))
-                self._keep(chosen, answers, session, len(known))
+                self._answer_at_once(self.teacher, chosen, session, known)
+        self._repeat(session, step)
+
+    def _room_for(self, missing: int, num_open: int) -> int:
+        """Returns how many of the questions that are missing are put now."""
+        if self.takes_whole and num_open:
+            return 0
+        if self.open_ahead is None:
+            return missing
+        room = max(self.open_ahead - num_open, 0)
+        return min(missing, room) if room >= min(missing, self.open_ahead // REFILLS) else 0
+
+    def _answer_at_once(
+        self,
+        teacher: Teacher | ObjectiveTeacher,
+        chosen: Chosen,
+        session: int,
+        known: PreferenceDataset,
+    ) -> None:
+        # Streams count in queries, so they go on after a kill as if nothing had happened.
+        rng = self.chooser.streams.generator(TEACHER, len(known))
+        # Who answers about the only objective is not asked which it is.
+        about = {"objective": chosen.objective} if self.chooser.num_objectives > 1 else {}
+        answer: Callable[..., NDArray[np.float64]] = teacher.answer
+        # What a teacher writes into is its own, not what is kept.
+        shown = chosen[np.arange(len(chosen))]
+        with calling(f"answer of {type(teacher).__name__}"):
+            answers = answer(shown.left, shown.right, rng=rng, **about)
+        self.dataset.add(
+            chosen.left,
+            chosen.right,
+            checked_answers(teacher, answers, len(chosen)),
+            session=session,
+            rng=self.chooser.streams.generator(SPLIT, len(known)),
+            is_audit=chosen.is_audit,
+            objective=chosen.objective,
+        )
+        self._save()
 
     def collect(self, session: int) -> int:
-        """Takes in the answers that have arrived, and returns how many they were.
+        """Brings the dataset to what the store says; returns how many answers that changed.
 
         Args:
-            session: the round that they count for from now on.
+            session: the round that new ones count for from now on.
         """
         if self.questions is None or not isinstance(self.teacher, AsyncTeacher):
             return 0
+        num_changed = 0
         if not self._has_begun:
-            self._begin_again(self.teacher, session)
-        return self._take(self.questions.answer(_collected(self.teacher)), session)
+            # What a kill may have cut off is put right, and what is open is asked again.
+            num_changed += self._reconcile(session)
+            assert self._put is not None
+            pending = [self.questions.question(number) for number in self._put.pending()]
+            self._hand_over(self.teacher, pending)
+            self._has_begun = True
+        arrived = collected(self.teacher)
+        news = self.questions.answer(arrived) if arrived else []
+        return num_changed + self._reconcile(session, news)
 
     def withdraw_open(self) -> int:
-        """Ends all questions that are open, and returns how many they were."""
-        if self.questions is None:
+        """Ends all questions that are open, and returns how many had no answer; repeats apart."""
+        if self._put is None:
             return 0
-        return len(self.questions.withdraw(e.question.id for e in self.questions.entries(*PENDING)))
+        self._put.refresh()
+        repeats = set(self._put.pending_repeats)
+        return len(set(self._put.withdraw(self._put.pending())) - repeats)
+
+    def withdraw_older(self, session: int) -> int:
+        """Ends the questions that were put before a session, but for those somebody looks at.
+
+        Returns:
+            how many they are, repeats among them.
+        """
+        if self._put is None:
+            return 0
+        self._put.refresh()
+        return len(self._put.withdraw(self._put.pending_before(session), also_leased=False))
 
     def _chosen(self, num_queries: int, known: PreferenceDataset, is_fitted: bool) -> Chosen | None:
-        put = self.questions.entries() if self.questions is not None else []
-        about = [entry.question.objective for entry in put]
-        asked = Asked(known.window_pairs(), known.objective).with_more(
-            _window_pairs(put), np.array(about, dtype=np.int64)
-        )
-        audits = sum(e.question.is_audit for e in put) if put else int(known.is_audit.sum())
+        put = self._put
+        if put is None:
+            asked = Asked(known.window_pairs(), known.objective)
+            num_before, num_audits = len(known), int(known.is_audit.sum())
+        else:
+            others, _ = self._other_queries(put)
+            asked = put.asked.with_more(others.windows, others.objective)
+            num_before = max(len(put), len(np.unique(known.question)))
+            num_audits = put.num_audits if len(put) else int(known.is_audit.sum())
         show = None
         if self.num_observed is None and isinstance(self.teacher, Observer):
-            show = partial(_observed, self.teacher)
+            show = partial(observed, self.teacher)
         return self.chooser.choose(
             num_queries,
             asked=asked,
-            num_before=max(len(put), len(known)),
-            num_audits_before=audits,
+            num_before=num_before,
+            num_audits_before=num_audits,
             is_fitted=is_fitted,
             show=show,
         )
@@ -226,8 +315,9 @@ class Asker:
             )
         self._has_warned = True
 
-    def _put(self, teacher: AsyncTeacher, chosen: Chosen, session: int, step: int) -> None:
+    def _put_to(self, teacher: AsyncTeacher, chosen: Chosen, session: int, step: int) -> None:
         assert self.questions is not None
+        assert self._put is not None
         questions = self.questions.put(
             chosen.left,
             chosen.right,
@@ -236,6 +326,7 @@ class Asker:
             objective=chosen.objective,
             is_audit=chosen.is_audit,
         )
+        self._put.put(questions)
         self._hand_over(teacher, questions)
 
     def _hand_over(self, teacher: AsyncTeacher, questions: Sequence[Question]) -> None:
@@ -244,140 +335,64 @@ class Asker:
                 teacher.ask([question.copied() for question in questions])
         self._asked_s |= dict.fromkeys((question.id for question in questions), self.clock())
 
-    def _begin_again(self, teacher: AsyncTeacher, session: int) -> None:
-        """Puts right what a kill may have cut off, and asks what is open again."""
+    def _repeat(self, session: int, step: int) -> None:
+        """Puts questions once more, as many as are due."""
+        put, teacher = self._put, self.teacher
+        if not self.repeat_share or put is None or not isinstance(teacher, AsyncTeacher):
+            return
         assert self.questions is not None
-        known = set(self.dataset.question.tolist())
-        entries = self.questions.entries("answered", "skipped")
-        lost = [e.standing.answer for e in entries if e.question.id not in known]
-        self._take([answer for answer in lost if answer is not None], session)
-        self._hand_over(teacher, [e.question for e in self.questions.entries(*PENDING)])
-        self._has_begun = True
+        for number in put.due_repeats(self.repeat_share, self.chooser.streams):
+            # Its answer may have been taken back since the store was read.
+            with contextlib.suppress(DataError):
+                repeat = self.questions.put_repeat(number, session=session, policy_step=step)
+                put.put([repeat])
+                self._hand_over(teacher, [repeat])
 
-    def _take(self, answers: Sequence[Answer], session: int) -> int:
-        """Makes rows of answers that the store knows already."""
-        if not answers:
+    def _reconcile(self, session: int, first: Sequence[GivenAnswer] = ()) -> int:
+        """Brings the dataset to what the store says; returns how many answers that changed."""
+        assert self.questions is not None
+        put = self._put
+        assert put is not None
+        self._is_behind |= put.refresh()
+        if not self._is_behind or (self.takes_whole and put.num_open):
             return 0
-        assert self.questions is not None
-        known = {e.question.id: e.question for e in self.questions.entries("answered", "skipped")}
-        asked = [known[answer.question] for answer in answers]
-        chosen = Chosen(
-            SegmentBatch.concatenate([question.left for question in asked]),
-            SegmentBatch.concatenate([question.right for question in asked]),
-            np.array([question.is_audit for question in asked]),
-            np.array([question.objective for question in asked]),
-        )
-        p_left = np.array([answer.p_left for answer in answers])
-        num_before = len(self.known(session))
-        self._keep(chosen, p_left, session, num_before, asked, answers)
-        return len(answers)
+        first = () if self.takes_whole else first
+        changes = changes_of(self.dataset, put.answers, put=put.known, first=first)
+        if changes:
+            rng = self.chooser.streams.generator(SPLIT, len(self.dataset))
+            apply(self.dataset, changes, session=session, question=self.questions.question, rng=rng)
+            self._save()
+        self._is_behind = False
+        return len(changes)
 
-    def _keep(
-        self,
-        chosen: Chosen,
-        p_left: NDArray[np.float64],
-        session: int,
-        num_before: int,
-        questions: Sequence[Question] = (),
-        answers: Sequence[Answer] = (),
-    ) -> None:
-        self.dataset.add(
-            chosen.left,
-            chosen.right,
-            p_left,
-            session=session,
-            rng=self.chooser.streams.generator(SPLIT, num_before),
-            is_audit=chosen.is_audit,
-            objective=chosen.objective,
-            question=[question.id for question in questions] or None,
-            annotator=[answer.annotator for answer in answers] or None,
-        )
+    def _save(self) -> None:
         if self.path is not None:
             self.dataset.save(self.path)
 
+    def _seen(self, put: PutQuestions) -> PutQuestions:
+        """Returns what is known of the store, which has been read once at least."""
+        if not put.has_read:
+            self._is_behind |= put.refresh()
+        return put
+
+    def _other_queries(self, put: PutQuestions) -> tuple[Asked, int]:
+        """Returns those of the dataset that are no questions of the store, to which nobody adds.
+
+        Returns:
+            the queries, and how many of them were answered.
+        """
+        if self._others is None:
+            is_other = ~np.isin(self.dataset.question, list(self._seen(put).known))
+            told = self.dataset.question[is_other & ~np.isnan(self.dataset.p_left)]
+            windows = self.dataset.window_pairs()[is_other]
+            asked = Asked(windows, self.dataset.objective[is_other])
+            self._others = asked, len(np.unique(told))
+        return self._others
+
     def _withdraw_overdue(self) -> None:
-        if self.questions is None or self.answer_timeout_s is None:
+        if self._put is None or self.answer_timeout_s is None:
             return
         latest_s = self.clock() - self.answer_timeout_s
-        pending = [entry.question.id for entry in self.questions.entries(*PENDING)]
-        self.questions.withdraw(n for n in pending if self._asked_s[n] <= latest_s)
-
-
-def _window_pairs(entries: Sequence[Entry]) -> NDArray[np.int64]:
-    """Returns (B, 4) the two windows of each question, as `prefrl.feedback.pairs` has them."""
-    nothing = np.zeros((0, 2), dtype=np.int64)
-    left = [windows_of(entry.question.left) for entry in entries]
-    right = [windows_of(entry.question.right) for entry in entries]
-    return window_pairs(np.concatenate([nothing, *left]), np.concatenate([nothing, *right]))
-
-
-def _observed(teacher: Observer, pool: SegmentBatch) -> dict[str, float]:
-    """Shows a teacher segments, and returns its metrics.
-
-    Raises:
-        ContractError: it raised, or returned something else than numbers by name.
-    """
-    name = type(teacher).__name__
-    with calling(f"observe of {name}"):
-        metrics: Any = teacher.observe(pool)
-    if metrics is None:
-        return {}
-    try:
-        return {str(key): float(value) for key, value in dict(metrics).items()}
-    except (TypeError, ValueError):
-        raise ContractError(
-            f"observe of {name} returned {shown(metrics)}; expected a dict of "
-            "numbers by name, which may be empty"
-        ) from None
-
-
-def _checked_answers(teacher: object, answers: object, num: int) -> NDArray[np.float64]:
-    """Returns the answers of a teacher of anybody's, once they are known to be some.
-
-    Raises:
-        ContractError: they are not one number in [0, 1] or NaN a query.
-    """
-    expected = f"({num},) numbers: 1 left, 0 right, 0.5 tie, the share of votes for left, NaN skip"
-    what = f"answer of {type(teacher).__name__} returned"
-    try:
-        array = as_array(answers)
-    except Exception as error:  # ragged, or whatever somebody's object does
-        raise ContractError(f"{what} {shown(answers)}; expected {expected}") from error
-    if array.dtype.kind not in "fiub":
-        said = shown(answers)
-        raise ContractError(f"{what} {said}; expected {expected}")
-    if array.shape != (num,):
-        raise ContractError(f"{what} an array of shape {array.shape}; expected {expected}")
-    p_left = array.astype(np.float64)
-    wrong = np.flatnonzero(~(np.isnan(p_left) | ((p_left >= 0) & (p_left <= 1))))
-    if len(wrong):
-        raise ContractError(f"{what} {p_left[wrong[0]]:g} to query {wrong[0]}; expected {expected}")
-    return p_left
-
-
-def _collected(teacher: AsyncTeacher) -> list[Answer]:
-    """Returns what has arrived; an iterator would be used up by whoever looks at it first.
-
-    Raises:
-        DataError: the teacher returned something else than answers.
-    """
-    with calling(f"collect of {type(teacher).__name__}"):
-        arrived: Any = teacher.collect()
-        answers: list[Answer] = list(arrived) if isinstance(arrived, Iterable) else [arrived]
-    for answer in answers:
-        if not isinstance(answer, Answer):
-            raise DataError(
-                f"collect of {type(teacher).__name__} returned {shown(answer)}; "
-                "expected a list of Answer objects"
-            )
-    return answers
-
-
-def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
-    """Returns the queries of sessions 0..session.
-
-    They are all there are, unless the run was resumed from a checkpoint before its newest: the
-    answers of the sessions that are to come again then wait in the file.
-    """
-    is_known = dataset.session <= session
-    return dataset if is_known.all() else dataset.select(is_known)
+        overdue = [n for n in self._put.pending() if self._asked_s.get(n, np.inf) <= latest_s]
+        # Where people answer, nothing is taken away from under their eyes.
+        self._put.withdraw(overdue, also_leased=self.open_ahead is None)

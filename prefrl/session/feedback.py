@@ -1,7 +1,7 @@
 """Everything that turns segments into a reward, and how a run asks with it."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,17 +9,18 @@ from typing import Any, Protocol
 from prefrl.config import PaceConfig, SessionSettings
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.objectives import ObjectiveTeacher
-from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked
+from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked, is_async
 from prefrl.plan import Phase
 from prefrl.queries.predictor import Predictor, QueryStrategy
 from prefrl.queries.strategies import as_strategy, with_ease
+from prefrl.records.run_records import Records
 from prefrl.seeding import Streams
 from prefrl.segments import EpisodeStore
 from prefrl.session.asker import Asker
 from prefrl.session.chooser import Chooser
 from prefrl.session.pacing import Pacer
 from prefrl.session.pool import StoreSource
-from prefrl.session.questions import QuestionStore
+from prefrl.session.questions import MemoryQuestions, QuestionStore
 from prefrl.types import RewardFunction, State
 
 
@@ -82,7 +83,7 @@ def make_pacer(
     *,
     store: EpisodeStore,
     streams: Streams,
-    say: Callable[[str], None],
+    records: Records,
 ) -> Pacer:
     """Returns who holds the sessions of a plan, about the episodes in a store.
 
@@ -91,9 +92,13 @@ def make_pacer(
         plan: the phases of the run.
         store: where the agent's episodes arrive.
         streams: the run's random streams.
-        say: called with what a session waits for.
+        records: tell what a session waits for.
     """
-    settings = feedback.settings
+    settings, pace, questions = feedback.settings, feedback.pace, feedback.questions
+    if questions is None and is_async(feedback.teacher):
+        # Answers that are there already are those of other questions.
+        first_id = int(feedback.dataset.question.max(initial=-1)) + 1
+        questions = MemoryQuestions(first_id, overlap=settings.overlap)
     chooser = Chooser(
         source=StoreSource(store, settings),
         strategy=feedback.strategy,
@@ -108,14 +113,19 @@ def make_pacer(
         feedback.teacher,
         feedback.dataset,
         path=feedback.path,
-        questions=feedback.questions,
+        questions=questions,
         num_observed=settings.min_candidates,
-        answer_timeout_s=feedback.pace.answer_timeout,
+        answer_timeout_s=pace.answer_timeout,
+        open_ahead=pace.open_ahead,
+        repeat_share=settings.repeat_share or 0.0,
+        takes_whole=pace.sync_feedback,
     )
     return Pacer(
         asker,
-        feedback.pace,
+        pace,
         totals=list(itertools.accumulate(phase.num_queries for phase in plan)),
         phase_steps=[phase.num_steps for phase in plan],
-        say=say,
+        say=records.say,
+        tell=records.tell,
+        doing=records.doing,
     )

@@ -1,18 +1,26 @@
 """When a session's answers are fitted, and what happens until they are there."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.errors import DataError, option
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.records.remaining import WAITING
 from prefrl.session.asker import Asker
 
 # Teachers that answer in their own time are looked in on this often while a session waits.
 LOOK_EVERY_S = 0.2
 # And after so many steps while the agent goes on, or as few as it can take.
 LOOK_EVERY_STEPS = 1_000
+# Sessions for which a question of a rolling list stays open: what is worth asking changes.
+SESSIONS_OPEN = 2
 
 
 @dataclass
@@ -25,6 +33,9 @@ class Pacer:
         totals: answers there are to be after each phase's session.
         phase_steps: steps of each phase.
         say: called with what a session waits for.
+        tell: called with what is waited for whenever that is something else, as a sentence; "" when
+            nothing is.
+        doing: entered while the agent waits, with a word for it and what may be added.
         sleep: waits for so many seconds.
         clock: seconds, from any moment on.
     """
@@ -34,6 +45,8 @@ class Pacer:
     totals: Sequence[int]
     phase_steps: Sequence[int]
     say: Callable[[str], None]
+    tell: Callable[[str], None] = lambda sentence: None
+    doing: Callable[..., AbstractContextManager[None]] = lambda *words: nullcontext()
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     num_fitted: int = field(default=0, init=False)
@@ -42,6 +55,9 @@ class Pacer:
     """The session whose answers are not fitted yet; None: there is none."""
     steps_ahead: int = field(default=0, init=False)
     """Steps taken since that session began."""
+    fitted_mark: str | None = field(default=None, init=False)
+    """Names the answers that the reward model was last fitted to; None: that is not known."""
+    _told: str = field(default="", init=False)
 
     @property
     def pace(self) -> PaceName:
@@ -57,15 +73,25 @@ class Pacer:
     def is_listening(self) -> bool:
         """Tells whether answers may end a stretch of steps."""
         if self.pace == "steps":
-            return not self.is_fitted and self.asker.num_open > 0
+            return self.asker.num_open > 0 and (not self.is_fitted or self.is_rolling)
         return self.waiting_for is not None
+
+    @property
+    def is_rolling(self) -> bool:
+        """Tells whether questions are put as others are answered, not all of a session at once."""
+        return self.asker.open_ahead is not None
 
     def begin(self, phase: int, step: int) -> dict[str, float]:
         """Begins a phase's session: puts its questions; returns what the teacher reports."""
+        if self.is_rolling:
+            sessions = self._sessions(phase)
+            if len(sessions) >= SESSIONS_OPEN:
+                self.asker.withdraw_older(sessions[-SESSIONS_OPEN])
         metrics = self.asker.ask(
             self.totals[phase], session=phase, step=step, is_fitted=self.is_fitted
         )
         self.waiting_for, self.steps_ahead = phase, 0
+        self._tell("")
         return metrics
 
     def room(self) -> int | None:
@@ -106,19 +132,32 @@ class Pacer:
             is_at_start: the phase has taken no step yet.
         """
         if self.pace == "steps":
-            return self._due_by_steps(phase, is_at_start)
+            return self._due_by_steps(phase, step, is_at_start)
         if self.waiting_for is None:
             return None
         if not self._has_arrived(phase, step):
             if self.pace == "answers" and may_go_on:
+                self._tell("")
                 return None
             self._wait(phase, step)
         session, self.waiting_for = self.waiting_for, None
+        self._tell(self._sentence(session))
         return session
 
-    def fitted(self, num_answers: int) -> None:
-        """Takes note that the reward model was fitted to so many answers."""
-        self.num_fitted = num_answers
+    def fitted(self, dataset: PreferenceDataset) -> None:
+        """Takes note that the reward model was fitted to these answers."""
+        self.num_fitted, self.fitted_mark = dataset.num_answers, mark_of(dataset)
+
+    def is_stale(self, phase: int) -> bool:
+        """Tells whether the reward model was fitted to other answers than there are.
+
+        More of them are others, and so are those that were replaced or taken back.
+        """
+        dataset = self.asker.known(phase)
+        # What answers at once takes nothing back.
+        if self.fitted_mark is None or not self.asker.is_async:
+            return dataset.num_answers > self.num_fitted
+        return dataset.num_answers > 0 and mark_of(dataset) != self.fitted_mark
 
     def finish(self, phase: int, step: int) -> int | None:
         """Ends the asking; returns the session whose answers are still to be fitted, or None.
@@ -145,8 +184,10 @@ class Pacer:
                 "another pace"
             )
         self.asker.withdraw_open()
+        self.asker.collect(phase)
         self.waiting_for = None
-        return phase if num > self.num_fitted else None
+        self._tell("")
+        return phase if self.is_stale(phase) else None
 
     def state(self) -> dict[str, Any]:
         """Returns all that restores it; questions and answers have files of their own."""
@@ -154,26 +195,37 @@ class Pacer:
             "num_fitted": self.num_fitted,
             "waiting_for": self.waiting_for,
             "steps_ahead": self.steps_ahead,
+            "fitted_mark": self.fitted_mark,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Puts back what `state` returned."""
         for name in ("num_fitted", "waiting_for", "steps_ahead"):
             setattr(self, name, state[name])
+        self.fitted_mark = state.get("fitted_mark")
 
     def _num_answers(self, phase: int) -> int:
-        return self.asker.known(phase).num_answers
+        return self.asker.num_answered(phase)
+
+    def _sessions(self, phase: int) -> list[int]:
+        """Returns the phases up to and including one that have sessions."""
+        return [i for i in range(phase + 1) if self.totals[i] > (self.totals[i - 1] if i else 0)]
 
     def _num_first(self) -> int:
         return min(self.settings.min_first_answers, max(self.totals))
 
-    def _due_by_steps(self, phase: int, is_at_start: bool) -> int | None:
+    def _due_by_steps(self, phase: int, step: int, is_at_start: bool) -> int | None:
         self.asker.collect(phase)
         self.waiting_for = None
+        if self.is_rolling:
+            self.asker.ask_missing(
+                self.totals[phase], session=phase, step=step, is_fitted=self.is_fitted
+            )
         num = self._num_answers(phase)
+        self._tell(self._sentence(phase))
         if not self.is_fitted:
             return phase if num >= self._num_first() else None
-        return phase if is_at_start and num > self.num_fitted else None
+        return phase if is_at_start and self.is_stale(phase) else None
 
     def _has_arrived(self, phase: int, step: int) -> bool:
         """Tells whether nothing is open any more; asks again for what was skipped."""
@@ -186,23 +238,63 @@ class Pacer:
         )
         return self.asker.num_open == 0
 
+    def _num_awaited(self, phase: int) -> int:
+        """Counts the answers that a session still waits for."""
+        num_open = self.asker.num_open
+        if not self.is_rolling or self.waiting_for is None or not num_open:
+            return num_open
+        return max(self.totals[self.waiting_for] - self._num_answers(phase), num_open)
+
     def _wait(self, phase: int, step: int) -> None:
         """Returns when all answers are there, or the time is over."""
         began_s, timeout_s = self.clock(), self.settings.answer_timeout
-        num_open = self.asker.num_open
+        num = self._num_awaited(phase)
         self.say(
-            f"waiting for {num_open} {'answer' if num_open == 1 else 'answers'} at step {step:,}: "
+            f"waiting for {_answers(num)} at step {step:,}: "
             f"{self._num_answers(phase)} of {max(self.totals)} are there"
             + ("" if timeout_s is None else f"; for {timeout_s:g} s at most")
         )
-        while not self._has_arrived(phase, step):
-            if timeout_s is not None and self.clock() - began_s >= timeout_s:
-                self.say(
-                    f"went on after {timeout_s:g} s without the answers to "
-                    f"{self.asker.num_open} questions"
-                )
-                return
-            self.sleep(LOOK_EVERY_S)
+        has_arrived = False
+        while not has_arrived:
+            num = self._num_awaited(phase)
+            self._tell(f"The agent waits for {_answers(num)}.")
+            with self.doing(WAITING, f"for {_answers(num)}"):
+                while not (has_arrived := self._has_arrived(phase, step)):
+                    if timeout_s is not None and self.clock() - began_s >= timeout_s:
+                        self.say(
+                            f"went on after {timeout_s:g} s without the answers to "
+                            f"{self.asker.num_open} questions"
+                        )
+                        return
+                    self.sleep(LOOK_EVERY_S)
+                    if self._num_awaited(phase) != num:
+                        break
+
+    def _tell(self, sentence: str) -> None:
+        if sentence != self._told:
+            self.tell(sentence)
+            self._told = sentence
+
+    def _sentence(self, phase: int) -> str:
+        """Says what whoever answers waits for while the agent works; "" where questions wait."""
+        if self.asker.num_open or not self.asker.is_async:
+            return ""
+        later = [i for i in self._sessions(len(self.totals) - 1) if i > phase]
+        if not later:
+            return "All questions of this run are answered."
+        first_step = sum(self.phase_steps[: later[0]])
+        return f"The next questions come at step {first_step:,}."
+
+
+def mark_of(dataset: PreferenceDataset) -> str:
+    """Returns a short name for all that was answered, skips apart."""
+    is_told = ~np.isnan(dataset.p_left)
+    told = (dataset.question[is_told], dataset.p_left[is_told])
+    return hashlib.sha256(b"".join(column.tobytes() for column in told)).hexdigest()[:16]
+
+
+def _answers(num: int) -> str:
+    return f"{num} {'answer' if num == 1 else 'answers'}"
 
 
 def nothing_to_learn_of(num_skips: int, num_open: int) -> str:

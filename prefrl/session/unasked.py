@@ -1,4 +1,4 @@
-"""The pairs of segments that were not put to the teacher yet: their number, and draws from them.
+"""The queries that were put to the teacher; those that were not yet: their number, and draws.
 
 Axes: N queries that were put, S segments, B queries.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.pairs import window_numbers, windows_of
 from prefrl.queries.pairs import num_pairs, pair_numbers, pairs_numbered
 from prefrl.segments import SegmentBatch
@@ -33,6 +34,16 @@ class Asked:
         return Asked(
             np.concatenate([self.windows, windows]), np.concatenate([self.objective, objective])
         )
+
+
+def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
+    """Returns the queries of sessions 0..session.
+
+    They are all there are, unless the run was resumed from a checkpoint before its newest: the
+    answers of the sessions that are to come again then wait in the file.
+    """
+    is_known = dataset.session <= session
+    return dataset if is_known.all() else dataset.select(is_known)
 
 
 class Unasked:

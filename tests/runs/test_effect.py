@@ -134,6 +134,7 @@ NEEDS = {
     "queries.validation_fraction": (0.0, 0.2),
     "queries.num_sessions": (1, 3),
     "pace": ("sync", "answers"),
+    "sync_feedback": (True, False),
 }
 """Setting that others need -> a value that leaves them without effect, and one that does not."""
 OTHERS = {
@@ -155,6 +156,8 @@ OTHERS = {
     "queries.session_spacing": 1.0,
     "max_steps_ahead": 7,
     "min_first_answers": 7,
+    "sync_feedback": True,
+    "open_ahead": 7,
 }
 """Setting that needs another one -> a value that is not its usual one."""
 ALL = [(need, name) for need in (*OF_EVALUATIONS, *OF_RUNS) for name in need.names]
@@ -163,9 +166,13 @@ LEARNING = [(need, name) for need in OF_LEARNING for name in need.names]
 
 def pair_of(need: Any, name: str) -> tuple[RunConfig, RunConfig]:
     """The setting beside what leaves it without effect, and beside all that it needs."""
+    without: Any
+    enough: Any
     without, enough = NEEDS[need.setting]
     if name == "min_first_answers":
         enough = "steps"
+    if name == "sync_feedback":
+        without, enough = enough, without
     both = {name: OTHERS[name]}
     if name.endswith("temperature"):
         both["reward_model.error_rate"] = 0.1  # nor do models that leave answers out tell it
@@ -179,7 +186,8 @@ def pair_of(need: Any, name: str) -> tuple[RunConfig, RunConfig]:
 
 @pytest.mark.parametrize(("need", "name"), ALL, ids=lambda part: getattr(part, "setting", part))
 def test_a_setting_is_refused_without_what_it_needs_and_taken_with_it(need, name):
-    parts = Parts(teacher=Leisurely()) if need.setting == "pace" else Parts()
+    of_slow_ones = need.setting in ("pace", "sync_feedback")
+    parts = Parts(teacher=Leisurely()) if of_slow_ones else Parts()
     without, enough = pair_of(need, name)
     line = refusal(without, parts)
     assert line.startswith(f"{name} is {OTHERS[name]}, but {need.setting} is "), line
@@ -282,3 +290,18 @@ def test_both_voices_name_what_to_do():
     with in_commands_words():
         assert refusal(config).startswith("--teacher.p-mistake is 0.2, but an oracle never errs")
         assert "choose --teacher mistake" in refusal(config)
+
+
+@pytest.mark.parametrize("name", ["queries.repeat_share", "queries.overlap", "open_ahead"])
+def test_what_is_of_open_questions_is_refused_with_a_teacher_that_answers_at_once(name):
+    config = changed(BASE, {name: 1})
+    assert refusal(config).startswith(f"{name} was given, but it is of teachers that take their")
+    assert not refusal(config, Parts(teacher=Leisurely()))
+
+
+def test_people_are_asked_by_a_part_that_asks_them():
+    people = dataclasses.replace(BASE, teacher=TeacherConfig("human"))
+    assert "there is nobody to ask" in refusal(people)
+    assert not refusal(people, Parts(teacher=Leisurely()))
+    failing = dataclasses.replace(BASE, teacher=TeacherConfig("human", p_mistake=0.2))
+    assert "teacher.p_mistake is 0.2, but people fail as they do" in refusal(failing)

@@ -114,6 +114,7 @@ class SmallRun:
     audit_share: float = 0.0
     agent_class: Any = CountingAgent
     plan: Any = PLAN
+    queries: Any = field(default_factory=dict)
 
     def __post_init__(self):
         store, path = EpisodeStore(), self.folder / "comparisons.npz"
@@ -121,8 +122,11 @@ class SmallRun:
         learner: Any = CountingLearner()
         self.learner = learner
         self.dataset = PreferenceDataset.load(path) if path.exists() else PreferenceDataset()
-        self.questions = FileQuestions(folder=self.folder / "questions")
+        self.questions = FileQuestions(
+            overlap=self.queries.get("overlap", 0.0), folder=self.folder / "questions"
+        )
         self.said: list[str] = []
+        self.told: list[str] = []
         self.checkpoints = Checkpoints(self.folder / "checkpoints", "")
         self.loop = PreferenceLoop(
             plan=self.plan,
@@ -134,14 +138,19 @@ class SmallRun:
                 strategy=Uniform(),
                 learner=learner,
                 settings=SessionSettings(
-                    segment_length=10, min_candidates=60, audit_share=self.audit_share
+                    segment_length=10,
+                    min_candidates=60,
+                    audit_share=self.audit_share,
+                    **self.queries,
                 ),
                 dataset=self.dataset,
                 path=path,
                 questions=self.questions,
                 pace=self.pace,
             ),
-            records=Records(Metrics([]), self.checkpoints, say=self.said.append),
+            records=Records(
+                Metrics([]), self.checkpoints, say=self.said.append, tell=self.told.append
+            ),
         )
         if found := self.checkpoints.latest():
             self.loop.restore(found[1])
@@ -158,7 +167,15 @@ class SmallRun:
 
     def again(self, teacher):
         """The same run, gone on with in another process."""
-        return SmallRun(self.folder, teacher, self.pace, self.audit_share, CountingAgent, self.plan)
+        return SmallRun(
+            self.folder,
+            teacher,
+            self.pace,
+            self.audit_share,
+            CountingAgent,
+            self.plan,
+            self.queries,
+        )
 
 
 class Killed(Exception):
