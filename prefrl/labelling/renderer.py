@@ -140,10 +140,11 @@ class RendererProcess:
     Args:
         url: of the store, a password included.
         stays: as in `RenderWork`.
+        niceness: how far everything else goes first, 0 (not at all) to 19.
     """
 
-    def __init__(self, url: str, *, stays: bool = False) -> None:
-        options = ["--with-parent", *(["--stays"] if stays else [])]
+    def __init__(self, url: str, *, stays: bool = False, niceness: int = NICENESS) -> None:
+        options = ["--with-parent", f"--niceness={niceness}", *(["--stays"] if stays else [])]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START.format(path=sys.path), *options],
             env={**os.environ, DATABASE: url},
@@ -191,6 +192,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.renderer")
     parser.add_argument("database", nargs="?", default=os.environ.get(DATABASE))
     parser.add_argument("--stays", action="store_true", help="go on when the run has ended")
+    parser.add_argument("--niceness", type=int, default=NICENESS, help="0 to 19: 0 goes first")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
     options = parser.parse_args(words)
     if not options.database:
@@ -200,7 +202,7 @@ def main(words: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     if options.with_parent:
         threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
-    lower_priority()
+    lower_priority(options.niceness)
     try:
         no_graphics = _chosen_graphics()
         store = LabelStore(options.database, is_upgraded=False)

@@ -30,6 +30,7 @@ from prefrl.rewards.fitting.building import trained_in
 from prefrl.runs.arena import Arena
 from prefrl.runs.candidate_policies import CandidatePolicies
 from prefrl.runs.parts import Parts
+from prefrl.runs.people import People
 from prefrl.runs.resolve import env_maker, plan
 from prefrl.runs.sizes import check_sizes
 from prefrl.seeding import POLICY_WEIGHTS, REWARD_WEIGHTS, Streams, seed_global_generators
@@ -52,6 +53,8 @@ class OneRun:
         torch.set_num_threads(config.threads)
         self.make_env = env_maker(config, parts.make_env)
         self.store = EpisodeStore(config.store_transitions)
+        asks_people = config.teacher.are_people and parts.teacher is None
+        self.people = People(config, parts.make_env) if asks_people else None
         self.candidates = CandidatePolicies(
             folder / run_folder.CANDIDATES,
             config.fingerprint(),
@@ -59,7 +62,11 @@ class OneRun:
         )
         with contextlib.ExitStack() as opened:
             self.venv = make_vec_env(
-                self._make_training_env, config.num_envs, self.store, objectives=config.objectives
+                self._make_training_env,
+                config.num_envs,
+                self.store,
+                objectives=config.objectives,
+                beside=self.people.beside if self.people is not None else None,
             )
             opened.callback(self.venv.close)
             self.dims = (
@@ -89,7 +96,8 @@ class OneRun:
         return learner.model if isinstance(learner, RewardTrainer) else None
 
     def _make_training_env(self) -> gym.Env[Any, Any]:
-        env, limit = self.make_env(), self.config.train_episode_steps
+        make = self.make_env if self.people is None else self.people.make_env
+        env, limit = make(), self.config.train_episode_steps
         return env if limit is None else CutEpisodes(env, limit)
 
     def _make_arena(self) -> Arena:
@@ -149,7 +157,7 @@ class OneRun:
         )
         trained_in(model, self.venv.described.record)
         return Feedback(
-            teacher=parts.teacher or _make_teacher(config),
+            teacher=parts.teacher or self.people or _make_teacher(config),
             num_objectives=max(1, len(config.objectives)),
             strategy=parts.strategy or make_strategy(config.strategy),
             learner=RewardTrainer(

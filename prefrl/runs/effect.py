@@ -81,12 +81,11 @@ def _check_true_reward(config: RunConfig, resolved: ResolvedRun) -> None:
 
 def _check_pace(config: RunConfig, parts: Parts) -> None:
     default, own = PaceConfig(), parts.teacher
-    may_take_time = own is not None and is_async(own)
+    may_take_time = config.teacher.are_people if own is None else is_async(own)
     if config.teacher.are_people and not may_take_time:
         raise ConfigError(
-            f"{option('teacher.name', config.teacher.name)} was given, but there is nobody to ask; "
-            "hand one over who takes their time: run(config, parts=Parts(teacher=...)), an object "
-            "with ask and collect"
+            f"{option('teacher.name', config.teacher.name)} was given, but so was a teacher of "
+            "one's own who answers at once; leave one of the two out"
         )
     given = [
         field.name

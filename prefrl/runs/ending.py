@@ -61,6 +61,8 @@ def end(run: OneRun, loop: PreferenceLoop) -> dict[str, Any]:
     with loop.records.doing(EVALUATING):
         result = _evaluated(run, reward_function)
     summary = {**summarise(run.config, loop, result, best), **_own_names(run)}
+    if run.people is not None:
+        summary["labelling"] = run.people.statistics()
     write_text_atomically(folder / run_folder.SUMMARY, json.dumps(summary, indent=2) + "\n")
     run.candidates.remove()
     keep(folder, run.config, loop)

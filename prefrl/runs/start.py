@@ -80,7 +80,7 @@ def run(
         one = OneRun(resolved, folder, parts)
     with contextlib.ExitStack() as stack:
         stack.callback(one.close)
-        check_budget(resolved, one.plan, may_ask_late=is_async(parts.teacher))
+        check_budget(resolved, one.plan, may_ask_late=_may_ask_late(one))
         instead, free = _where_in_use(folder)
         stack.enter_context(
             new_folder(
@@ -169,13 +169,17 @@ def resume(
             return Work(OneRun(resolved, folder, parts), reporting).finish(found)
 
 
+def _may_ask_late(run: OneRun) -> bool:
+    return run.feedback is not None and is_async(run.feedback.teacher)
+
+
 def _give_more(
     folder: Path, config: ResolvedRun, found: Found, parts: Parts, reporting: Reporting
 ) -> RunResult:
     found = with_episodes(found, folder)
     one = OneRun(config, folder, parts)
     try:
-        check_budget(config, one.plan, may_ask_late=is_async(parts.teacher))
+        check_budget(config, one.plan, may_ask_late=_may_ask_late(one))
     except ConfigError:
         one.close()
         raise

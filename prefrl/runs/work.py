@@ -24,7 +24,7 @@ from prefrl.records.metrics import (
 )
 from prefrl.records.progress import ProgressBar
 from prefrl.records.remaining import Stopwatch, Workload
-from prefrl.records.run_records import say_on_stderr
+from prefrl.records.run_records import say_on_stderr, tell_nobody
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer
 from prefrl.runs.compose import OneRun
 from prefrl.runs.ending import end
@@ -64,11 +64,12 @@ class Work:
         with contextlib.ExitStack() as stack:
             stack.callback(run.close)
             if run.feedback is not None:
-                _read_answers(run, run.feedback)
+                stack.enter_context(self._asking(run.feedback))
             with self._resumable():
                 log = JsonLinesSink(folder / run_folder.METRICS)
             stack.callback(log.close)
             records = Records(
+                tell=run.people.tell if run.people is not None else tell_nobody,
                 checkpoints=running_checkpoints(folder, run.config.fingerprint()),
                 log=log,
                 events=EventFiles(folder / run_folder.TENSORBOARD),
@@ -126,6 +127,8 @@ class Work:
                 )
             )
         sinks.append(log)
+        if run.people is not None:
+            sinks.append(run.people)
         if reporting.show_progress:
             print(f"run folder: {run.folder}", file=sys.stderr)
             self._progress = ProgressBar(
@@ -170,6 +173,29 @@ class Work:
             self._progress.advance(step)
         if self._watch is not None:
             self._watch.on_step(step)
+        if self._run.people is not None:
+            self._run.people.advance(step)
+
+    @contextlib.contextmanager
+    def _asking(self, feedback: Feedback) -> Iterator[None]:
+        """Has questions and answers of earlier, and lets people answer more."""
+        run = self._run
+        _read_answers(run, feedback)
+        first_id = int(feedback.dataset.question.max(initial=-1)) + 1
+        if run.people is None:
+            if is_async(feedback.teacher):
+                # Answers that are there already may be those of another teacher's questions.
+                feedback.questions = FileQuestions(
+                    first_id,
+                    overlap=run.config.queries.overlap,
+                    folder=run.folder / run_folder.QUESTIONS,
+                )
+            yield
+            return
+        with run.people.serving(
+            run.folder, run.store, first_id=first_id, say=say_on_stderr
+        ) as feedback.questions:
+            yield
 
     @contextlib.contextmanager
     def _resumable(self) -> Iterator[None]:
@@ -207,21 +233,13 @@ def _workload(run: OneRun) -> Workload:
 
 
 def _read_answers(run: OneRun, feedback: Feedback) -> None:
-    """Reads what the folder has of questions and answers."""
+    """Reads the answers that the folder has."""
     if feedback.path is not None and feedback.path.exists():
         feedback.dataset = PreferenceDataset.load(
             feedback.path, validation_fraction=run.config.queries.validation_fraction
         )
         _, *dims, _ = feedback.dataset.pairs.dims
         check_dims(feedback.path, "answers", (dims[0], dims[1]), run.dims)
-    if is_async(feedback.teacher):
-        # Answers that are there already may be those of another teacher's questions.
-        first_id = int(feedback.dataset.question.max(initial=-1)) + 1
-        feedback.questions = FileQuestions(
-            first_id,
-            overlap=run.config.queries.overlap,
-            folder=run.folder / run_folder.QUESTIONS,
-        )
 
 
 def _begin_extension(run: OneRun, loop: PreferenceLoop) -> None:

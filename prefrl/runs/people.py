@@ -1,0 +1,299 @@
+"""People as the teacher of a run: the store of their answers, what they see, and who serves them.
+
+Trainer, service and renderer are processes that meet in the store alone. The trainer starts the
+other two, starts them anew should they end, and ends them with the run.
+"""
+
+import contextlib
+import os
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from prefrl.config import ResolvedRun
+from prefrl.envs.beginnings import NotedResets
+from prefrl.envs.beside import Beside
+from prefrl.errors import ConfigError, DataError, option
+from prefrl.feedback.protocols import Answer, Question
+from prefrl.media.mp4 import check_encoder
+from prefrl.records import run_folder
+from prefrl.records.metrics import read_metrics
+from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env
+from prefrl.segments import EpisodeStore
+from prefrl.segments.windows import Windows
+
+if TYPE_CHECKING:
+    from prefrl.labelling.run_status import RunStatus
+    from prefrl.labelling.store import LabelStore
+
+DATABASE_VARIABLE = "PREFRL_DATABASE"
+"""The environment variable that names the database; by default it is a file in the run folder."""
+
+_CLIP_S = 5.0  # of the present policy
+_STATUS_EVERY_S = 2.0
+_LOOK_AFTER_EVERY_S = 1.0
+
+
+class People:
+    """The people who answer a run's questions: an `AsyncTeacher` whose answers are in the store.
+
+    Args:
+        config: the run's settings.
+        own: makes one environment as its user has it; None makes it by its id.
+
+    Raises:
+        ConfigError: a package is missing, the environment cannot be shown, or people are asked
+            about several objectives.
+    """
+
+    def __init__(self, config: ResolvedRun, own: MakeEnv | None) -> None:
+        _check_installed()
+        if config.objectives:
+            raise ConfigError(
+                f"{option('objectives')} is {config.objectives}, but people are asked about one "
+                "thing; leave it out"
+            )
+        from prefrl.labelling.clips import ClipMaker, NamedEnv, choose_source
+        from prefrl.labelling.clips.graphics import choose_graphics
+
+        named = None
+        make: Callable[[str | None], gym.Env[Any, Any]]
+        if own is None:
+            make = partial(make_configured_env, config)
+            settings = {name: getattr(config, name) for name in ("fixed_horizon",)}
+            limit = {"max_episode_steps": config.max_episode_steps}
+            named = NamedEnv(config.env, {**settings, **limit, **config.env_kwargs})
+        else:
+            as_it_is = env_maker(config, own)
+            make = lambda _: as_it_is()  # noqa: E731 - one of two ways to make it
+        source = choose_source(make, named)
+        check_encoder()
+        if source.kind != "pictures":
+            choose_graphics()
+        self._config = config
+        self._make = make
+        self._maker = ClipMaker(source)
+        self._store: LabelStore | None = None
+        self._episodes: EpisodeStore | None = None
+        self._processes: _Processes | None = None
+        self._status: RunStatus | None = None
+        self._told_s = -np.inf
+
+    @property
+    def beside(self) -> Beside | None:
+        """Returns what is to be recorded beside episodes, so that they can be shown."""
+        return self._maker.beside
+
+    def make_env(self) -> gym.Env[Any, Any]:
+        """Makes one environment to train in, of which episodes can be shown."""
+        if self._maker.source.kind == "pictures":
+            return self._make("rgb_array")
+        env = self._make(None)
+        return NotedResets(env) if self._maker.source.kind == "actions" else env
+
+    @contextlib.contextmanager
+    def serving(
+        self, folder: Path, episodes: EpisodeStore, *, first_id: int, say: Callable[[str], None]
+    ) -> Iterator["LabelStore"]:
+        """Opens the store, and lets people answer until the run has ended.
+
+        Args:
+            folder: of the run.
+            episodes: that segments lie in.
+            first_id: of the first question.
+            say: called with the links under which people label.
+
+        Raises:
+            PrefrlError: the database cannot be used, or the service cannot be started.
+        """
+        from prefrl.labelling.rows import StoreSettings
+        from prefrl.labelling.run_status import RunStatus
+        from prefrl.labelling.store import LabelStore
+
+        config = self._config
+        database = os.environ.get(DATABASE_VARIABLE) or folder / run_folder.LABELS
+        store = LabelStore(database, first_id=first_id)
+        try:
+            store.claim(folder.name)
+            store.set_settings(StoreSettings(config.budget, overlap=config.queries.overlap))
+            self._store, self._episodes = store, episodes
+            self._status = RunStatus(env_id=config.env, num_steps=config.steps)
+            if (folder / run_folder.METRICS).exists():
+                for row in read_metrics(folder / run_folder.METRICS):
+                    self._note(int(row["step"]), row)
+            self._tell_status()
+            with _Processes(store.url, folder) as self._processes:
+                say(self._processes.links)
+                _open_page(self._processes.links)
+                yield store
+                self._change(has_ended=True, waits_for="")
+        finally:
+            store.close()
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Gives questions their clips; one that cannot be shown any more is withdrawn."""
+        assert self._store is not None
+        for question in questions:
+            try:
+                left, right = (
+                    self._maker.specs(side, self._episodes)[0].to_bytes()
+                    for side in (question.left, question.right)
+                )
+            except DataError:  # Pictures do not outlast the process that took them.
+                self._store.withdraw([question.id])
+                continue
+            self._store.add_clips(question.id, left, right)
+
+    def collect(self) -> Sequence[Answer]:
+        """Returns nothing, as people answer into the store; sees to those who serve them."""
+        if self._processes is not None:
+            self._processes.look_after()
+        return ()
+
+    def tell(self, sentence: str) -> None:
+        """Tells people what is waited for."""
+        self._change(waits_for=sentence)
+
+    def advance(self, step: int) -> None:
+        """Tells people how far the run is, every few seconds."""
+        assert self._status is not None
+        self._status = replace(self._status, step=step)
+        if time.monotonic() - self._told_s >= _STATUS_EVERY_S:
+            self._tell_status()
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Shows people the curve so far and, after each fit, the policy that it came from."""
+        self._note(step, metrics)
+        if "reward_updates" in metrics:
+            self._show_policy(step)
+        self._tell_status()
+
+    def close(self) -> None:
+        """Does nothing: metrics go to the store, which others close."""
+
+    def statistics(self) -> dict[str, Any]:
+        """Returns who answered, how fast, and how much they agree, for summary.json."""
+        from prefrl.labelling.statistics import labelling_statistics
+
+        assert self._store is not None
+        return asdict(labelling_statistics(self._store.answers()))
+
+    def _note(self, step: int, metrics: Mapping[str, Any]) -> None:
+        from prefrl.labelling.run_status import thinned
+
+        assert self._status is not None
+        # Evaluations show the policy itself, where there are any.
+        name = "eval_true_return" if self._config.eval_every else "true_return"
+        value, accuracy = metrics.get(name), metrics.get("reward_holdout_accuracy")
+        if value is not None and np.isfinite(value):
+            curve = thinned((*self._status.curve, (float(step), float(value))))
+            self._status = replace(self._status, curve=curve, curve_name="true return")
+        if accuracy is not None and np.isfinite(accuracy):
+            self._status = replace(self._status, accuracy=float(accuracy))
+        self._status = replace(self._status, step=step)
+
+    def _show_policy(self, step: int) -> None:
+        """Has the end of the newest episode rendered."""
+        assert self._store is not None and self._episodes is not None and self._status is not None
+        if not self._episodes.episodes:
+            return
+        newest = self._episodes.episodes[-1]
+        length = min(len(newest), max(round(_CLIP_S / self._maker.source.dt), 1))
+        windows = Windows.of(
+            list(self._episodes.episodes),
+            np.array([len(self._episodes) - 1]),
+            np.array([len(newest) - length]),
+            length,
+            first_number=self._episodes.num_dropped,
+        )
+        with contextlib.suppress(DataError):  # Nothing is kept to show it by.
+            (spec,) = self._maker.specs(windows[[0]], self._episodes)
+            key = self._store.add_clip(spec.to_bytes())
+            self._status = replace(self._status, policy_clip=key, policy_step=step)
+
+    def _change(self, **changes: Any) -> None:
+        assert self._status is not None
+        self._status = replace(self._status, **changes)
+        self._tell_status()
+
+    def _tell_status(self) -> None:
+        from prefrl.labelling.run_status import write_run_status
+
+        assert self._store is not None and self._status is not None
+        write_run_status(self._store, self._status)
+        self._told_s = time.monotonic()
+
+
+class _Processes:
+    """The service and the renderer of a run, beside its trainer.
+
+    Args:
+        url: of the store, a password included.
+        folder: of the run.
+
+    Raises:
+        ConfigError: the service cannot be started; it says why.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        from prefrl.labelling.renderer import RendererProcess
+        from prefrl.labelling.starting import StartedService
+
+        self._start_service = partial(StartedService, url, folder)
+        self._start_renderer = partial(RendererProcess, url)
+        self._service = self._start_service()
+        self._renderer = self._start_renderer()
+        self._looked_s = time.monotonic()
+
+    @property
+    def links(self) -> str:
+        """Returns the links under which people label, and under which the run's owner looks on."""
+        return self._service.links
+
+    def look_after(self) -> None:
+        """Starts anew what has ended."""
+        if time.monotonic() - self._looked_s < _LOOK_AFTER_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        if not self._service.is_alive:
+            self._service.close()
+            self._service = self._start_service()
+        if not self._renderer.is_alive:
+            self._renderer.close()
+            self._renderer = self._start_renderer()
+
+    def __enter__(self) -> "_Processes":
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        # Pages are told that the run has ended, if it has.
+        self._service.close(patience_s=10.0 if error is None else 0.0)
+        self._renderer.close()
+
+
+def _check_installed() -> None:
+    try:
+        import prefrl.labelling.service
+        import prefrl.labelling.store  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"people label in a page, which needs {error.name}: pip install 'prefrl[human]'"
+        ) from None
+
+
+def _open_page(links: str) -> None:
+    """Opens the page where somebody sits in front of a screen."""
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if has_screen and sys.stderr.isatty():
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.open(links.split()[1])

@@ -1,0 +1,154 @@
+"""People teach a run through its page; here a script does, over HTTP, and sees what they see."""
+
+import _thread
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prefrl import Parts, QueryConfig, RewardConfig, RunConfig, TeacherConfig, resume, run
+from prefrl.errors import ConfigError
+from prefrl.feedback.dataset import PreferenceDataset
+from tests import tiny_runs
+from tests.runs.labeller import Labeller
+
+pytest.importorskip("fastapi", reason="the extra human is missing")
+renderer = pytest.importorskip("prefrl.labelling.renderer", reason="the extra human is missing")
+
+pytestmark = pytest.mark.usefixtures("without_curves")
+BUDGET = 6
+X_VELOCITY = 8
+
+
+def cheetah(**changes: Any) -> RunConfig:
+    """SAC over 420 steps of HalfCheetah, with six answers in two sessions."""
+    settings: dict[str, Any] = {
+        "env": "HalfCheetah-v4",
+        "agent": "sac",
+        "agent_settings": tiny_runs.SAC_SETTINGS,
+        "steps": 420,
+        "explore_steps": 100,
+        "budget": BUDGET,
+        "segment_length": 10,
+        "teacher": TeacherConfig("human"),
+        "eval_episodes": 0,
+        "checkpoint_every": 100,
+        "queries": QueryConfig(num_sessions=2, min_candidates=10, repeat_share=0.0),
+        "reward_model": RewardConfig(hidden_dim=8, max_updates=4),
+    }
+    return RunConfig(**{**settings, **changes})
+
+
+def faster(sides: Any) -> str:
+    """Prefers the side that runs faster."""
+    left, right = (
+        np.sum(np.array(sides[side]["observations"])[:, X_VELOCITY]) for side in ("left", "right")
+    )
+    return "left" if left > right else "right"
+
+
+@pytest.fixture(scope="module")
+def graphics() -> None:
+    """Skips where MuJoCo cannot render."""
+    from prefrl.labelling.clips.graphics import choose_graphics
+
+    try:
+        choose_graphics()
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def labeller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labeller]:
+    # Beside other tests a renderer that lets everything else go first would never come to work.
+    at_once = partial(renderer.RendererProcess, niceness=0)
+    monkeypatch.setattr(renderer, "RendererProcess", at_once)
+    made = Labeller(tmp_path / "run", faster)
+    made.start()
+    yield made
+    made.is_over.set()
+    made.join()
+    assert not made.fault
+
+
+@pytest.mark.usefixtures("graphics")
+def test_a_run_learns_from_what_is_said_over_http_and_ends_with_its_service(tmp_path, labeller):
+    result = run(cheetah(), out=tmp_path / "run", show_progress=False)
+    assert result.summary["num_answers"] == BUDGET
+    assert result.summary["teacher"] == "human"
+    (person,) = result.summary["labelling"]["annotators"]
+    assert person["annotator"] == "annotator 1"
+    said = PreferenceDataset.load(tmp_path / "run" / "comparisons.npz")
+    assert dict(zip(said.question.tolist(), said.p_left.tolist(), strict=True)) == {
+        number: float(answer == "left") for number, answer in labeller.given.items()
+    }
+    velocities = [
+        np.concatenate([b.observations[:, :, X_VELOCITY].sum(1) for b in side])
+        for side in (said.left, said.right)
+    ]
+    np.testing.assert_array_equal(said.p_left == 1, velocities[0] > velocities[1])
+    assert set(said.annotator) == {"annotator 1"}
+    assert labeller.seen["mode"] == 0o600
+    assert labeller.seen["clip"].startswith("/api/v1/clips/")
+    where = json.loads((tmp_path / "run" / "labelling.json").read_text())
+    with pytest.raises(OSError):  # noqa: PT011 - nobody listens there any more
+        labeller._call(where, "GET", "progress")
+
+
+@pytest.mark.usefixtures("graphics")
+def test_a_killed_service_is_started_anew_and_a_stopped_run_goes_on_and_no_answer_is_lost(
+    tmp_path, labeller
+):
+    folder = tmp_path / "run"
+    killed, interrupted = threading.Event(), threading.Event()
+
+    def judge(sides: Any) -> str:
+        if len(labeller.given) == 2 and not killed.is_set():
+            killed.set()
+            service = (folder / ".labelling.lock").read_text().split()[-1]
+            os.kill(int(service), signal.SIGKILL)
+        if len(labeller.given) == 4 and not interrupted.is_set():
+            interrupted.set()
+            _thread.interrupt_main()
+        return faster(sides)
+
+    labeller.judge = judge
+    with pytest.raises(KeyboardInterrupt, match="go on from the last checkpoint"):
+        run(cheetah(), out=folder, show_progress=False)
+    given = dict(labeller.given)
+    assert killed.is_set()
+    assert len(given) >= 4
+    result = resume(folder, show_progress=False)
+    assert result.summary["num_answers"] == BUDGET
+    said = PreferenceDataset.load(folder / "comparisons.npz")
+    assert len(set(said.question.tolist())) == len(said) == BUDGET
+    assert given.items() <= labeller.given.items()
+
+
+def test_what_cannot_be_shown_is_refused_before_the_first_step(tmp_path):
+    config = tiny_runs.tiniest(teacher=TeacherConfig("human"))
+    with pytest.raises(ConfigError, match="cannot be shown to people"):
+        run(config, out=tmp_path / "run", show_progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_people_are_asked_about_one_thing(tmp_path):
+    config = cheetah(objectives=("reward_run", "reward_ctrl"))
+    with pytest.raises(ConfigError, match="people are asked about one thing"):
+        run(config, out=tmp_path / "run", show_progress=False)
+
+
+def test_people_and_a_teacher_who_answers_at_once_do_not_go_together(tmp_path):
+    class LikesNothing:
+        def answer(self, left, right, *, rng):
+            return np.full(len(left), 0.5)
+
+    with pytest.raises(ConfigError, match="leave one of the two out"):
+        run(cheetah(), out=tmp_path / "run", parts=Parts(teacher=LikesNothing()))
