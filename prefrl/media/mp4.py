@@ -5,6 +5,8 @@ Axes: H, W height and width of a picture in pixels.
 
 import shutil
 import tempfile
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain
@@ -45,6 +47,10 @@ def write_mp4(path: Path, frames: Iterable[Any], frames_per_s: float) -> int:
     except (OSError, ValueError) as error:
         # The encoder's own errors go on for lines, with the command it was started by.
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        with warnings.catch_warnings():
+            # imageio-ffmpeg leaves the pipe to an encoder open that has ended by itself.
+            warnings.simplefilter("ignore", ResourceWarning)
+            traceback.clear_frames(error.__traceback__)
         raise StorageError(f"could not write {path}: {reason}") from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -55,7 +55,15 @@ def test_what_is_decided_has_the_same_settings_under_the_same_keys(open_one, dec
 # These may stay None: it has a meaning of its own.
 MEANS_SOMETHING = {
     *("explore_episode_steps", "train_episode_steps", "eval_every", "answer_timeout"),
-    *("max_steps_ahead", "objectives", "objective_weights", "linear_part", "interval_coverage"),
+    *(
+        "max_steps_ahead",
+        "open_ahead",
+        "objectives",
+        "objective_weights",
+        "linear_part",
+        "interval_coverage",
+    ),
+    *("pace", "repeat_share"),  # of runs from before there were any: sync, and none
 }
 
 

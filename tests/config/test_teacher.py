@@ -69,11 +69,11 @@ def test_an_unknown_teacher_lists_the_valid_ones_and_offers_the_nearest():
     with pytest.raises(ConfigError) as error:
         TeacherConfig("orakle")
     assert str(error.value) == (
-        "teacher.name is 'orakle'; choose from oracle, noisy, mistake, skip, equal, myopic; "
+        "teacher.name is 'orakle'; choose from oracle, noisy, mistake, skip, equal, myopic, human; "
         "did you mean oracle?"
     )
 
 
 def test_a_name_that_resembles_nothing_gets_no_guess():
-    with pytest.raises(ConfigError, match=r"equal, myopic$"):
+    with pytest.raises(ConfigError, match=r"myopic, human$"):
         TeacherConfig("7")

@@ -154,6 +154,7 @@ OTHERS = {
     "queries.last_session_at": 0.5,
     "queries.schedule": "constant",
     "queries.session_spacing": 1.0,
+    "queries.ease": True,
     "max_steps_ahead": 7,
     "min_first_answers": 7,
     "sync_feedback": True,
@@ -299,9 +300,9 @@ def test_what_is_of_open_questions_is_refused_with_a_teacher_that_answers_at_onc
     assert not refusal(config, Parts(teacher=Leisurely()))
 
 
-def test_people_are_asked_by_a_part_that_asks_them():
+def test_people_are_asked_by_the_labelling_service_or_by_a_part_that_asks_them():
     people = dataclasses.replace(BASE, teacher=TeacherConfig("human"))
-    assert "there is nobody to ask" in refusal(people)
+    assert not refusal(people)
     assert not refusal(people, Parts(teacher=Leisurely()))
     failing = dataclasses.replace(BASE, teacher=TeacherConfig("human", p_mistake=0.2))
     assert "teacher.p_mistake is 0.2, but people fail as they do" in refusal(failing)

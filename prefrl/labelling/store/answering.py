@@ -194,6 +194,8 @@ def _give(
     else:
         connection.execute(update(answers).where(is_own).values(values))
     end_lease(connection, number, now_s, annotator=annotator)
+    if p_left is None:
+        _drop_repeats(connection, annotator, number)
     settle(connection, [number], rules, now_s)
     bump(connection)
 
@@ -223,11 +225,19 @@ def _undo(
     if own.p_left is None:
         _check_room(connection, annotator, row, now_s)
     connection.execute(delete(answers).where(is_own))
+    _drop_repeats(connection, annotator, number)
     until_s = now_s + rules.lease_s
     set_lease(connection, number, annotator, until_s=until_s, now_s=now_s)
     settle(connection, [number], rules, now_s)
     bump(connection)
     return True
+
+
+def _drop_repeats(connection: Connection, annotator: str, number: int) -> None:
+    """Takes away the repeats of a question that an annotator no longer has answered."""
+    repeats = select(questions.c.id).where(questions.c.repeat_of == number)
+    own = (leases.c.annotator == annotator) & leases.c.question.in_(repeats)
+    connection.execute(delete(leases).where(own))
 
 
 def _check_room(connection: Connection, annotator: str, row: Row[Any], now_s: float) -> None:
