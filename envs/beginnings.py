@@ -11,7 +11,7 @@ from prefrl.errors import DataError, text_of
 from prefrl.segments import SegmentBatch
 
 Beginning = Mapping[str, Any]
-"""What a reset drew from, as JSON can hold it: {"seed": ...} or {"generator": ...}."""
+"""The source of a reset's draws, as JSON can hold it: {"seed": ...} or {"generator": ...}."""
 
 
 class NotedResets(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):

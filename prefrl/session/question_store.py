@@ -222,3 +222,16 @@ def check_states(states: Sequence[QuestionState]) -> None:
     """
     if unknown := set(states) - set(STATES):
         raise DataError(f"{min(unknown)!r} is no state of a question; {', '.join(STATES)} are")
+
+
+def answers_wanted(before: int, num: int, overlap: float) -> NDArray[np.int64]:
+    """Returns (B,) how many answers each of the next questions wants: 2 in even intervals, else 1.
+
+    Args:
+        before: questions that were put before, repeats apart.
+        num: B.
+        overlap: share of the questions that want two.
+    """
+    # A little is added so that ten tenths are a whole.
+    due = np.floor(np.arange(before, before + num + 1) * overlap + 1e-9)
+    return np.asarray(1 + np.diff(due), dtype=np.int64)

@@ -25,6 +25,7 @@ from prefrl.session.question_store import (
     QuestionState,
     QuestionStore,
     Standing,
+    answers_wanted,
     check_states,
     made_questions,
 )
@@ -133,9 +134,7 @@ class MemoryQuestions:
             is_audit=is_audit,
         )
         before = sum(question.repeat_of is None for question in self._known.values())
-        # A little is added so that ten tenths are a whole.
-        due = np.floor(np.arange(before, before + len(questions) + 1) * self.overlap + 1e-9)
-        wanted = (1 + np.diff(due)).astype(int).tolist()
+        wanted = answers_wanted(before, len(questions), self.overlap).tolist()
         put = {one.id: ToldStanding(wanted=num) for one, num in zip(questions, wanted, strict=True)}
         self._commit(put, questions)
         return questions

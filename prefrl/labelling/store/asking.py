@@ -27,7 +27,7 @@ from prefrl.labelling.store.standing import (
     settle,
 )
 from prefrl.segments import SegmentBatch
-from prefrl.session.questions import made_questions
+from prefrl.session.question_store import answers_wanted, made_questions
 
 
 def next_id(connection: Connection, first_id: int) -> int:
@@ -129,9 +129,7 @@ def _num_wanted(connection: Connection, num: int, overlap: float) -> NDArray[np.
     """
     statement = select(func.count()).where(questions.c.repeat_of.is_(None))
     before = int(connection.execute(statement).scalar_one())
-    # A little is added so that ten tenths are a whole.
-    due = np.floor(np.arange(before, before + num + 1) * overlap + 1e-9)
-    return np.asarray(1 + np.diff(due), dtype=np.int64)
+    return answers_wanted(before, num, overlap)
 
 
 def _lease(
