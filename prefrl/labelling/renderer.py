@@ -26,21 +26,15 @@ from prefrl.labelling.clips.spec import ClipSpec, Recorded
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.rows import ClipJob
 from prefrl.labelling.run_status import read_run_status
+from prefrl.labelling.starting import DATABASE_VARIABLE, end_process, start_process
 from prefrl.labelling.store import LabelStore
 
 if TYPE_CHECKING:
     from prefrl.labelling.clips.rendering import ClipRenderer
 
-DATABASE = "PREFRL_LABELLING_DATABASE"
-"""The environment variable for a URL that has a password in it: command lines are public."""
-
 NICENESS = 12
 """Beside a process of usual priority on the same core it gets a fifteenth, by Linux."""
 
-# It finds modules where the process that starts it does, one's own environments among them.
-_START = (
-    "import sys; sys.path[:] = {path}; from prefrl.labelling.renderer import main; sys.exit(main())"
-)
 _POLL_S = 0.25
 _AWAY_S = 2.0
 
@@ -145,12 +139,8 @@ class RendererProcess:
 
     def __init__(self, url: str, *, stays: bool = False, niceness: int = NICENESS) -> None:
         options = ["--with-parent", f"--niceness={niceness}", *(["--stays"] if stays else [])]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START.format(path=sys.path), *options],
-            env={**os.environ, DATABASE: url},
-            stdin=subprocess.PIPE,
-            # Ctrl-C is for whoever started it, and who stops it then.
-            start_new_session=True,
+        self._process = start_process(
+            "prefrl.labelling.renderer", options, url, stdin=subprocess.PIPE
         )
 
     @property
@@ -165,13 +155,7 @@ class RendererProcess:
 
     def close(self, patience_s: float = 10.0) -> None:
         """Ends it after the clip it is at, or at once where that takes longer than so long."""
-        if self.is_alive:
-            self._process.terminate()
-        try:
-            self._process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process, patience_s)
         assert self._process.stdin is not None
         self._process.stdin.close()
 
@@ -190,13 +174,13 @@ def lower_priority(niceness: int = NICENESS) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Runs a renderer until it is told to stop; returns the status of the process."""
     parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.renderer")
-    parser.add_argument("database", nargs="?", default=os.environ.get(DATABASE))
+    parser.add_argument("database", nargs="?", default=os.environ.get(DATABASE_VARIABLE))
     parser.add_argument("--stays", action="store_true", help="go on when the run has ended")
     parser.add_argument("--niceness", type=int, default=NICENESS, help="0 to 19: 0 goes first")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
     options = parser.parse_args(words)
     if not options.database:
-        parser.error(f"which database? name it, or set {DATABASE}")
+        parser.error(f"which database? name it, or set {DATABASE_VARIABLE}")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prefrl.errors import ConfigError, PrefrlError, StorageError, printable
-
-# An address may hold a password, which the list of processes would show.
-DATABASE_VARIABLE = "PREFRL_DATABASE"
+from prefrl.labelling.starting import DATABASE_VARIABLE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,18 +1,53 @@
-"""Starts the labelling service as a process of its own."""
+"""Starts what labelling consists of as processes of their own, and ends them."""
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefrl.errors import ConfigError, one_line
 
-_START = (
-    "import sys; sys.path[:] = {path}; from prefrl.labelling.serve import main; sys.exit(main())"
-)
-_DATABASE = "PREFRL_DATABASE"
+DATABASE_VARIABLE = "PREFRL_DATABASE"
+"""The environment variable for a URL that may have a password in it: command lines are public."""
+
+# It finds modules where the process that starts it does, one's own environments among them.
+_START = "import sys; sys.path[:] = {path}; from {module} import main; sys.exit(main())"
 _NUM_LINKS = 2
+
+
+def start_process(
+    module: str, options: Sequence[str], url: str, **streams: Any
+) -> "subprocess.Popen[str]":
+    """Starts a module's `main` in a process of its own.
+
+    Args:
+        module: its name.
+        options: of its command line.
+        url: of the store, a password included.
+        streams: as `subprocess.Popen` takes them.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", _START.format(path=sys.path, module=module), *options],
+        env={**os.environ, DATABASE_VARIABLE: url},
+        text=True,
+        # Ctrl-C is for whoever started it, and who stops it then.
+        start_new_session=True,
+        **streams,
+    )
+
+
+def end_process(process: "subprocess.Popen[str]", patience_s: float) -> None:
+    """Tells a process to end, and kills it where that takes longer than so long."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class StartedService:
@@ -32,15 +67,13 @@ class StartedService:
     def __init__(self, url: str, folder: Path) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         options = ["--folder", str(folder), "--ends-with-run", "--takes-over"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START.format(path=sys.path), *options],
-            env={**os.environ, _DATABASE: url},
+        self._process = start_process(
+            "prefrl.labelling.serve",
+            options,
+            url,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            text=True,
-            # Ctrl-C is for whoever started it, and who stops it then.
-            start_new_session=True,
         )
         assert self._process.stdout is not None
         lines = [self._process.stdout.readline() for _ in range(_NUM_LINKS)]
@@ -63,12 +96,7 @@ class StartedService:
         try:
             self._process.wait(max(patience_s, 0.01))
         except subprocess.TimeoutExpired:
-            self._process.terminate()
-            try:
-                self._process.wait(10.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end_process(self._process, patience_s=10.0)
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._errors.close()

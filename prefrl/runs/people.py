@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from prefrl.labelling.run_status import RunStatus
     from prefrl.labelling.store import LabelStore
 
-DATABASE_VARIABLE = "PREFRL_DATABASE"
-"""The environment variable that names the database; by default it is a file in the run folder."""
-
 _CLIP_S = 5.0  # of the present policy
 _STATUS_EVERY_S = 2.0
 _LOOK_AFTER_EVERY_S = 1.0
@@ -68,9 +65,11 @@ class People:
         make: Callable[[str | None], gym.Env[Any, Any]]
         if own is None:
             make = partial(make_configured_env, config)
-            settings = {name: getattr(config, name) for name in ("fixed_horizon",)}
-            limit = {"max_episode_steps": config.max_episode_steps}
-            named = NamedEnv(config.env, {**settings, **limit, **config.env_kwargs})
+            settings = {
+                "fixed_horizon": config.fixed_horizon,
+                "max_episode_steps": config.max_episode_steps,
+            }
+            named = NamedEnv(config.env, {**settings, **config.env_kwargs})
         else:
             as_it_is = env_maker(config, own)
             make = lambda _: as_it_is()  # noqa: E731 - one of two ways to make it
@@ -85,6 +84,8 @@ class People:
         self._episodes: EpisodeStore | None = None
         self._processes: _Processes | None = None
         self._status: RunStatus | None = None
+        self._step = 0
+        self._curve: list[tuple[float, float]] = []
         self._told_s = -np.inf
 
     @property
@@ -116,6 +117,7 @@ class People:
         """
         from prefrl.labelling.rows import StoreSettings
         from prefrl.labelling.run_status import RunStatus
+        from prefrl.labelling.starting import DATABASE_VARIABLE
         from prefrl.labelling.store import LabelStore
 
         config = self._config
@@ -125,7 +127,9 @@ class People:
             store.claim(folder.name)
             store.set_settings(StoreSettings(config.budget, overlap=config.queries.overlap))
             self._store, self._episodes = store, episodes
-            self._status = RunStatus(env_id=config.env, num_steps=config.steps)
+            self._status = RunStatus(
+                env_id=config.env, num_steps=config.steps, curve_name="true return"
+            )
             if (folder / run_folder.METRICS).exists():
                 for row in read_metrics(folder / run_folder.METRICS):
                     self._note(int(row["step"]), row)
@@ -164,8 +168,7 @@ class People:
 
     def advance(self, step: int) -> None:
         """Tells people how far the run is, every few seconds."""
-        assert self._status is not None
-        self._status = replace(self._status, step=step)
+        self._step = step  # Told of every step, so that little is done for most.
         if time.monotonic() - self._told_s >= _STATUS_EVERY_S:
             self._tell_status()
 
@@ -187,18 +190,15 @@ class People:
         return asdict(labelling_statistics(self._store.answers()))
 
     def _note(self, step: int, metrics: Mapping[str, Any]) -> None:
-        from prefrl.labelling.run_status import thinned
-
         assert self._status is not None
         # Evaluations show the policy itself, where there are any.
         name = "eval_true_return" if self._config.eval_every else "true_return"
         value, accuracy = metrics.get(name), metrics.get("reward_holdout_accuracy")
         if value is not None and np.isfinite(value):
-            curve = thinned((*self._status.curve, (float(step), float(value))))
-            self._status = replace(self._status, curve=curve, curve_name="true return")
+            self._curve.append((float(step), float(value)))
         if accuracy is not None and np.isfinite(accuracy):
             self._status = replace(self._status, accuracy=float(accuracy))
-        self._status = replace(self._status, step=step)
+        self._step = step
 
     def _show_policy(self, step: int) -> None:
         """Has the end of the newest episode rendered."""
@@ -225,9 +225,11 @@ class People:
         self._tell_status()
 
     def _tell_status(self) -> None:
-        from prefrl.labelling.run_status import write_run_status
+        from prefrl.labelling.run_status import thinned, write_run_status
 
         assert self._store is not None and self._status is not None
+        curve = thinned(tuple(self._curve))
+        self._status = replace(self._status, step=self._step, curve=curve)
         write_run_status(self._store, self._status)
         self._told_s = time.monotonic()
 

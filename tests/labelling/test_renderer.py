@@ -16,8 +16,9 @@ import pytest
 
 from prefrl.labelling.clips import ClipSpec, NamedEnv, Recorded, SimStates
 from prefrl.labelling.errors import Unavailable
-from prefrl.labelling.renderer import DATABASE, NICENESS, RendererProcess, RenderWork
+from prefrl.labelling.renderer import NICENESS, RendererProcess, RenderWork
 from prefrl.labelling.run_status import RunStatus, write_run_status
+from prefrl.labelling.starting import DATABASE_VARIABLE
 from prefrl.labelling.store import LabelStore
 from prefrl.media.mp4 import mp4_bytes
 from tests.labelling.videos import frames_of
@@ -213,7 +214,7 @@ def test_a_database_that_is_none_is_refused_in_a_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("renderer: ")
     assert done.stderr.count("\n") == 1
-    environment = {name: value for name, value in os.environ.items() if name != DATABASE}
+    environment = {name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE}
     done = subprocess.run(
         [sys.executable, "-m", "prefrl.labelling.renderer"],
         capture_output=True,
@@ -222,7 +223,7 @@ def test_a_database_that_is_none_is_refused_in_a_line(tmp_path):
         env=environment,
     )
     assert done.returncode == 2
-    assert f"which database? name it, or set {DATABASE}" in done.stderr
+    assert f"which database? name it, or set {DATABASE_VARIABLE}" in done.stderr
 
 
 def _segments() -> Any:
