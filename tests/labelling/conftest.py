@@ -1,8 +1,9 @@
-"""Graphics, where there are some."""
+"""Graphics, where there are some, and a server that tests share."""
 
 import pytest
 
 from prefrl.errors import ConfigError
+from tests.labelling.service.serving import Server, Template, service_of
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,26 @@ def graphics() -> str:
         return choose_graphics()
     except ConfigError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    return Template.made(tmp_path_factory.mktemp("template") / "labels.sqlite")
+
+
+@pytest.fixture(scope="session")
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def steady(template, tmp_path_factory):
+    """A service that the tests of a file share, none of which changes what others see."""
+    server = Server()
+    path = tmp_path_factory.mktemp("steady") / "labels.sqlite"
+    with service_of(template, server, path) as found:
+        found.ask_about(2)
+        yield found
+    server.close()

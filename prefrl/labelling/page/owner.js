@@ -1,6 +1,6 @@
 // The owner's page: annotators, questions, how well it all goes.
 
-import { $, Away, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
+import { $, Away, BASE, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
 
 const REFRESH_S = 5;
 const token = takeToken("owner");
@@ -108,7 +108,7 @@ async function invite(path, name, question) {
   if (question && !confirm(question)) return;
   const made = await ask("POST", path, { name });
   $("link").hidden = false;
-  $("link").textContent = `${location.origin}/#token=${made.token}`;
+  $("link").textContent = `${made.url || BASE.href}#token=${made.token}`;
   $("link").setAttribute("aria-label", `Link for ${made.name}; it is shown once`);
   await showOverview();
 }

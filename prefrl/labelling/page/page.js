@@ -296,7 +296,7 @@ async function start() {
       break;
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) return refuseToken();
-      if (error instanceof Refusal && error.status === 403) return stop("This is the owner's link", "It opens /owner; an annotator's link opens this page.");
+      if (error instanceof Refusal && error.status === 403) return stop("This is the owner's link", "It opens the owner's page; an annotator's link opens this one.");
       say(UNREACHABLE);
       await sleep(2);
     }

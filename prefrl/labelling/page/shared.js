@@ -1,6 +1,11 @@
 // Tokens, and requests that carry one.
 
-export const API = "/api/v1";
+// Where the service is: a reverse proxy may have put it below a path.
+export const BASE = new URL("..", import.meta.url);
+const API = "api/v1";
+
+/** Returns the address of what the service calls `path`, which begins with a slash. */
+export const addressOf = (path) => new URL(`.${path}`, BASE).href;
 
 /** A response that says no: its status, one line, and when to ask again (seconds). */
 export class Refusal extends Error {
@@ -14,12 +19,15 @@ export class Refusal extends Error {
 /** No response at all: the service or the connection is away. */
 export class Away extends Error {}
 
+// Services below paths of one name share what a browser keeps.
+const keyOf = (kind) => `prefrl.${kind}${BASE.pathname === "/" ? "" : BASE.pathname}`;
+
 /**
  * Takes the token out of the address, where it would be seen and copied, or returns the one kept.
  * A tab keeps its own, so that two people can try it on one machine; a new tab takes the last one.
  */
 export function takeToken(kind) {
-  const key = `prefrl.${kind}`;
+  const key = keyOf(kind);
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
     sessionStorage.setItem(key, given);
@@ -30,7 +38,7 @@ export function takeToken(kind) {
 }
 
 export function forgetToken(kind) {
-  for (const storage of [sessionStorage, localStorage]) storage.removeItem(`prefrl.${kind}`);
+  for (const storage of [sessionStorage, localStorage]) storage.removeItem(keyOf(kind));
 }
 
 /** Returns a function that asks the service: `ask("GET", "/progress")` gives JSON, null for 204. */
@@ -40,7 +48,7 @@ export function asker(token) {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let response;
     try {
-      response = await fetch(/^\/(api|page)\//.test(path) ? path : API + path, {
+      response = await fetch(addressOf(/^\/(api|page)\//.test(path) ? path : `/${API}${path}`), {
         method, headers, body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {

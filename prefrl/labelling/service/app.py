@@ -39,6 +39,8 @@ def make_app(store: LabelStore, settings: ServiceSettings | None = None) -> Fast
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # it would load scripts from elsewhere
         redoc_url=None,
+        # An address that is sent on to would lack what a reverse proxy has put before it.
+        redirect_slashes=False,
     )
     add_problems(app)
     # Of two that fit an address, the first one answers: annotators/me is no annotator's name.

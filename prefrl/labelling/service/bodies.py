@@ -26,8 +26,8 @@ class QuestionShown(BaseModel):
     """A question, leased to whoever asked for it."""
 
     id: int
-    left: str = Field(description="Address of the left clip.")
-    right: str = Field(description="Address of the right clip.")
+    left: str = Field(description="Address of the left clip, below that of the service.")
+    right: str = Field(description="Likewise of the right clip.")
     instructions: str = Field(description="What to look for: HTML without scripts or pictures.")
     deadline_s: float = Field(description="Seconds until the lease ends.")
 
@@ -65,7 +65,9 @@ class Run(BaseModel):
     num_steps: int | None
     waits_for: str
     has_ended: bool
-    policy_clip: str | None = Field(description="Address of a clip of the present policy.")
+    policy_clip: str | None = Field(
+        description="Address of a clip of the present policy, below that of the service."
+    )
     policy_step: int | None
     curve: list[list[float]] = Field(description="(step, return) pairs so far.")
     curve_name: str
@@ -104,6 +106,9 @@ class Invitation(BaseModel):
 
     name: str
     token: str
+    url: str = Field(
+        description="The public address, under which they label; empty: none was given."
+    )
 
 
 class Health(BaseModel):

@@ -48,13 +48,15 @@ def owner_routes(parts: Parts) -> APIRouter:
 
 
 def _add_annotators(routes: APIRouter, parts: Parts) -> None:
-    store = parts.store
+    store, public = parts.store, parts.settings.public_url.rstrip("/")
+    url = f"{public}/" if public else ""
 
     @routes.post("/annotators", status_code=201, responses=_refusals | may_answer(409, 413, 422))
     def post_annotator(given: Name) -> Invitation:
         """Invites an annotator."""
         try:
-            return Invitation(name=given.name.strip(), token=store.add_annotator(given.name))
+            token = store.add_annotator(given.name)
+            return Invitation(name=given.name.strip(), token=token, url=url)
         except DataError as error:
             raise Refused(409, one_line(str(error))) from None
 
@@ -62,7 +64,7 @@ def _add_annotators(routes: APIRouter, parts: Parts) -> None:
     def post_token(given: Name) -> Invitation:
         """Gives an annotator another token; the old one is not valid from now on."""
         try:
-            return Invitation(name=given.name, token=store.renew_token(given.name))
+            return Invitation(name=given.name, token=store.renew_token(given.name), url=url)
         except UnknownAnnotator as error:
             raise Refused(404, one_line(str(error))) from None
 

@@ -1,6 +1,7 @@
 """Settings of the service."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from prefrl.errors import ConfigError
 
@@ -19,7 +20,8 @@ class ServiceSettings:
         instructions: what to look for, in Markdown.
         allowed_hosts: names under which browsers may reach it, beside `localhost` and addresses in
             numbers: that of a reverse proxy, or of this machine.
-        public_url: the address under which others reach it; "" the one it listens on.
+        public_url: the address under which others reach it, with the path that a reverse proxy
+            takes off, if any; "" the one it listens on.
         max_body_bytes: of a request; more is refused.
         failed_per_minute: wrong tokens from one address before it is told to wait.
 
@@ -42,8 +44,19 @@ class ServiceSettings:
         for name in ("max_body_bytes", "failed_per_minute"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.public_url and not self.public_url.startswith(("http://", "https://")):
+        if self.public_url and not _is_address(self.public_url):
             raise ConfigError(
                 f"public_url is {self.public_url!r}; expected an address such as "
-                "https://label.example.org"
+                "https://label.example.org or https://lab.example.org/prefrl"
             )
+
+
+def _is_address(url: str) -> bool:
+    """Tells whether a link may begin with it: a scheme, a host, and at most a port and a path."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # is a number, or raises
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and not set(url) & set(' ?#@\\"<>')
+    return is_plain and parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -1,126 +1,15 @@
-"""People label in a browser: Debian's Chromium, where it is installed."""
+"""People label in a browser."""
 
-import os
 import re
-import shutil
-import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from prefrl.labelling.renderer import RenderWork
 from prefrl.labelling.run_status import RunStatus, write_run_status
 from tests.labelling.clips.recorded import Recorded, named
-from tests.labelling.service.films import film
-from tests.labelling.service.serving import service_of
-
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-META = {"fps": 20.0, "num_frames": 40, "counts": [8, 32]}
-WIDTHS = {"desk": (1280, 800), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*root, "--disable-gpu", "--no-first-run", *QUIET]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def labelling(template, server, tmp_path):
-    """A service with twelve questions, whose clips are films."""
-    with service_of(template, server, tmp_path / "labels.sqlite", budget=50) as service:
-        service.ids = service.ask_about(12)
-        store = service.store
-        for index, key in enumerate(sorted(keys_of(store))):
-            store.put_clip(key, film(index % 4), META)
-        policy = store.add_clip(b"the policy")
-        store.put_clip(policy, film(3), META)
-        curve = tuple((1_000 * i, 40 * i**1.5 - 200 * (i % 3)) for i in range(25))
-        write_run_status(
-            store,
-            RunStatus(
-                "HalfCheetah-v4",
-                step=24_000,
-                policy_clip=policy,
-                policy_step=22_000,
-                curve=curve,
-                curve_name="true return",
-            ),
-        )
-        yield service
-
-
-def keys_of(store):
-    """Returns the keys of all clips that the test's own film stands for."""
-    found = set()
-    for number in store.standings():
-        for side in "lr":
-            found.add(store.add_clip(f"{side} of {number}".encode()))
-    return found
-
-
-@pytest.fixture
-def opened(chromium, labelling):
-    """Opens the page of an annotator, at a size; fails where the browser complained."""
-    contexts, complaints = [], []
-
-    def open_(who="ann", size="desk", path="/", *, is_first_use=False, **options):
-        width, height = WIDTHS[size]
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        if not is_first_use:
-            context.add_init_script("localStorage.setItem('prefrl.toured', 'yes')")
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)
-        page.set_default_timeout(15_000)
-        page.goto(f"{labelling.url}{path}#token={getattr(labelling, who).token}")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    # What the tests themselves cut off or revoked is no complaint.
-    known = ("ERR_INTERNET_DISCONNECTED", "status of 401")
-    assert [one for one in complaints if not any(part in one for part in known)] == []
-
-
-def is_shown(page):
-    """Waits until a pair is on the screen and the next one is loaded."""
-    expect(page.locator("#labelling video")).to_have_count(2)
-
-
-def say(page, key):
-    """Answers by a key, as somebody who has looked for a moment."""
-    page.wait_for_timeout(250)
-    page.keyboard.press(key)
-
-
-def said_of(store):
-    return {(one.annotator, one.question): one.said for one in store.answers()}
-
-
-def wait_for(what, timeout_s=15):
-    until_s = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < until_s, "it did not happen"
-        time.sleep(0.02)
-
-
-def picture(page, name, tmp_path):
-    path = tmp_path / f"{name}.png"
-    page.screenshot(path=path)
-    if folder := os.environ.get("PREFRL_SCREENSHOTS"):
-        shutil.copy(path, folder)
-    assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
+from tests.labelling.page.browsing import WIDTHS, is_shown, picture, said_of, say, wait_for
 
 
 @pytest.mark.parametrize("size", WIDTHS)
