@@ -85,7 +85,8 @@ class Guard:
         except _Refused as refused:
             await _say(send_guarded, refused)
             return
-        await self._app(scope, _replay(body, receive), send_guarded)
+        handed_on = receive if body is None else _replay(body, receive)
+        await self._app(scope, handed_on, send_guarded)
 
     def _check_host(self, headers: Headers) -> None:
         given = headers.getlist("host")
@@ -108,7 +109,10 @@ class Guard:
         if parts is None or parts.lower() != headers.get("host", "").lower():
             raise _Refused(403, "requests from another site are refused")
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
+        """Returns the body, which has then arrived; None: nothing says that there is one."""
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            return None
         too_large = _Refused(413, f"expected at most {self._max_body_bytes:,} bytes")
         declared = headers.get("content-length", "0")
         if not declared.isascii() or not declared.isdigit():

@@ -1,34 +1,90 @@
 """Handing questions out, and taking their answers in: the side of whoever answers."""
 
+import functools
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
 
 from prefrl.arguments import instance, whole_number
 from prefrl.errors import ArgumentError, DataError, not_a, shown
 from prefrl.labelling.errors import Closed, LeasedByOther, UnknownAnnotator
 from prefrl.labelling.rows import P_LEFT, Leased, Said, StoreSettings
-from prefrl.labelling.store.notes import is_paused, rules_of
+from prefrl.labelling.store.notes import rules_and_pause, rules_of
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import HUMAN, annotators, answers, clips, leases, questions
 from prefrl.labelling.store.standing import (
     LARGEST_ID,
+    MAY_ANSWER,
+    NOW_S,
+    NUM_LEASES,
+    NUM_OTHERS_LEASES,
+    NUM_VOTES,
+    NUMBER,
+    WHO,
     bump,
     end_lease,
-    may_answer,
-    num_leases,
-    num_reserved,
     num_spent,
-    num_votes,
     question_row,
     set_lease,
     settle,
+    spent_and_reserved,
 )
 
 # One that is looked at, and the next one, which is loaded meanwhile.
 MOST_LEASES = 2
+
+# The questions that the budget has room for: any, those that cost nothing more, and of these those
+# that are no repeats.
+_Room = Literal["any", "free", "second answers"]
+
+_SEE = update(annotators).where(annotators.c.name == WHO)
+_HELD = (
+    select(questions)
+    .join(leases, leases.c.question == questions.c.id)
+    .where(leases.c.annotator == WHO, leases.c.until_s > NOW_S, questions.c.state == "open")
+    .order_by(leases.c.leased_s, questions.c.id)
+)
+_PROLONG = update(leases).where(leases.c.annotator == WHO, leases.c.until_s > NOW_S)
+_PROLONG_ONE = _PROLONG.where(leases.c.question == NUMBER)
+_IS_OWN = (answers.c.question == NUMBER) & (answers.c.annotator == WHO)
+_OWN = select(answers).where(_IS_OWN)
+_NUM_OWN_VOTES = select(func.count()).where(_IS_OWN, answers.c.p_left.is_not(None))
+_ANSWER = insert(answers)
+_REPLACE = update(answers).where(_IS_OWN)
+_TAKE_BACK = delete(answers).where(_IS_OWN)
+_DROP_REPEATS = delete(leases).where(
+    leases.c.annotator == WHO,
+    leases.c.question.in_(select(questions.c.id).where(questions.c.repeat_of == NUMBER)),
+)
+_IS_IT = questions.c.id == NUMBER
+_ROOM = select(NUM_VOTES, NUM_OTHERS_LEASES, NUM_LEASES).where(_IS_IT)
+_NUM_VOTES_OF = select(NUM_VOTES).where(_IS_IT)
+_SKIPPED = select(questions.c.id).where(
+    questions.c.state == "open",
+    exists().where(answers.c.question == questions.c.id, answers.c.p_left.is_(None)),
+)
+
+
+@functools.cache
+def _oldest_free(room: _Room, *, needs_clips: bool) -> Select[Any]:
+    """Selects the oldest question that WHO may be given, NUMBER apart."""
+    statement = (
+        select(questions)
+        .where(questions.c.state == "open", questions.c.id != NUMBER, MAY_ANSWER)
+        .where(questions.c.wanted > NUM_VOTES + NUM_OTHERS_LEASES)
+        .order_by(questions.c.id)
+        .limit(1)
+    )
+    if needs_clips:
+        for side in (questions.c.left_clip, questions.c.right_clip):
+            statement = statement.where(exists().where(clips.c.key == side))
+    if room == "second answers":
+        return statement.where(questions.c.repeat_of.is_(None), NUM_VOTES > 0)
+    if room == "free":
+        return statement.where(or_(questions.c.repeat_of.is_not(None), NUM_VOTES > 0))
+    return statement
 
 
 def _see(connection: Connection, annotator: str, now_s: float) -> None:
@@ -37,8 +93,7 @@ def _see(connection: Connection, annotator: str, now_s: float) -> None:
     Raises:
         UnknownAnnotator: there is none of that name.
     """
-    who = update(annotators).where(annotators.c.name == annotator)
-    if not connection.execute(who.values(seen_s=now_s)).rowcount:
+    if not connection.execute(_SEE, {"who": annotator, "seen_s": now_s}).rowcount:
         raise UnknownAnnotator(f"there is no annotator {annotator!r}, or there is none any more")
 
 
@@ -99,56 +154,36 @@ def _prolong(
     *,
     number: int | None = None,
 ) -> int:
-    own = update(leases).where(leases.c.annotator == annotator, leases.c.until_s > now_s)
-    if number is not None:
-        own = own.where(leases.c.question == number)
-    return connection.execute(own.values(until_s=until_s)).rowcount
+    values: dict[str, Any] = {"who": annotator, "now_s": now_s, "until_s": until_s}
+    if number is None:
+        return connection.execute(_PROLONG, values).rowcount
+    return connection.execute(_PROLONG_ONE, {**values, "number": number}).rowcount
 
 
 def _held(connection: Connection, annotator: str, now_s: float) -> list[Row[Any]]:
     """Returns the questions that an annotator has leased, the oldest lease first."""
-    statement = (
-        select(questions)
-        .join(leases, leases.c.question == questions.c.id)
-        .where(leases.c.annotator == annotator, leases.c.until_s > now_s)
-        .where(questions.c.state == "open")
-        .order_by(leases.c.leased_s, questions.c.id)
-    )
-    return list(connection.execute(statement))
+    return list(connection.execute(_HELD, {"who": annotator, "now_s": now_s}))
 
 
 def _free(
     connection: Connection, annotator: str, after: int | None, rules: StoreSettings, now_s: float
 ) -> Row[Any] | None:
     """Returns the oldest question that an annotator may be given."""
-    statement = (
-        select(questions)
-        .where(questions.c.state == "open", may_answer(annotator))
-        .where(num_votes() + num_leases(now_s, but=annotator) < questions.c.wanted)
-        .order_by(questions.c.id)
-        .limit(1)
-    )
-    if after is not None:
-        statement = statement.where(questions.c.id != after)
-    if rules.needs_clips:
-        for side in (questions.c.left_clip, questions.c.right_clip):
-            statement = statement.where(exists().where(clips.c.key == side))
+    room: _Room = "any"
     if rules.budget is not None:
-        spent = num_spent(connection)
+        spent, reserved = spent_and_reserved(connection, now_s)
         if spent >= rules.budget:
-            # Second answers of an overlap cost nothing.
-            statement = statement.where(questions.c.repeat_of.is_(None), num_votes() > 0)
-        elif spent + num_reserved(connection, now_s) >= rules.budget:
-            statement = statement.where(or_(questions.c.repeat_of.is_not(None), num_votes() > 0))
-    return connection.execute(statement).one_or_none()
+            room = "second answers"
+        elif spent + reserved >= rules.budget:
+            room = "free"
+    which = {"who": annotator, "now_s": now_s, "number": -1 if after is None else after}
+    statement = _oldest_free(room, needs_clips=rules.needs_clips)
+    return connection.execute(statement, which).one_or_none()
 
 
 def _settle_skipped(connection: Connection, rules: StoreSettings, now_s: float) -> None:
     """Closes what was left open for somebody who has gone since."""
-    has_skip = exists().where(answers.c.question == questions.c.id, answers.c.p_left.is_(None))
-    statement = select(questions.c.id).where(questions.c.state == "open", has_skip)
-    ids = list(connection.execute(statement).scalars())
-    if settle(connection, ids, rules, now_s):
+    if settle(connection, list(connection.execute(_SKIPPED).scalars()), rules, now_s):
         bump(connection)
 
 
@@ -173,8 +208,8 @@ def _give(
     _see(connection, annotator, now_s)
     row = question_row(connection, number)
     p_left = P_LEFT[said]
-    is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
-    own = connection.execute(select(answers).where(is_own)).one_or_none()
+    which = {"number": number, "who": annotator}
+    own = connection.execute(_OWN, which).one_or_none()
     if own is not None and own.p_left == p_left:
         return  # Said once more, by somebody who did not hear that it is known.
     if row.state == "withdrawn":
@@ -190,9 +225,9 @@ def _give(
         "source": HUMAN,
     }
     if own is None:
-        connection.execute(insert(answers).values(question=number, annotator=annotator, **values))
+        connection.execute(_ANSWER, {"question": number, "annotator": annotator, **values})
     else:
-        connection.execute(update(answers).where(is_own).values(values))
+        connection.execute(_REPLACE, {**which, **values})
     end_lease(connection, number, now_s, annotator=annotator)
     if p_left is None:
         _drop_repeats(connection, annotator, number)
@@ -216,15 +251,15 @@ def _undo(
     """
     _see(connection, annotator, now_s)
     row = question_row(connection, number)
-    is_own = (answers.c.question == number) & (answers.c.annotator == annotator)
-    own = connection.execute(select(answers).where(is_own)).one_or_none()
+    which = {"number": number, "who": annotator}
+    own = connection.execute(_OWN, which).one_or_none()
     if own is None:
         return False
     if row.state == "withdrawn":
         raise Closed(f"question {number} was withdrawn")
     if own.p_left is None:
         _check_room(connection, annotator, row, now_s)
-    connection.execute(delete(answers).where(is_own))
+    connection.execute(_TAKE_BACK, which)
     _drop_repeats(connection, annotator, number)
     until_s = now_s + rules.lease_s
     set_lease(connection, number, annotator, until_s=until_s, now_s=now_s)
@@ -235,9 +270,7 @@ def _undo(
 
 def _drop_repeats(connection: Connection, annotator: str, number: int) -> None:
     """Takes away the repeats of a question that an annotator no longer has answered."""
-    repeats = select(questions.c.id).where(questions.c.repeat_of == number)
-    own = (leases.c.annotator == annotator) & leases.c.question.in_(repeats)
-    connection.execute(delete(leases).where(own))
+    connection.execute(_DROP_REPEATS, {"number": number, "who": annotator})
 
 
 def _check_room(connection: Connection, annotator: str, row: Row[Any], now_s: float) -> None:
@@ -248,15 +281,11 @@ def _check_room(connection: Connection, annotator: str, row: Row[Any], now_s: fl
         Closed: others have answered it.
     """
     if row.repeat_of is not None:
-        of_first = select(func.count()).where(
-            answers.c.question == row.repeat_of,
-            answers.c.annotator == annotator,
-            answers.c.p_left.is_not(None),
-        )
-        if not connection.execute(of_first).scalar_one():
+        of_first = {"number": row.repeat_of, "who": annotator}
+        if not connection.execute(_NUM_OWN_VOTES, of_first).scalar_one():
             raise LeasedByOther(f"question {row.id} is for somebody else")
-    counts = select(num_votes(), num_leases(now_s, but=annotator), num_leases(now_s))
-    votes, others, all_leases = connection.execute(counts.where(questions.c.id == row.id)).one()
+    which = {"number": row.id, "who": annotator, "now_s": now_s}
+    votes, others, all_leases = connection.execute(_ROOM, which).one()
     if votes >= row.wanted:
         raise Closed(f"question {row.id} has been answered by others")
     holds_it = all_leases > others
@@ -272,8 +301,8 @@ def _check_budget(connection: Connection, row: Row[Any], rules: StoreSettings) -
     """
     if rules.budget is None or row.repeat_of is not None:
         return
-    counts = select(num_votes()).where(questions.c.id == row.id)
-    if connection.execute(counts).scalar_one() == 0 and num_spent(connection) >= rules.budget:
+    num = connection.execute(_NUM_VOTES_OF, {"number": row.id}).scalar_one()
+    if num == 0 and num_spent(connection) >= rules.budget:
         raise Closed(f"the budget of {rules.budget:,} answered questions is spent")
 
 
@@ -297,12 +326,13 @@ class Answering(Opened):
         if after is not None and not 0 <= whole_number("after", after) <= LARGEST_ID:
             after = None
         with self._database.writing(is_durable=False) as connection:
+            rules, is_paused = rules_and_pause(connection)
             return _next_question(
                 connection,
                 annotator,
                 after=after,
-                is_paused=is_paused(connection),
-                rules=rules_of(connection),
+                is_paused=is_paused,
+                rules=rules,
                 now_s=self.clock(),
             )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select
 
 from prefrl.arguments import flag, instance, listed, whole_number
 from prefrl.errors import ArgumentError, DataError, not_a
@@ -17,17 +17,30 @@ from prefrl.labelling.store.schema import HUMAN, answers, questions, segments
 from prefrl.labelling.store.segment_bytes import bytes_of
 from prefrl.labelling.store.standing import (
     LARGEST_ID,
+    MAY_ANSWER,
+    NUM_LEASES,
+    NUM_VOTES,
+    NUMBER,
+    SET_STATE,
     bump,
     check_known,
     end_lease,
-    may_answer,
-    num_leases,
     question_row,
     set_lease,
     settle,
 )
 from prefrl.segments import SegmentBatch
 from prefrl.session.question_store import answers_wanted, made_questions
+
+_FREE = (
+    select(questions)
+    .where(questions.c.state == "open", MAY_ANSWER, NUM_LEASES == 0)
+    .order_by(questions.c.id)
+)
+_IS_IT = questions.c.id == NUMBER
+_IS_NEWS = select(questions.c.id).where(_IS_IT, questions.c.state == "open", MAY_ANSWER)
+_NUM_LEASES_OF = select(NUM_LEASES).where(_IS_IT)
+_NUM_VOTES_OF = select(NUM_VOTES).where(_IS_IT)
 
 
 def next_id(connection: Connection, first_id: int) -> int:
@@ -136,14 +149,8 @@ def _lease(
     connection: Connection, holder: str, count: int, *, until_s: float, now_s: float
 ) -> list[Row[Any]]:
     """Reserves open questions that the holder may answer, oldest first, and returns them."""
-    statement = (
-        select(questions)
-        .where(questions.c.state == "open", may_answer(holder))
-        .where(num_leases(now_s) == 0)
-        .order_by(questions.c.id)
-        .limit(count)
-    )
-    rows = list(connection.execute(statement))
+    free = connection.execute(_FREE.limit(count), {"who": holder, "now_s": now_s})
+    rows = list(free)
     for row in rows:
         set_lease(connection, row.id, holder, until_s=until_s, now_s=now_s)
     return rows
@@ -159,9 +166,8 @@ def _record(connection: Connection, given: Sequence[Answer], now_s: float) -> li
     rules = rules_of(connection)
     news = []
     for answer in given:
-        is_pending = (questions.c.id == answer.question) & (questions.c.state == "open")
-        statement = select(questions.c.id).where(is_pending, may_answer(answer.annotator))
-        if connection.execute(statement).first() is None:
+        which = {"number": answer.question, "who": answer.annotator}
+        if connection.execute(_IS_NEWS, which).first() is None:
             continue
         new = {
             "question": answer.question,
@@ -204,11 +210,11 @@ def _withdraw(
         if row.state != "open" or not (also_leased or _is_free(connection, number, now_s)):
             continue
         num = _num_votes(connection, number)
-        ended = update(questions).where(questions.c.id == number)
         if num:
-            connection.execute(ended.values(state="answered", wanted=num))
+            ended = {"number": number, "state": "answered", "wanted": num}
+            connection.execute(SET_STATE, ended)
         else:
-            connection.execute(ended.values(state="withdrawn"))
+            connection.execute(SET_STATE, {"number": number, "state": "withdrawn"})
             withdrawn.append(number)
         end_lease(connection, number, now_s)
         bump(connection)
@@ -216,15 +222,12 @@ def _withdraw(
 
 
 def _is_free(connection: Connection, number: int, now_s: float) -> bool:
-    of_it = select(num_leases(now_s)).where(questions.c.id == number)
-    return not connection.execute(of_it).scalar_one()
+    which = {"number": number, "now_s": now_s}
+    return not connection.execute(_NUM_LEASES_OF, which).scalar_one()
 
 
 def _num_votes(connection: Connection, number: int) -> int:
-    statement = select(func.count()).where(
-        answers.c.question == number, answers.c.p_left.is_not(None)
-    )
-    return int(connection.execute(statement).scalar_one())
+    return int(connection.execute(_NUM_VOTES_OF, {"number": number}).scalar_one())
 
 
 class Asking(Listing):

@@ -1,7 +1,7 @@
 """Settings and status: values in JSON under a name; what the heads predicted."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ _VALUE = {
     table.name: select(table.c.value).where(table.c.key == bindparam("name"))
     for table in (settings, schema.status)
 }
+_RULES_AND_PAUSE = select(settings).where(settings.c.key.in_([_RULES, _PAUSED]))
 
 
 def read_note(connection: Connection, table: Table, key: str, default: Any = None) -> Any:
@@ -41,7 +42,16 @@ def write_note(connection: Connection, table: Table, key: str, value: Any) -> No
 
 def rules_of(connection: Connection) -> StoreSettings:
     """Returns the rules by which questions are handed out."""
-    known = read_note(connection, settings, _RULES, {})
+    return _made_rules(read_note(connection, settings, _RULES, {}))
+
+
+def rules_and_pause(connection: Connection) -> tuple[StoreSettings, bool]:
+    """Returns the rules, and whether no more questions are handed out, at the price of one."""
+    found = {row.key: row.value for row in connection.execute(_RULES_AND_PAUSE)}
+    return _made_rules(found.get(_RULES, {})), bool(found.get(_PAUSED, False))
+
+
+def _made_rules(known: Mapping[str, Any]) -> StoreSettings:
     names = {field.name for field in dataclasses.fields(StoreSettings)}
     return StoreSettings(**{name: value for name, value in known.items() if name in names})
 

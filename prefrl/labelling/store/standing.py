@@ -4,7 +4,18 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import UnknownQuestion
@@ -16,10 +27,63 @@ from prefrl.session.questions import QuestionState, Standing
 _ENOUGH_SKIPS = 2
 LARGEST_ID = 2**63 - 1
 
-# Made once: to put a statement together takes SQLAlchemy longer than SQLite takes to answer it.
+# Statements are made once: to put one together takes SQLAlchemy longer than SQLite takes to answer
+# it. What differs from call to call is the number of a question, who asks, and when.
+NUMBER: BindParameter[Any] = bindparam("number")
+WHO: BindParameter[Any] = bindparam("who")
+NOW_S: BindParameter[Any] = bindparam("now_s")
+
+_IS_VOTE = answers.c.p_left.is_not(None)
+_OF_QUESTION = answers.c.question == questions.c.id
+_OF_FIRST = answers.c.question == questions.c.repeat_of
+# Beside a question: the answers to it that are no skips, and the leases of it, those of WHO apart.
+NUM_VOTES = (
+    select(func.count()).where(_OF_QUESTION, _IS_VOTE).correlate(questions).scalar_subquery()
+)
+_LEASES = (
+    select(func.count())
+    .where(leases.c.question == questions.c.id, leases.c.until_s > NOW_S)
+    .correlate(questions)
+)
+NUM_LEASES = _LEASES.scalar_subquery()
+NUM_OTHERS_LEASES = _LEASES.where(leases.c.annotator != WHO).scalar_subquery()
+# Tells, beside a question, whether WHO may be asked it: nobody is asked twice, nor asked again what
+# they did not answer.
+MAY_ANSWER = ~exists().where(_OF_QUESTION, answers.c.annotator == WHO) & or_(
+    questions.c.repeat_of.is_(None),
+    exists().where(_OF_FIRST, answers.c.annotator == WHO, _IS_VOTE),
+)
+
 _BUMP = update(revision).values(number=revision.c.number + 1)
-_QUESTION = select(questions).where(questions.c.id == bindparam("number"))
-_SAID = select(answers).where(answers.c.question == bindparam("number"))
+_QUESTION = select(questions).where(questions.c.id == NUMBER)
+_SAID = select(answers).where(answers.c.question == NUMBER)
+SET_STATE = update(questions).where(questions.c.id == NUMBER)
+_ACTIVE = select(annotators.c.name).where(annotators.c.seen_s > bindparam("since_s"))
+
+_IS_FIRST = questions.c.repeat_of.is_(None)
+_ANSWERED = select(func.count()).where(_IS_FIRST, questions.c.state == "answered")
+# Of the others, those have an answer that want another.
+_BEGUN = select(func.count()).where(
+    _IS_FIRST, questions.c.state == "open", questions.c.wanted > 1, NUM_VOTES > 0
+)
+_LEASED = (
+    select(func.count(leases.c.question.distinct()))
+    .join_from(leases, questions, questions.c.id == leases.c.question)
+    .where(leases.c.until_s > NOW_S, questions.c.state == "open", _IS_FIRST)
+)
+_SPENT = _ANSWERED.scalar_subquery() + _BEGUN.scalar_subquery()
+_NUM_SPENT = select(_SPENT)
+# Leased questions whose first answer will cost the budget one.
+_SPENT_AND_RESERVED = select(_SPENT, _LEASED.where(NUM_VOTES == 0).scalar_subquery())
+
+_LEASE_AGAIN = update(leases).where(leases.c.question == NUMBER, leases.c.annotator == WHO)
+_LEASE = insert(leases)
+_END_LEASES = (
+    update(leases)
+    .where(leases.c.question == NUMBER, leases.c.until_s > NOW_S)
+    .values(until_s=NOW_S)
+)
+_END_LEASE = _END_LEASES.where(leases.c.annotator == WHO)
 
 
 def bump(connection: Connection) -> None:
@@ -128,103 +192,49 @@ def settle(connection: Connection, ids: Iterable[int], rules: StoreSettings, now
             if len(skips) >= _ENOUGH_SKIPS or nobody_is_left or row.repeat_of is not None:
                 state = "answered" if num else "skipped"
         if state != row.state:
-            connection.execute(
-                update(questions).where(questions.c.id == number).values(state=state)
-            )
+            connection.execute(SET_STATE, {"number": number, "state": state})
             num_changed += 1
     return num_changed
 
 
 def active_annotators(connection: Connection, rules: StoreSettings, now_s: float) -> set[str]:
     """Returns the names of those who asked or answered lately."""
-    seen = select(annotators.c.name).where(annotators.c.seen_s > now_s - rules.active_s)
-    return set(connection.execute(seen).scalars())
-
-
-def may_answer(annotator: str) -> Any:
-    """Tells, beside a question, whether an annotator may be asked it.
-
-    Nobody is asked twice, nor asked again what they did not answer.
-    """
-    own = exists().where(answers.c.question == questions.c.id, answers.c.annotator == annotator)
-    of_first = exists().where(
-        answers.c.question == questions.c.repeat_of,
-        answers.c.annotator == annotator,
-        answers.c.p_left.is_not(None),
-    )
-    return ~own & or_(questions.c.repeat_of.is_(None), of_first)
-
-
-def num_votes() -> Any:
-    """Counts, beside a question, the answers to it that are no skips."""
-    statement = select(func.count()).where(
-        answers.c.question == questions.c.id, answers.c.p_left.is_not(None)
-    )
-    return statement.correlate(questions).scalar_subquery()
-
-
-def num_leases(now_s: float, *, but: str | None = None) -> Any:
-    """Counts, beside a question, the leases of it; those of one annotator apart."""
-    statement = select(func.count()).where(
-        leases.c.question == questions.c.id, leases.c.until_s > now_s
-    )
-    if but is not None:
-        statement = statement.where(leases.c.annotator != but)
-    return statement.correlate(questions).scalar_subquery()
-
-
-_ANSWERED = select(func.count()).where(
-    questions.c.repeat_of.is_(None), questions.c.state == "answered"
-)
-# Of the others, those have an answer that want another.
-_BEGUN = select(func.count()).where(
-    questions.c.repeat_of.is_(None),
-    questions.c.state == "open",
-    questions.c.wanted > 1,
-    num_votes() > 0,
-)
+    since_s = now_s - rules.active_s
+    return set(connection.execute(_ACTIVE, {"since_s": since_s}).scalars())
 
 
 def num_spent(connection: Connection) -> int:
     """Counts the questions with an answer that is no skip, repeats apart."""
-    return sum(int(connection.execute(one).scalar_one()) for one in (_ANSWERED, _BEGUN))
+    return int(connection.execute(_NUM_SPENT).scalar_one())
 
 
-def num_reserved(connection: Connection, now_s: float) -> int:
-    """Counts the leased questions whose first answer will cost the budget one."""
-    statement = _leased(now_s).where(questions.c.repeat_of.is_(None), num_votes() == 0)
-    return int(connection.execute(statement).scalar_one())
+def spent_and_reserved(connection: Connection, now_s: float) -> tuple[int, int]:
+    """Counts as `num_spent`, and the leased questions whose first answer will cost one more."""
+    spent, reserved = connection.execute(_SPENT_AND_RESERVED, {"now_s": now_s}).one()
+    return int(spent), int(reserved)
 
 
 def num_leased(connection: Connection, now_s: float) -> int:
     """Counts the questions that somebody looks at, repeats apart."""
-    statement = _leased(now_s).where(questions.c.repeat_of.is_(None))
-    return int(connection.execute(statement).scalar_one())
-
-
-def _leased(now_s: float) -> Any:
-    return (
-        select(func.count(leases.c.question.distinct()))
-        .join_from(leases, questions, questions.c.id == leases.c.question)
-        .where(leases.c.until_s > now_s, questions.c.state == "open")
-    )
+    return int(connection.execute(_LEASED, {"now_s": now_s}).scalar_one())
 
 
 def set_lease(
     connection: Connection, number: int, annotator: str, *, until_s: float, now_s: float
 ) -> None:
     """Leases a question, anew where it was leased before."""
-    is_it = (leases.c.question == number) & (leases.c.annotator == annotator)
     values = {"leased_s": now_s, "until_s": until_s}
-    if not connection.execute(update(leases).where(is_it).values(values)).rowcount:
-        connection.execute(insert(leases).values(question=number, annotator=annotator, **values))
+    which = {"number": number, "who": annotator}
+    if not connection.execute(_LEASE_AGAIN, {**which, **values}).rowcount:
+        connection.execute(_LEASE, {"question": number, "annotator": annotator, **values})
 
 
 def end_lease(
     connection: Connection, number: int, now_s: float, *, annotator: str | None = None
 ) -> None:
     """Ends the leases of a question, or one of them, before their time."""
-    of_it = update(leases).where(leases.c.question == number, leases.c.until_s > now_s)
-    if annotator is not None:
-        of_it = of_it.where(leases.c.annotator == annotator)
-    connection.execute(of_it.values(until_s=now_s))
+    which = {"number": number, "now_s": now_s}
+    if annotator is None:
+        connection.execute(_END_LEASES, which)
+    else:
+        connection.execute(_END_LEASE, {**which, "who": annotator})
