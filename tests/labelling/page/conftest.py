@@ -101,8 +101,8 @@ def open_page(chromium):
 
 
 @pytest.fixture
-def opened(open_page, labelling):
-    """Opens the page of somebody who has a token."""
+def opened(labelling, open_page):
+    """Opens the page of somebody who has a token; pages are closed before their service is."""
 
     def open_(who="ann", size="desk", path="/", **options):
         token = getattr(labelling, who).token
