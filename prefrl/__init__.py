@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prefrl import moved
 
 if TYPE_CHECKING:
-    from prefrl.config import QueryConfig, RewardConfig, RunConfig, TeacherConfig
+    from prefrl.config import QueryConfig, RewardConfig, RunConfig, ServingConfig, TeacherConfig
     from prefrl.envs import RewardVecEnv, RewardWrapper
     from prefrl.errors import PrefrlError
     from prefrl.feedback.dataset import PreferenceDataset
@@ -38,6 +38,7 @@ _HOMES = {
     "RewardWrapper": "prefrl.envs",
     "RunConfig": "prefrl.config",
     "RunResult": "prefrl.runs",
+    "ServingConfig": "prefrl.config",
     "TeacherConfig": "prefrl.config",
     "fit_reward_model": "prefrl.rewards.learn",
     "load_comparisons": "prefrl.feedback.interchange",
@@ -60,6 +61,7 @@ __all__ = [
     "RewardWrapper",
     "RunConfig",
     "RunResult",
+    "ServingConfig",
     "TeacherConfig",
     "fit_reward_model",
     "load_comparisons",

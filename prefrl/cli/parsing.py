@@ -21,7 +21,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from prefrl.config import BenchmarkConfig, QueryConfig, RunConfig, TeacherConfig
+from prefrl.config import BenchmarkConfig, QueryConfig, RunConfig, ServingConfig, TeacherConfig
 from prefrl.config.yaml_file import mapping_from_text, mapping_to_text
 from prefrl.errors import ConfigError, one_line, shown
 
@@ -33,6 +33,7 @@ ALIASES = ("audit_share", "repeat_share", "overlap", "ease")
 
 _SPELLINGS: dict[Any, dict[str, Any]] = {
     TeacherConfig: {"name": tyro.conf.arg(name="")},
+    ServingConfig: {"open_page": tyro.conf.arg(name="open")},
     RunConfig: {"earlier_ends": tyro.conf.Suppress},
     QueryConfig: {name: tyro.conf.arg(aliases=[f"--{name.replace('_', '-')}"]) for name in ALIASES},
     # Each goes by the name that `prefrl run` has for one of them, too.

@@ -1,7 +1,7 @@
 """`prefrl run`: learn a task from preferences, or go on with a run."""
 
 import dataclasses
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import tyro
 
 from prefrl.cli.parsing import ALIASES, parse
 from prefrl.cli.result_text import result_text
-from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml
+from prefrl.config import ResolvedRun, RunConfig, ServingConfig, TeacherConfig, from_yaml
 from prefrl.config.true_reward import OF_LEARNED_REWARDS, of_no_use, of_true_reward
 from prefrl.errors import ConfigError, option
 from prefrl.own_modules import check_is_elsewhere
@@ -27,6 +27,7 @@ class RunCommand:
             given more by `--steps` and `--budget`, both counted from its start.
         config: start from the settings in this file (a run's config.yaml reruns it exactly).
         wandb: log to this Weights & Biases project, too.
+        serving: the page on which people label, with --teacher human.
     """
 
     settings: Annotated[RunConfig, tyro.conf.arg(name="")]
@@ -34,6 +35,10 @@ class RunCommand:
     resume: Path | None = None
     config: Path | None = None
     wandb: str | None = None
+    serving: Annotated[ServingConfig, tyro.conf.arg(name="")] = field(default_factory=ServingConfig)
+
+
+_WITH_RESUME = {"resume", "steps", "budget", "wandb", "open", "no_open", *vars(ServingConfig())}
 
 
 def run_command(words: list[str]) -> None:
@@ -43,9 +48,20 @@ def run_command(words: list[str]) -> None:
     from prefrl.runs.start import resume, run  # torch and its friends take seconds to import
 
     if command.resume is not None:
-        result = resume(command.resume, steps=steps, budget=budget, wandb_project=command.wandb)
+        result = resume(
+            command.resume,
+            steps=steps,
+            budget=budget,
+            wandb_project=command.wandb,
+            serving=command.serving,
+        )
     else:
-        result = run(command.settings, out=command.out, wandb_project=command.wandb)
+        result = run(
+            command.settings,
+            out=command.out,
+            wandb_project=command.wandb,
+            serving=command.serving,
+        )
     print(result_text(result.folder, result.summary))
 
 
@@ -55,10 +71,11 @@ def _more(words: list[str], command: RunCommand) -> tuple[int | None, int | None
     Raises:
         ConfigError: other settings are given.
     """
-    if others := _typed(words) - {"resume", "steps", "budget", "wandb"}:
+    if others := _typed(words) - _WITH_RESUME:
         raise ConfigError(
             f"--resume goes on with the run's own settings; only --steps and --budget go with it, "
-            f"to give a finished run more, not {option(min(others))}"
+            f"to give a finished run more, and what serves the page of people who label, not "
+            f"{option(min(others))}"
         )
     has_budget = "budget" in _typed(words)
     return command.settings.steps, command.settings.budget if has_budget else None

@@ -11,6 +11,7 @@ from prefrl.config.resolved import ResolvedRun
 from prefrl.config.reward import RECIPES, Recipe, ResolvedReward, RewardConfig
 from prefrl.config.reward_model import EnsembleConfig, RewardModelConfig
 from prefrl.config.run import RunConfig
+from prefrl.config.serving import ServingConfig
 from prefrl.config.teacher import TEACHER_PRESETS, TeacherConfig, TeacherSettings
 from prefrl.config.yaml_file import from_yaml, to_yaml
 
@@ -33,6 +34,7 @@ __all__ = [
     "RunConfig",
     "Schedule",
     "ScheduleName",
+    "ServingConfig",
     "SessionSettings",
     "TeacherConfig",
     "TeacherSettings",

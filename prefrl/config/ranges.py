@@ -33,6 +33,7 @@ _NUMBER = BeforeValidator(_not_a_truth_value)
 PositiveInt = Annotated[int, _NUMBER, Field(ge=1, le=LARGEST)]
 CountInt = Annotated[int, _NUMBER, Field(ge=0, le=LARGEST)]
 SeedInt = Annotated[int, _NUMBER, Field(ge=0, le=LARGEST_SEED)]
+PortInt = Annotated[int, _NUMBER, Field(ge=0, le=65_535)]
 Probability = Annotated[float, _NUMBER, Field(ge=0, le=1)]
 OpenShare = Annotated[float, _NUMBER, Field(gt=0, lt=1)]
 Share = Annotated[float, _NUMBER, Field(ge=0, lt=1)]

@@ -15,7 +15,6 @@ DATABASE_VARIABLE = "PREFRL_DATABASE"
 
 # It finds modules where the process that starts it does, one's own environments among them.
 _START = "import sys; sys.path[:] = {path}; from {module} import main; sys.exit(main())"
-_NUM_LINKS = 2
 
 
 def start_process(
@@ -59,14 +58,20 @@ class StartedService:
     Args:
         url: of the store, a password included.
         folder: that of `labelling.json`.
+        options: further ones of `prefrl.labelling.serve`.
+
+    Attributes:
+        links: the links under which people label, and under which the owner looks on.
 
     Raises:
         ConfigError: it ended before it could be reached; it says why.
     """
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, options: Sequence[str] = ()) -> None:
+        from prefrl.labelling.service.link_file import Links, read_links
+
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        options = ["--folder", str(folder), "--ends-with-run", "--takes-over"]
+        options = ["--folder", str(folder), "--takes-over", *options]
         self._process = start_process(
             "prefrl.labelling.serve",
             options,
@@ -76,15 +81,16 @@ class StartedService:
             stderr=self._errors,
         )
         assert self._process.stdout is not None
-        lines = [self._process.stdout.readline() for _ in range(_NUM_LINKS)]
-        self.links = "".join(lines).rstrip()
-        if not lines[-1]:
-            self._process.wait()
+        # It prints the links when it is reachable, and has written them into the file by then.
+        links = read_links(folder) if self._process.stdout.readline() else None
+        if links is None:
+            end_process(self._process, patience_s=10.0)
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip().splitlines()
             self.close()
             why = one_line(said[-1]).removeprefix("prefrl: ") if said else "it said nothing"
             raise ConfigError(f"the labelling service could not be started: {why}")
+        self.links: Links = links
 
     @property
     def is_alive(self) -> bool:

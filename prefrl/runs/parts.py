@@ -1,7 +1,7 @@
 """Parts that a run is given beside its settings, and the results that it gives back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from prefrl.agents.base import SB3Agent
 from prefrl.agents.callbacks import Callbacks, check_callbacks
 from prefrl.agents.own_models import MakeModel, check_takes_venv
 from prefrl.arguments import function
+from prefrl.config import ServingConfig
 from prefrl.feedback.objectives import ObjectiveTeacher
 from prefrl.feedback.protocols import AsyncTeacher, Teacher, check_can_be_asked
 from prefrl.queries.predictor import QueryStrategy
@@ -96,8 +97,10 @@ class Reporting:
         show_progress: a bar on a terminal, plain lines elsewhere.
         wandb_project: log to Weights & Biases, too.
         on_checkpoint: called after each checkpoint.
+        serving: the page on which people label, where they are asked.
     """
 
     show_progress: bool = True
     wandb_project: str | None = None
     on_checkpoint: Callable[[], None] | None = None
+    serving: ServingConfig = field(default_factory=ServingConfig)

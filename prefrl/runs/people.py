@@ -1,14 +1,7 @@
-"""People as the teacher of a run: the store of their answers, what they see, and who serves them.
-
-Trainer, service and renderer are processes that meet in the store alone. The trainer starts the
-other two, starts them anew should they end, and ends them with the run.
-"""
+"""People as the teacher of a run: the store of their answers, and what they see."""
 
 import contextlib
-import os
-import sys
 import time
-import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -18,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from prefrl.config import ResolvedRun
+from prefrl.config import ResolvedRun, ServingConfig
 from prefrl.envs.beginnings import NotedResets
 from prefrl.envs.beside import Beside
 from prefrl.errors import ConfigError, DataError, option
@@ -27,6 +20,7 @@ from prefrl.media.mp4 import check_encoder
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env
+from prefrl.runs.serving import Processes, check_installed, open_page, serving_store
 from prefrl.segments import EpisodeStore
 from prefrl.segments.windows import Windows
 
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
 
 _CLIP_S = 5.0  # of the present policy
 _STATUS_EVERY_S = 2.0
-_LOOK_AFTER_EVERY_S = 1.0
 
 
 class People:
@@ -52,7 +45,7 @@ class People:
     """
 
     def __init__(self, config: ResolvedRun, own: MakeEnv | None) -> None:
-        _check_installed()
+        check_installed()
         if config.objectives:
             raise ConfigError(
                 f"{option('objectives')} is {config.objectives}, but people are asked about one "
@@ -82,7 +75,7 @@ class People:
         self._maker = ClipMaker(source)
         self._store: LabelStore | None = None
         self._episodes: EpisodeStore | None = None
-        self._processes: _Processes | None = None
+        self._processes: Processes | None = None
         self._status: RunStatus | None = None
         self._step = 0
         self._curve: list[tuple[float, float]] = []
@@ -102,13 +95,20 @@ class People:
 
     @contextlib.contextmanager
     def serving(
-        self, folder: Path, episodes: EpisodeStore, *, first_id: int, say: Callable[[str], None]
+        self,
+        folder: Path,
+        episodes: EpisodeStore,
+        serving: ServingConfig,
+        *,
+        first_id: int,
+        say: Callable[[str], None],
     ) -> Iterator["LabelStore"]:
         """Opens the store, and lets people answer until the run has ended.
 
         Args:
             folder: of the run.
             episodes: that segments lie in.
+            serving: how the page is served.
             first_id: of the first question.
             say: called with the links under which people label.
 
@@ -117,14 +117,9 @@ class People:
         """
         from prefrl.labelling.rows import StoreSettings
         from prefrl.labelling.run_status import RunStatus
-        from prefrl.labelling.starting import DATABASE_VARIABLE
-        from prefrl.labelling.store import LabelStore
 
         config = self._config
-        database = os.environ.get(DATABASE_VARIABLE) or folder / run_folder.LABELS
-        store = LabelStore(database, first_id=first_id)
-        try:
-            store.claim(folder.name)
+        with serving_store(folder, serving, first_id=first_id) as (store, kept):
             store.set_settings(StoreSettings(config.budget, overlap=config.queries.overlap))
             self._store, self._episodes = store, episodes
             self._status = RunStatus(
@@ -134,13 +129,13 @@ class People:
                 for row in read_metrics(folder / run_folder.METRICS):
                     self._note(int(row["step"]), row)
             self._tell_status()
-            with _Processes(store.url, folder) as self._processes:
-                say(self._processes.links)
-                _open_page(self._processes.links)
+            with Processes(store, folder, kept, port=serving.port) as self._processes:
+                links = self._processes.links
+                say(links.as_text())
+                if serving.open_page:
+                    open_page(links.label_link)
                 yield store
                 self._change(has_ended=True, waits_for="")
-        finally:
-            store.close()
 
     def ask(self, questions: Sequence[Question]) -> None:
         """Gives questions their clips; one that cannot be shown any more is withdrawn."""
@@ -232,70 +227,3 @@ class People:
         self._status = replace(self._status, step=self._step, curve=curve)
         write_run_status(self._store, self._status)
         self._told_s = time.monotonic()
-
-
-class _Processes:
-    """The service and the renderer of a run, beside its trainer.
-
-    Args:
-        url: of the store, a password included.
-        folder: of the run.
-
-    Raises:
-        ConfigError: the service cannot be started; it says why.
-    """
-
-    def __init__(self, url: str, folder: Path) -> None:
-        from prefrl.labelling.renderer import RendererProcess
-        from prefrl.labelling.starting import StartedService
-
-        self._start_service = partial(StartedService, url, folder)
-        self._start_renderer = partial(RendererProcess, url)
-        self._service = self._start_service()
-        self._renderer = self._start_renderer()
-        self._looked_s = time.monotonic()
-
-    @property
-    def links(self) -> str:
-        """Returns the links under which people label, and under which the run's owner looks on."""
-        return self._service.links
-
-    def look_after(self) -> None:
-        """Starts anew what has ended."""
-        if time.monotonic() - self._looked_s < _LOOK_AFTER_EVERY_S:
-            return
-        self._looked_s = time.monotonic()
-        if not self._service.is_alive:
-            self._service.close()
-            self._service = self._start_service()
-        if not self._renderer.is_alive:
-            self._renderer.close()
-            self._renderer = self._start_renderer()
-
-    def __enter__(self) -> "_Processes":
-        return self
-
-    def __exit__(self, error: object, *_: object) -> None:
-        # Pages are told that the run has ended, if it has.
-        self._service.close(patience_s=10.0 if error is None else 0.0)
-        self._renderer.close()
-
-
-def _check_installed() -> None:
-    try:
-        import prefrl.labelling.service
-        import prefrl.labelling.store  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"people label in a page, which needs {error.name}: pip install 'prefrl[human]'"
-        ) from None
-
-
-def _open_page(links: str) -> None:
-    """Opens the page where somebody sits in front of a screen."""
-    has_screen = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-    if has_screen and sys.stderr.isatty():
-        with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(links.split()[1])

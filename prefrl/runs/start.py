@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from prefrl.arguments import flag, function, instance, optional, path, whole_number
-from prefrl.config import ResolvedRun, RunConfig, to_yaml
+from prefrl.config import ResolvedRun, RunConfig, ServingConfig, to_yaml
 from prefrl.errors import ConfigError, option, resuming
 from prefrl.feedback.protocols import is_async
 from prefrl.records import run_folder
@@ -29,6 +29,7 @@ from prefrl.runs.own_parts import (
 )
 from prefrl.runs.parts import Parts, Reporting, RunResult
 from prefrl.runs.resolve import check_is_run, resolve, settings_of
+from prefrl.runs.serving import check_serving
 from prefrl.runs.work import Work
 
 __all__ = ["Parts", "RunResult", "resume", "run"]
@@ -42,6 +43,7 @@ def run(
     show_progress: bool = True,
     wandb_project: str | None = None,
     on_checkpoint: Callable[[], None] | None = None,
+    serving: ServingConfig | None = None,
 ) -> RunResult:
     """Runs preference-based reinforcement learning from its first step to its summary.
 
@@ -52,6 +54,7 @@ def run(
         show_progress: a bar on a terminal, plain lines elsewhere.
         wandb_project: log to Weights & Biases, too.
         on_checkpoint: called after each checkpoint; what is then in the folder can be resumed.
+        serving: the page on which people label, where the teacher is `human`.
 
     Raises:
         PrefrlError: one line that says what was wrong and what is valid; nothing half-written.
@@ -67,6 +70,7 @@ def run(
     config = instance("config", config, RunConfig, expected)
     out = path("out", out) if out is not None else None
     parts = _checked(parts, show_progress, wandb_project, on_checkpoint)
+    serving = _checked_serving(serving, config, parts)
     check_settings(config, parts)
     if wandb_project is not None:
         import_wandb()
@@ -93,11 +97,11 @@ def run(
         # Settings come last: with them it can be resumed, for which its parts must be known.
         record_parts(folder, names)
         write_text_atomically(folder / run_folder.CONFIG, to_yaml(resolved))
-        reporting = Reporting(show_progress, wandb_project, on_checkpoint)
+        reporting = Reporting(show_progress, wandb_project, on_checkpoint, serving)
         return Work(one, reporting).finish(None)
 
 
-def resume(
+def resume(  # noqa: PLR0913 - what a run is started with, and what it may be given more of
     folder: Path | str,
     *,
     steps: int | None = None,
@@ -106,6 +110,7 @@ def resume(
     show_progress: bool = True,
     wandb_project: str | None = None,
     on_checkpoint: Callable[[], None] | None = None,
+    serving: ServingConfig | None = None,
 ) -> RunResult:
     """Goes on with a run.
 
@@ -122,6 +127,7 @@ def resume(
         show_progress: as in `run`.
         wandb_project: as in `run`.
         on_checkpoint: as in `run`.
+        serving: as in `run`; what is left out is as it was, but for a database's password.
 
     Raises:
         PrefrlError: the folder holds no run, a file in it is damaged (it is named), or a run that
@@ -141,12 +147,13 @@ def resume(
     )
     parts = _checked(parts, show_progress, wandb_project, on_checkpoint)
     check_is_run(folder)
-    reporting = Reporting(show_progress, wandb_project, on_checkpoint)
     if wandb_project is not None:
         import_wandb()
     with claimed(folder):
         check_same_parts(folder, names_of(parts))
         config = settings_of(folder)
+        serving = _checked_serving(serving, config, parts)
+        reporting = Reporting(show_progress, wandb_project, on_checkpoint, serving)
         with own_environments(parts, config.env) as (parts, own):
             found = find(folder, config.fingerprint())
             if found is None:  # It was killed before its first step.
@@ -242,6 +249,23 @@ def _checked(
     if on_checkpoint is not None:
         function("on_checkpoint", on_checkpoint, "a function without arguments, or None")
     return own or Parts()
+
+
+def _checked_serving(serving: object, config: RunConfig, parts: Parts) -> ServingConfig:
+    """Refuses a page that cannot be served, or on which nobody is asked.
+
+    Raises:
+        ConfigError: it is named.
+    """
+    own = optional("serving", serving, ServingConfig) or ServingConfig()
+    if config.teacher.are_people and parts.teacher is None and config.reward == "learned":
+        check_serving(own)
+    elif given := own.given():
+        raise ConfigError(
+            f"{option(given[0])} is of the page on which people label, and this run asks nobody "
+            f"there; leave it out, or choose {option('teacher.name', 'human')}"
+        )
+    return own
 
 
 def _usual_folder(config: ResolvedRun) -> Path:

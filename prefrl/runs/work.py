@@ -193,7 +193,11 @@ class Work:
             yield
             return
         with run.people.serving(
-            run.folder, run.store, first_id=first_id, say=say_on_stderr
+            run.folder,
+            run.store,
+            self._reporting.serving,
+            first_id=first_id,
+            say=say_on_stderr,
         ) as feedback.questions:
             yield
 

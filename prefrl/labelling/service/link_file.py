@@ -47,6 +47,10 @@ class Links:
         """Returns the link of the owner's page."""
         return f"{self.public_url or self.url}/owner#token={self.owner_token}"
 
+    def as_text(self) -> str:
+        """Returns both links, a line each."""
+        return f"label:  {self.label_link}\nowner:  {self.owner_link}"
+
 
 def read_links(folder: Path) -> Links | None:
     """Returns what is in a folder's `labelling.json`; None where it is not there, or damaged."""

@@ -166,7 +166,7 @@ def _links(store: LabelStore, process: ServiceProcess, known: Links | None, port
 
 def _announce(folder: Path, links: Links) -> None:
     write_links(folder, links)
-    print(f"label:  {links.label_link}\nowner:  {links.owner_link}", flush=True)
+    print(links.as_text(), flush=True)
 
 
 @contextlib.contextmanager

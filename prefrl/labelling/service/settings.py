@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from prefrl.errors import ConfigError
+from prefrl.errors import ConfigError, option
 
 INSTRUCTIONS = (
     "Which clip shows more of what you want to see? Say **left** or **right**. "
@@ -46,7 +46,7 @@ class ServiceSettings:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
         if self.public_url and not _is_address(self.public_url):
             raise ConfigError(
-                f"public_url is {self.public_url!r}; expected an address such as "
+                f"{option('public_url')} is {self.public_url!r}; expected an address such as "
                 "https://label.example.org or https://lab.example.org/prefrl"
             )
 

@@ -33,6 +33,8 @@ from prefrl.labelling.store import schema
 _BUSY_TIMEOUT_S = 15
 _CONNECT_TIMEOUT_S = 5
 _EXPECTED = "sqlite:///FILE or postgresql://USER@HOST/NAME"
+# What PostgreSQL's library takes as a password where it stands behind a ? in the URL.
+_SECRET = ("password", "sslpassword")
 _LOCK = select(schema.revision.c.number).with_for_update()
 # What SQLite says of a file that is not, or no longer, a database of its own.
 _AWAY = (
@@ -64,6 +66,11 @@ def url_of(database: str | os.PathLike[str]) -> URL:
         # The text itself may hold a password.
         raise ConfigError(f"the database's URL cannot be read; expected {_EXPECTED}") from None
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        if database.count("@") > 1:
+            # The rest of a password must not come to be shown as a host's name.
+            raise ConfigError(
+                "the database's URL has more than one @; a password writes it as %40, / as %2F"
+            )
         return url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise ConfigError(f"the database is of kind {url.drivername}; expected {_EXPECTED}")
@@ -73,6 +80,15 @@ def url_of(database: str | os.PathLike[str]) -> URL:
             "sqlite:///FILE"
         )
     return url.set(drivername="sqlite", database=str(Path(url.database).absolute()))
+
+
+def address_of(url: URL) -> str:
+    """Returns a database's URL without any password: it may be written down and shown."""
+    if url.get_backend_name() == "sqlite":
+        return url.render_as_string()
+    plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
+    query = {name: value for name, value in url.query.items() if name not in _SECRET}
+    return plain.update_query_dict(query).render_as_string()
 
 
 class Database:
@@ -101,7 +117,7 @@ class Database:
         """Names the database for people: the file, or the URL without the password."""
         if self.is_sqlite:
             return str(self.url.database)
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
+        return address_of(self.url)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

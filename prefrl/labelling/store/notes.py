@@ -12,7 +12,7 @@ from prefrl.errors import DataError, StorageError
 from prefrl.labelling.rows import Prediction, StoreSettings
 from prefrl.labelling.store import schema
 from prefrl.labelling.store.opened import Opened
-from prefrl.labelling.store.schema import predictions, settings
+from prefrl.labelling.store.schema import predictions, questions, settings
 from prefrl.labelling.store.standing import question_row
 
 _RULES = "rules"
@@ -71,15 +71,10 @@ def _pause(connection: Connection, is_paused: bool) -> None:
     write_note(connection, settings, _PAUSED, is_paused)
 
 
-def _run_of(connection: Connection) -> str | None:
-    """Returns the run that the database belongs to; None: any may have it."""
+def _owner_of(connection: Connection) -> dict[str, str] | None:
+    """Returns the id and the name of whom the database belongs to; None: anybody may have it."""
     found = read_note(connection, settings, _RUN)
-    return None if found is None else str(found)
-
-
-def _set_run(connection: Connection, run: str) -> None:
-    """Says which run the database belongs to."""
-    write_note(connection, settings, _RUN, run)
+    return found if isinstance(found, dict) else None
 
 
 def _set_prediction(
@@ -167,19 +162,36 @@ class Notes(Opened):
         with self._database.reading() as connection:
             return _newest_predictions(connection)
 
-    def claim(self, run: str) -> None:
+    def claim(self, run: str, *, name: str) -> None:
         """Makes the database that of a run.
+
+        Args:
+            run: an id that no other run has.
+            name: of the run, for people.
 
         Raises:
             StorageError: it is another run's.
         """
-        instance("run", run, str)
+        own = {"id": instance("run", run, str), "name": instance("name", name, str)}
         with self._database.writing() as connection:
-            known = _run_of(connection)
-            if known is None:
-                _set_run(connection, run)
-            elif known != run:
+            owner = _owner_of(connection) or own
+            if owner["id"] != run:
                 raise StorageError(
-                    f"{self.name} holds the questions of another run, {known}; choose another "
-                    "database"
+                    f"{self.name} holds the questions of another run, {owner['name']}; choose "
+                    "another database"
                 )
+            write_note(connection, settings, _RUN, own)
+
+    def belongs_to(self, run: str) -> bool:
+        """Tells whether the database was made that of a run, by its id."""
+        with self._database.reading() as connection:
+            owner = _owner_of(connection)
+        return owner is not None and owner["id"] == run
+
+    def release(self, run: str) -> None:
+        """Lets anybody have the database again, if it is this run's and holds no question."""
+        with self._database.writing() as connection:
+            owner = _owner_of(connection)
+            is_free = connection.execute(select(questions.c.id).limit(1)).first() is None
+            if is_free and owner is not None and owner["id"] == run:
+                connection.execute(delete(settings).where(settings.c.key == _RUN))

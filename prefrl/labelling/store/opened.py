@@ -9,7 +9,7 @@ from sqlalchemy import select
 from prefrl.arguments import whole_number
 from prefrl.feedback.protocols import Question
 from prefrl.labelling.store import schema
-from prefrl.labelling.store.database import Database
+from prefrl.labelling.store.database import Database, address_of
 from prefrl.labelling.store.migration import bring_up_to_date
 
 
@@ -41,8 +41,13 @@ class Opened:
         return self._database.url.render_as_string(hide_password=False)
 
     @property
+    def address(self) -> str:
+        """Returns the database's URL without any password, by which it may be noted down."""
+        return address_of(self._database.url)
+
+    @property
     def name(self) -> str:
-        """Names the database for people: the file, or the URL without the password."""
+        """Names the database for people: the file, or the URL without any password."""
         return self._database.name
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import socket
+import string
 import subprocess
 import threading
 from pathlib import Path
@@ -11,7 +12,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from prefrl.errors import ArgumentError, ConfigError, DataError, StorageError
+from prefrl.errors import (
+    ArgumentError,
+    ConfigError,
+    DataError,
+    PrefrlError,
+    StorageError,
+)
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.store import LabelStore
@@ -60,7 +67,19 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
         with pytest.raises(Unavailable, match="Connection refused") as error:
             LabelStore(f"postgresql://ann:hunter2@127.0.0.1:{port}/labels")
     assert "hunter2" not in one_line(error)
-    assert f"postgresql://ann:***@127.0.0.1:{port}/labels" in one_line(error)
+    assert f"postgresql://ann@127.0.0.1:{port}/labels" in one_line(error)
+
+
+@pytest.mark.parametrize("mark", [*string.punctuation, " ", "é", "%40", "\0"])
+@pytest.mark.parametrize(
+    "where", ["ann:{}@127.0.0.1:1/labels", "ann@127.0.0.1:1/labels?connect_timeout=1&password={}"]
+)
+def test_no_part_of_a_password_is_shown_whatever_is_in_it(where, mark):
+    url = f"postgresql://{where.format(f'hunter2{mark}swordfish')}"
+    with pytest.raises(PrefrlError) as error:
+        LabelStore(url)
+    for part in ("hunter2", "swordfish"):
+        assert part not in one_line(error)
 
 
 # ---- away, and back -------------------------------------------------------------------------

@@ -49,8 +49,21 @@ def test_the_newest_prediction_counts(store):
         store.set_prediction(1, [float("nan")], model_version=3)
 
 
-def test_a_database_belongs_to_one_run(store):
-    store.claim("run a")
-    store.claim("run a")
-    with pytest.raises(StorageError, match="holds the questions of another run, run a"):
-        store.claim("run b")
+def test_a_database_belongs_to_one_run_whatever_that_is_called(store):
+    assert not store.belongs_to("1")
+    store.claim("1", name="cheetah")
+    store.claim("1", name="cheetah, moved")
+    assert store.belongs_to("1")
+    with pytest.raises(StorageError, match="the questions of another run, cheetah, moved; choose"):
+        store.claim("2", name="cheetah, moved")
+
+
+def test_a_run_that_put_no_question_lets_go_of_its_database(store):
+    store.claim("1", name="cheetah")
+    store.release("2")
+    assert store.belongs_to("1")
+    store.release("1")
+    store.claim("2", name="hopper")
+    put(store, 1)
+    store.release("2")
+    assert store.belongs_to("2")

@@ -1,0 +1,320 @@
+"""A folder whose questions people answer: its database, its page, and the processes behind both.
+
+Whoever puts the questions, the service and the renderer are processes that meet in the database
+alone. The first starts the other two, starts them anew should they end, and ends them with itself.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import time
+import uuid
+import webbrowser
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefrl.config import ServingConfig
+from prefrl.errors import ConfigError, StorageError, option, text_of
+from prefrl.records import run_folder
+from prefrl.records.files import is_there, write_text_atomically
+from prefrl.records.json_file import entry, read_json_object
+
+if TYPE_CHECKING:
+    from prefrl.labelling.service.link_file import Links
+    from prefrl.labelling.store import LabelStore
+
+_LOOK_AFTER_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class FolderServing:
+    """The page of a folder, as its serving.json keeps it; no password is in it.
+
+    Args:
+        run: an id that no other folder has, by which its database knows it.
+        database: URL without any password; "" is labels.sqlite in the folder.
+        host: as in `ServingConfig`; "" is the default, as of the next one.
+        public_url: likewise.
+        allowed_hosts: likewise.
+        trusted_proxies: likewise.
+        about: names what the questions are about, where that is not a run; "" elsewhere.
+    """
+
+    run: str
+    database: str = ""
+    host: str = ""
+    public_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    about: str = ""
+
+    def words(self, folder: Path) -> list[str]:
+        """Returns the options of the service by which it serves the folder."""
+        named = {"--host": self.host, "--public-url": self.public_url}
+        instructions = folder / run_folder.INSTRUCTIONS
+        if instructions.exists():
+            named["--instructions"] = str(instructions)
+        listed = {"--allowed-host": self.allowed_hosts, "--trusted-proxy": self.trusted_proxies}
+        pairs = [(name, value) for name, value in named.items() if value]
+        pairs += [(name, value) for name, values in listed.items() for value in values]
+        return [f"{name}={value}" for name, value in pairs]
+
+
+def read_serving(folder: Path) -> FolderServing | None:
+    """Reads what a folder keeps of its page; returns None where it has kept nothing yet.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    path = folder / run_folder.SERVING
+    if not is_there(path):
+        return None
+    tree = read_json_object(path, {"run": str})
+    known: dict[str, Any] = {}
+    try:
+        for one in dataclasses.fields(FolderServing):
+            if one.name not in tree:
+                continue
+            is_list = one.default == ()
+            value = entry(tree, one.name, list if is_list else str)
+            if is_list and not all(isinstance(part, str) for part in value):
+                raise ValueError(f"{one.name!r} holds something else than text")
+            known[one.name] = tuple(value) if is_list else value
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged: {error}") from None
+    return FolderServing(**known)
+
+
+def check_installed() -> None:
+    """Makes sure that what serves people is installed.
+
+    Raises:
+        ConfigError: something is not; it says what to install.
+    """
+    try:
+        import prefrl.labelling.service.process
+        import prefrl.labelling.store  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"people label in a page, which needs {error.name}: pip install 'prefrl[human]'"
+        ) from None
+
+
+def check_serving(serving: ServingConfig) -> None:
+    """Refuses what the page cannot be served with, before there is anything to serve.
+
+    Raises:
+        ConfigError: a setting is wrong, or a package is missing.
+        StorageError: the instructions cannot be read.
+    """
+    check_installed()
+    from prefrl.labelling.service.instructions import read_instructions
+    from prefrl.labelling.service.settings import ServiceSettings
+    from prefrl.labelling.store.database import url_of
+
+    if serving.database is not None:
+        url_of(serving.database)
+    settings = ServiceSettings(public_url=serving.public_url or "")
+    if serving.instructions is not None:
+        dataclasses.replace(settings, instructions=read_instructions(serving.instructions))
+
+
+def open_store(
+    folder: Path, database: str | None = None, *, first_id: int = 0, kept: FolderServing | None
+) -> "LabelStore":
+    """Opens the database of a folder, which need not be there yet.
+
+    It is the one that is named, else that of the environment variable PREFRL_DATABASE, else the one
+    that the folder has kept, else labels.sqlite in it.
+
+    Args:
+        folder: of a run, or of answers about a file.
+        database: its URL.
+        first_id: of the first question, in a database that has none.
+        kept: what the folder has kept; None: nothing yet.
+
+    Raises:
+        PrefrlError: it cannot be reached or used, or the folder's questions are in another one.
+    """
+    from prefrl.labelling.starting import DATABASE_VARIABLE
+    from prefrl.labelling.store import LabelStore
+    from prefrl.labelling.store.database import address_of, url_of
+
+    named = database or os.environ.get(DATABASE_VARIABLE, "")
+    usual = (kept.database if kept is not None else "") or folder / run_folder.LABELS
+    chosen = named or usual
+    is_other = address_of(url_of(chosen)) != address_of(url_of(usual))
+    try:
+        store = LabelStore(chosen, first_id=first_id)
+    except StorageError as error:
+        if named or isinstance(usual, Path):
+            raise
+        raise type(error)(
+            f"{text_of(error)}; if it has a password, which {folder} does not keep, give the whole "
+            f"URL in {DATABASE_VARIABLE}"
+        ) from error
+    if kept is not None and is_other and not store.belongs_to(kept.run):
+        store.close()
+        where = kept.database or folder / run_folder.LABELS
+        raise StorageError(
+            f"the questions of {folder} are in {where}, and {store.name} has none of them; leave "
+            f"{option('database')} and {DATABASE_VARIABLE} out"
+        )
+    return store
+
+
+@contextlib.contextmanager
+def serving_store(
+    folder: Path, serving: ServingConfig, *, first_id: int = 0, about: str = ""
+) -> Iterator[tuple["LabelStore", FolderServing]]:
+    """Opens the database of a folder as its own; the folder keeps which one that is.
+
+    Args:
+        folder: of a run, or of answers about a file.
+        serving: what is given anew; the rest is as it was.
+        first_id: of the first question, in a database that has none.
+        about: as in `FolderServing`.
+
+    Yields:
+        the store, and what the folder keeps.
+
+    Raises:
+        PrefrlError: as `open_store`, or the database is another run's.
+    """
+    from prefrl.labelling.store.database import address_of, url_of
+
+    before = read_serving(folder)
+    now = before or FolderServing(uuid.uuid4().hex, about=about)
+    store = open_store(folder, serving.database, first_id=first_id, kept=before)
+    with contextlib.closing(store):
+        own = address_of(url_of(folder / run_folder.LABELS))
+        given = {
+            name: getattr(serving, name)
+            for name in ("host", "public_url", "allowed_hosts", "trusted_proxies")
+            if name in serving.given()
+        }
+        database = "" if store.address == own else store.address
+        now = dataclasses.replace(now, **given, database=database)
+        _claim(store, folder, before, now)
+        try:
+            if serving.instructions is not None:
+                _keep_instructions(folder, serving.instructions)
+            yield store, now
+        except BaseException:
+            with contextlib.suppress(StorageError):
+                store.release(now.run)
+            raise
+
+
+def _claim(
+    store: "LabelStore", folder: Path, before: FolderServing | None, now: FolderServing
+) -> None:
+    """Makes a database a folder's own."""
+    # First what is kept: by it a kill in between is made good the next time.
+    _keep(folder, now)
+    try:
+        store.claim(now.run, name=folder.absolute().name)
+    except BaseException:
+        if before is not None:
+            _keep(folder, before)
+        else:
+            (folder / run_folder.SERVING).unlink()
+        raise
+
+
+def _keep(folder: Path, serving: FolderServing) -> None:
+    text = json.dumps(dataclasses.asdict(serving), indent=2) + "\n"
+    write_text_atomically(folder / run_folder.SERVING, text)
+
+
+def _keep_instructions(folder: Path, path: Path) -> None:
+    from prefrl.labelling.service.instructions import read_instructions
+
+    write_text_atomically(folder / run_folder.INSTRUCTIONS, read_instructions(path))
+
+
+class Processes:
+    """The service and the renderer of a folder, beside whoever puts the questions.
+
+    Args:
+        store: where they meet.
+        folder: that of `labelling.json`.
+        kept: how the page is served.
+        port: to be served at; None: the last one, or any.
+        is_runs: the service ends with the run, and whoever comes first starts it anew.
+
+    Raises:
+        ConfigError: the service cannot be started; it says why.
+    """
+
+    def __init__(
+        self,
+        store: "LabelStore",
+        folder: Path,
+        kept: FolderServing,
+        *,
+        port: int | None,
+        is_runs: bool = True,
+    ) -> None:
+        from prefrl.labelling.renderer import RendererProcess
+        from prefrl.labelling.starting import StartedService
+
+        words = [*kept.words(folder), *([] if port is None else [f"--port={port}"])]
+        words += ["--ends-with-run"] if is_runs else []
+        self._folder = folder
+        self._start_service = partial(StartedService, store.url, folder, words)
+        self._start_renderer = partial(RendererProcess, store.url, stays=not is_runs)
+        self._service = self._start_service()
+        self._renderer = self._start_renderer()
+        self._looked_s = time.monotonic()
+
+    @property
+    def links(self) -> "Links":
+        """Returns the links under which people label, and under which the owner looks on."""
+        return self._service.links
+
+    def look_after(self) -> None:
+        """Starts anew what has ended."""
+        if time.monotonic() - self._looked_s < _LOOK_AFTER_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        if not self._service.is_alive:
+            self._service.close()
+            self._service = self._start_service()
+        if not self._renderer.is_alive:
+            self._renderer.close()
+            self._renderer = self._start_renderer()
+
+    def is_replaced(self) -> bool:
+        """Tells whether another service has taken the folder over: a run's, gone on with."""
+        from prefrl.labelling.service.one_at_a_time import links_of_running
+
+        if self._service.is_alive:
+            return False
+        try:
+            return links_of_running(self._folder) is not None
+        except StorageError:  # It has not said yet where it is.
+            return True
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        # Pages are told that the run has ended, if it has.
+        self._service.close(patience_s=10.0 if error is None else 0.0)
+        self._renderer.close()
+
+
+def open_page(link: str) -> None:
+    """Opens the page where somebody sits in front of a screen."""
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if has_screen and sys.stderr.isatty():
+        with contextlib.suppress(webbrowser.Error):
+            webbrowser.open(link)
