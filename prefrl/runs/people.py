@@ -110,7 +110,8 @@ class People:
             episodes: that segments lie in.
             serving: how the page is served.
             first_id: of the first question.
-            say: called with the links under which people label.
+            say: called with the links under which people label, and with what is waited for while
+                the database is away.
 
         Raises:
             PrefrlError: the database cannot be used, or the service cannot be started.
@@ -119,7 +120,7 @@ class People:
         from prefrl.labelling.run_status import RunStatus
 
         config = self._config
-        with serving_store(folder, serving, first_id=first_id) as (store, kept):
+        with serving_store(folder, serving, first_id=first_id, say=say) as (store, kept):
             store.set_settings(StoreSettings(config.budget, overlap=config.queries.overlap))
             self._store, self._episodes = store, episodes
             self._status = RunStatus(

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from prefrl.errors import ConfigError, StorageError, option, text_of
 from prefrl.records import run_folder
 from prefrl.records.files import is_there, write_text_atomically
 from prefrl.records.json_file import entry, read_json_object
+from prefrl.records.run_records import say_on_stderr
 
 if TYPE_CHECKING:
     from prefrl.labelling.service.link_file import Links
@@ -125,7 +126,12 @@ def check_serving(serving: ServingConfig) -> None:
 
 
 def open_store(
-    folder: Path, database: str | None = None, *, first_id: int = 0, kept: FolderServing | None
+    folder: Path,
+    database: str | None = None,
+    *,
+    first_id: int = 0,
+    kept: FolderServing | None,
+    say: Callable[[str], None] | None = None,
 ) -> "LabelStore":
     """Opens the database of a folder, which need not be there yet.
 
@@ -137,10 +143,13 @@ def open_store(
         database: its URL.
         first_id: of the first question, in a database that has none.
         kept: what the folder has kept; None: nothing yet.
+        say: called with what is waited for while the database is away, once it was reached; None
+            does not wait.
 
     Raises:
         PrefrlError: it cannot be reached or used, or the folder's questions are in another one.
     """
+    from prefrl.labelling.patience import PatientStore
     from prefrl.labelling.starting import DATABASE_VARIABLE
     from prefrl.labelling.store import LabelStore
     from prefrl.labelling.store.database import address_of, url_of
@@ -150,7 +159,10 @@ def open_store(
     chosen = named or usual
     is_other = address_of(url_of(chosen)) != address_of(url_of(usual))
     try:
-        store = LabelStore(chosen, first_id=first_id)
+        if say is None:
+            store = LabelStore(chosen, first_id=first_id)
+        else:
+            store = PatientStore(chosen, first_id=first_id, say=say)
     except StorageError as error:
         if named or isinstance(usual, Path):
             raise
@@ -170,7 +182,12 @@ def open_store(
 
 @contextlib.contextmanager
 def serving_store(
-    folder: Path, serving: ServingConfig, *, first_id: int = 0, about: str = ""
+    folder: Path,
+    serving: ServingConfig,
+    *,
+    first_id: int = 0,
+    about: str = "",
+    say: Callable[[str], None] = say_on_stderr,
 ) -> Iterator[tuple["LabelStore", FolderServing]]:
     """Opens the database of a folder as its own; the folder keeps which one that is.
 
@@ -179,6 +196,7 @@ def serving_store(
         serving: what is given anew; the rest is as it was.
         first_id: of the first question, in a database that has none.
         about: as in `FolderServing`.
+        say: as in `open_store`.
 
     Yields:
         the store, and what the folder keeps.
@@ -190,7 +208,7 @@ def serving_store(
 
     before = read_serving(folder)
     now = before or FolderServing(uuid.uuid4().hex, about=about)
-    store = open_store(folder, serving.database, first_id=first_id, kept=before)
+    store = open_store(folder, serving.database, first_id=first_id, kept=before, say=say)
     with contextlib.closing(store):
         own = address_of(url_of(folder / run_folder.LABELS))
         given = {
@@ -266,7 +284,7 @@ class Processes:
 
         words = [*kept.words(folder), *([] if port is None else [f"--port={port}"])]
         words += ["--ends-with-run"] if is_runs else []
-        self._folder = folder
+        self._store, self._folder = store, folder
         self._start_service = partial(StartedService, store.url, folder, words)
         self._start_renderer = partial(RendererProcess, store.url, stays=not is_runs)
         self._service = self._start_service()
@@ -283,6 +301,8 @@ class Processes:
         if time.monotonic() - self._looked_s < _LOOK_AFTER_EVERY_S:
             return
         self._looked_s = time.monotonic()
+        if not (self._service.is_alive and self._renderer.is_alive):
+            self._store.revision()  # While the database is away nothing can be started.
         if not self._service.is_alive:
             self._service.close()
             self._service = self._start_service()

@@ -197,7 +197,7 @@ class Work:
             run.store,
             self._reporting.serving,
             first_id=first_id,
-            say=say_on_stderr,
+            say=self._say,
         ) as feedback.questions:
             yield
 

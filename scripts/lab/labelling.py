@@ -222,7 +222,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=number_above_0, default=3)
     parser.add_argument("--out", type=Path, help="JSON that receives the result")
     options: argparse.Namespace = parser.parse_args(words)
-    plan = {
+    plan: dict[str, dict[str, Any]] = {
         "without thinking time": {"num_answers": options.answers, "think_s": 0.0},
         "with thinking time": {"num_answers": options.thinking_answers, "think_s": options.think_s},
         "killed": {
@@ -233,11 +233,12 @@ def main(words: Sequence[str] | None = None) -> int:
     }
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, opened(options.database, Path(folder)) as store:
-        store.set_settings(StoreSettings())
+        num_answers = sum(one["num_answers"] for one in plan.values())
+        store.set_settings(StoreSettings(budget=num_answers))
         names = [f"annotator {number}" for number in range(2, options.annotators + 2)]
         tokens = {name: store.add_annotator(name) for name in names}
         # Everybody holds two that they do not come to any more.
-        put(store, sum(one["num_answers"] + 2 * len(names) for one in plan.values()))
+        put(store, num_answers + 2 * len(plan) * len(names))
         kind = "SQLite" if store.url.startswith("sqlite") else "PostgreSQL"
         service = Service(store.url, Path(folder))
         try:

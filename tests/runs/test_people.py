@@ -24,6 +24,7 @@ renderer = pytest.importorskip("prefrl.labelling.renderer", reason="the extra hu
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 BUDGET = 6
+PATIENCE_S = 120.0  # a slow machine that does much else
 X_VELOCITY = 8
 
 
@@ -130,6 +131,47 @@ def test_a_killed_service_is_started_anew_and_a_stopped_run_goes_on_and_no_answe
     said = PreferenceDataset.load(folder / "comparisons.npz")
     assert len(set(said.question.tolist())) == len(said) == BUDGET
     assert given.items() <= labeller.given.items()
+
+
+@pytest.mark.usefixtures("graphics")
+def test_a_run_waits_for_a_database_that_was_stopped_and_no_answer_is_lost(
+    tmp_path, labeller, monkeypatch
+):
+    # Only here: it imports what the extra human brings.
+    from tests.postgres import Cluster, skip_without_postgres
+
+    skip_without_postgres()
+    cluster, noticed = Cluster(is_durable=True), threading.Event()
+    monkeypatch.setenv("PREFRL_DATABASE", cluster.new_database())
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.endswith("waiting until it is back"):
+            noticed.set()
+
+    def judge(sides: Any) -> str:
+        if len(labeller.given) == 3 and not noticed.is_set():
+            cluster.stop()
+            assert noticed.wait(PATIENCE_S)
+            cluster.start()
+        return faster(sides)
+
+    monkeypatch.setattr("prefrl.runs.work.say_on_stderr", say)
+    labeller.judge = judge
+    try:
+        result = run(cheetah(), out=tmp_path / "run", show_progress=False)
+    finally:
+        labeller.is_over.set()
+        cluster.remove()
+    assert result.summary["num_answers"] == BUDGET
+    rows = PreferenceDataset.load(tmp_path / "run" / "comparisons.npz")
+    assert dict(zip(rows.question.tolist(), rows.p_left.tolist(), strict=True)) == {
+        number: float(answer == "left") for number, answer in labeller.given.items()
+    }
+    (away,) = [line for line in said if line.endswith("waiting until it is back")]
+    assert "is not available" in away
+    assert any(line.startswith("the database is back after") for line in said)
 
 
 def test_what_cannot_be_shown_is_refused_before_the_first_step(tmp_path):

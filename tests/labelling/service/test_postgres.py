@@ -1,0 +1,109 @@
+"""Service, renderer and store on a real PostgreSQL, which is stopped in the middle."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from prefrl.labelling.clips import ClipSpec, Recorded
+from prefrl.labelling.renderer import RendererProcess
+from prefrl.labelling.service.link_file import read_links
+from prefrl.labelling.starting import DATABASE_VARIABLE
+from prefrl.labelling.store import LabelStore
+from prefrl.media.mp4 import mp4_bytes
+from tests.labelling.service.serving import Client
+from tests.postgres import Cluster, skip_without_postgres
+from tests.session.stores import put
+
+PATIENCE_S = 120.0  # a slow machine that does much else
+NUM_QUESTIONS = 4
+
+
+def film(brightness):
+    return mp4_bytes([np.full((16, 16, 3), brightness, np.uint8)] * 10, 10.0)
+
+
+FILMS = [(film(20 * number), film(20 * number + 10)) for number in range(NUM_QUESTIONS)]
+
+
+@pytest.fixture
+def cluster():
+    skip_without_postgres()
+    made = Cluster(is_durable=True)
+    yield made
+    made.remove()
+
+
+@contextmanager
+def serving(url, folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefrl.labelling.serve", "--folder", str(folder)],
+        env={**os.environ, DATABASE_VARIABLE: url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield read_links(folder)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask_until(client, path, status):
+    """Asks until the answer has that status, and returns it."""
+    until_s = time.monotonic() + PATIENCE_S
+    while (answered := client.get(path)).status != status:
+        assert time.monotonic() < until_s, f"{path}: {answered.status} {answered.content!r}"
+        time.sleep(0.05)
+    return answered
+
+
+def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(cluster, tmp_path):
+    url = cluster.new_database()
+    store = LabelStore(url)
+    for question, sides in zip(put(store, NUM_QUESTIONS), FILMS, strict=True):
+        specs = (ClipSpec(Recorded(mp4, 10), counts=(0, 10), dt=0.1) for mp4 in sides)
+        store.add_clips(question.id, *(spec.to_bytes() for spec in specs))
+    renderer = RendererProcess(url, niceness=0)
+    with serving(url, tmp_path) as links:
+        ann = Client(links.url, links.token)
+        given = {}
+        for number in range(2):
+            shown = ask_until(ann, "questions/next", 200).json
+            assert shown["id"] == number
+            for side, mp4 in zip(("left", "right"), FILMS[number], strict=True):
+                assert ann.get(shown[side]).content == mp4
+            given[number] = "left"
+            assert ann.answer(number, "left").status == 204
+        leased = ask_until(ann, "questions/next", 200).json["id"]
+
+        cluster.stop()
+        for asked in (
+            ann.get("questions/next"),
+            ann.answer(leased, "right"),
+            ann.get("progress"),
+            ann.get("healthz"),
+        ):
+            assert asked.status == 503
+            assert int(asked.headers["Retry-After"]) >= 1
+            assert asked.json == {"detail": "the database is away"}
+        cluster.start()
+
+        # Both go on by themselves, with the connections that they make anew.
+        assert ann.get("progress").json["own_answers"] == len(given)
+        given[leased] = "right"
+        assert ann.answer(leased, "right").status == 204
+        last = ask_until(ann, "questions/next", 200).json
+        assert ann.get(last["right"]).content == FILMS[last["id"]][1]
+        given[last["id"]] = "tie"
+        assert ann.answer(last["id"], "tie").status == 204
+    renderer.close()
+    assert [(one.question, one.said) for one in store.answers()] == sorted(given.items())
+    assert store.clip_bytes() == sum(len(mp4) for sides in FILMS for mp4 in sides)
+    store.close()
