@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE_S, state_of, wait_until
+
 _SERVER = multiprocessing.get_context("forkserver")
 # What a run imports on its way takes seconds, too.
 _ON_THE_WAY = ["torch._dynamo", "torch.utils.tensorboard", "safetensors.torch"]
@@ -23,7 +25,6 @@ _SERVER.set_forkserver_preload(
     ["prefrl.runs.start", "prefrl.cli.main", "tests.own_envs", *_ON_THE_WAY, "tests.warmed_up"]
 )
 ROOT = Path(__file__).parents[1]
-TIMEOUT_S = 120.0
 _numbers = itertools.count()
 
 
@@ -73,16 +74,19 @@ class Process:
         """Sends SIGKILL, which no process can catch."""
         self._process.kill()
 
-    def interrupt(self) -> None:
-        """Sends SIGINT, as Ctrl-C does."""
-        os.kill(self._process.pid, signal.SIGINT)
+    def go_on(self) -> None:
+        """Waits until it has been stopped by a SIGSTOP, and lets it go on."""
+        pid = self._process.pid
+        wait_until(lambda: state_of(pid) == "T" or not self.is_alive)
+        if self.is_alive:
+            os.kill(pid, signal.SIGCONT)
 
     @property
     def is_alive(self) -> bool:
         """Says whether it still runs."""
         return bool(self._process.is_alive())
 
-    def wait(self, timeout_s: float = TIMEOUT_S) -> Outcome:
+    def wait(self, timeout_s: float = PATIENCE_S) -> Outcome:
         """Waits for its end."""
         self._process.join(timeout_s)
         if self._process.is_alive():
@@ -98,7 +102,7 @@ def start(
     folder: Path,
     *words: object,
     environ: Mapping[str, str] | None = None,
-    kill_at_file: int | None = None,
+    signal_at_file: tuple[int, signal.Signals] | None = None,
     before: Callable[[], object] | None = None,
 ) -> Process:
     """Starts `prefrl WORDS` in a folder.
@@ -107,15 +111,15 @@ def start(
         folder: where it runs.
         words: the command line.
         environ: further environment variables.
-        kill_at_file: it kills itself, as `kill -9` does, right before the entry of that number in
-            `Outcome.files`.
+        signal_at_file: right before the entry of that number in `Outcome.files` it sends itself
+            that signal.
         before: called in the process, before the command; importable there.
     """
     output = folder.parent / f".{folder.name}-{next(_numbers)}"
     process = _SERVER.Process(
         target=_command,
         args=(folder, output, [str(word) for word in words], dict(environ or {})),
-        kwargs={"kill_at_file": kill_at_file, "before": before},
+        kwargs={"signal_at_file": signal_at_file, "before": before},
     )
     with _path_to(ROOT):  # The first one starts the server, which looks for modules there.
         process.start()
@@ -146,7 +150,7 @@ def _command(
     words: list[str],
     environ: dict[str, str],
     *,
-    kill_at_file: int | None,
+    signal_at_file: tuple[int, signal.Signals] | None,
     before: Callable[[], object] | None,
 ) -> None:
     for stream, suffix in ((1, ".out"), (2, ".err")):
@@ -155,7 +159,7 @@ def _command(
     os.environ.update(environ)
     from prefrl.cli.main import main
 
-    _watch_files(folder, _new_file(output.with_suffix(".files")), kill_at_file)
+    _watch_files(folder, _new_file(output.with_suffix(".files")), signal_at_file)
     if before is not None:
         before()
     status: Any = 1
@@ -174,8 +178,9 @@ def _new_file(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
 
-def _watch_files(folder: Path, diary: int, kill_at: int | None) -> None:
+def _watch_files(folder: Path, diary: int, at: tuple[int, signal.Signals] | None) -> None:
     count = itertools.count()
+    number, sent = at or (-1, signal.SIGKILL)
 
     def watch(event: str, details: tuple[Any, ...]) -> None:
         if event not in ("open", "os.rename", "os.remove", "os.mkdir") or not details:
@@ -183,8 +188,8 @@ def _watch_files(folder: Path, diary: int, kill_at: int | None) -> None:
         path = Path(os.fsdecode(details[0])) if isinstance(details[0], (str, bytes)) else None
         if path is None or folder not in (folder / path).parents:
             return
-        if next(count) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if next(count) == number:
+            os.kill(os.getpid(), sent)
         os.write(diary, f"{event} {(folder / path).relative_to(folder)}\n".encode())
 
     sys.addaudithook(watch)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -15,6 +14,8 @@ import pytest
 
 from prefrl.labelling.store import LabelStore
 from prefrl.labelling.store.schema import metadata, revision
+from tests.ports import free_port
+from tests.waiting import PATIENCE_S
 
 # Debian keeps them off the path, by version.
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -32,7 +33,6 @@ class Cluster:
     def __init__(self, *, is_durable=False):
         self.root = Path(tempfile.mkdtemp(prefix="prefrl-postgres-"))
         self.is_durable = is_durable
-        self.port = _free_port()
         self.account: dict[str, Any] = {}
         if os.geteuid() == 0:
             shutil.chown(self.root, _ACCOUNT, _ACCOUNT)
@@ -41,6 +41,7 @@ class Cluster:
             *("initdb", "-D", self.root / "data", "-U", "prefrl", "-A", "trust", "--no-sync"),
             *("-E", "UTF8", "--locale=C.UTF-8"),
         )
+        self.port = free_port()
         self.start()
 
     def start(self):
@@ -48,13 +49,11 @@ class Cluster:
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.root} -c shared_buffers=16MB"
         )
-        self._call(
-            *("pg_ctl", "-D", self.root / "data", "-w", "-l", self.root / "log"),
-            *("-o", options if self.is_durable else f"{options} {fast}", "start"),
-        )
+        options = options if self.is_durable else f"{options} {fast}"
+        self._control("-l", self.root / "log", "-o", options, "start")
 
     def stop(self, mode="immediate"):
-        self._call("pg_ctl", "-D", self.root / "data", "-w", "-m", mode, "stop")
+        self._control("-m", mode, "stop")
 
     @property
     def main_process(self):
@@ -76,12 +75,16 @@ class Cluster:
     def _address(self, database):
         return f"host=127.0.0.1 port={self.port} user=prefrl dbname={database}"
 
+    def _control(self, *arguments):
+        patience = ("-w", "-t", int(PATIENCE_S))
+        self._call("pg_ctl", "-D", self.root / "data", *patience, *arguments)
+
     def _call(self, program, *arguments):
         path = _FOLDERS[-1] / program if _FOLDERS else shutil.which(program)
         # Into a file: what the server inherits would be waited for.
         with (self.root / f"{program}.out").open("wb") as out:
             subprocess.run(
-                [path, *arguments],
+                [path, *map(str, arguments)],
                 cwd=self.root,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -100,9 +103,3 @@ def emptied(url):
         connection.execute(revision.insert().values(id=1, number=0))
     store.close()
     return url
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]

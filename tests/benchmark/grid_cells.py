@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prefrl.benchmark.grid.cell_process import inputs_folder
 from prefrl.benchmark.grid.cells import Cell
+from tests.waiting import wait_until
 
 
 def cell_that(does: str, diary: Path | None = None, *, seed: int = 0, **settings: object) -> Cell:
@@ -28,22 +29,6 @@ def note(cell: Cell, *words: object) -> None:
         descriptor = os.open(cell.settings["diary"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, line.encode())
         os.close(descriptor)
-
-
-def is_alive(pid):
-    """Says whether a process runs, and is more than an entry that its parent has yet to read."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(holds, timeout_s=60.0):
-    """Returns once it holds."""
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def act(cell, work, keep):

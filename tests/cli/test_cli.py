@@ -3,9 +3,9 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from prefrl.cli.result_text import result_text
 from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml, to_yaml
 from prefrl.config.true_reward import OF_LEARNED_REWARDS
 from tests import tiny_runs
-from tests.command_line import ROOT, prefrl, start
-from tests.runs.test_resume import Home, assert_same
+from tests.command_line import ROOT, prefrl
+from tests.runs.test_resume import Home, assert_same, at_file
 
 KITCHEN = "tests.own_envs:Kitchen-v0"
 OPTIONS_OF_THE_ISSUE = [
@@ -184,11 +184,8 @@ def test_an_environment_that_ends_early_is_warned_of_in_one_line(tmp_path):
 
 def test_ctrl_c_stops_a_run_which_goes_on_later(whole, tmp_path):
     home = Home(tmp_path / "home", "ppo")
-    process = start(home.path, "run", *words_of(tiny_runs.ppo()), "--out", "run")
-    while process.is_alive and len(home.checkpoints()) < 2:
-        time.sleep(0.005)
-    process.interrupt()
-    outcome = process.wait()
+    ctrl_c = at_file(r"rename run/checkpoints/", 2, sent=signal.SIGINT)(whole.outcome.files)
+    outcome = prefrl(home.path, "run", *words_of(tiny_runs.ppo()), "--out", "run", **ctrl_c)
     assert outcome.status == 130, outcome.err
     expected = "prefrl: stopped; go on from the last checkpoint with --resume run"
     assert outcome.complaint == expected

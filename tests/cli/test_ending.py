@@ -18,6 +18,7 @@ from prefrl.__main__ import main as process_main
 from prefrl.cli.main import COMMANDS, main
 from prefrl.errors import ConfigError, DataError, option
 from tests.command_line import ROOT
+from tests.waiting import PATIENCE_S
 
 
 class Panic(BaseException):
@@ -169,9 +170,9 @@ def test_a_process_that_a_command_forks_ends_by_a_signal_as_ever(monkeypatch):
         child = fork.Process(target=wait)
         child.start()
         # Python forgets a signal that comes while it forks.
-        assert is_there.wait(30)
+        assert is_there.wait(PATIENCE_S)
         child.terminate()
-        child.join(30)
+        child.join(PATIENCE_S)
         ends.append(child.exitcode)
 
     monkeypatch.setitem(COMMANDS, "run", forks)

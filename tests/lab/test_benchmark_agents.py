@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import benchmark_agents
 import pytest
 
 from tests.lab.made_up_study import plan, row, written
+from tests.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,13 +66,9 @@ def test_a_study_that_was_stopped_goes_on_to_its_report(tmp_path):
     words = ["--study", str(path), "--runs", str(tmp_path / "runs"), "--jobs", "2"]
     command = [sys.executable, str(ROOT / "scripts/benchmark_agents.py"), *words]
     first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    end_s = time.monotonic() + 120
-    while not list(tmp_path.glob("runs/*/checkpoints/*")):
-        assert time.monotonic() < end_s
-        assert first.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: list(tmp_path.glob("runs/*/checkpoints/*")), of=first)
     first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=120)
+    _, said = first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 130
     assert said == "benchmark_agents: stopped; the same command goes on\n"
 

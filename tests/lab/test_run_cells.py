@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from lab.run_cells import (
     run_missing,
     write_between_markers,
 )
+from tests.waiting import wait_until
 
 BEGUN = "import pathlib, sys; out = pathlib.Path(sys.argv[1]); out.mkdir(); "
 SUMMED_UP = "(out / 'summary.json').write_text('{}')"
-WAITS = "import time; (out / 'began').touch(); time.sleep(60)"
+WAITS = "import time; (out / 'began').touch(); time.sleep(600)"
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,6 @@ def program(folder: Path, name: str, code: str = BEGUN + SUMMED_UP) -> Program:
 
 def reached(job: Job) -> dict[str, float]:
     return {"final_true_return_mean": 7.0, "wall_s": 2.0}
-
-
-def wait_for(path: Path) -> None:
-    end_s = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 def test_a_run_is_begun_with_its_settings_and_gone_on_with_without(tmp_path):
@@ -97,7 +90,7 @@ def test_a_signal_stops_runs_also_where_a_shell_put_them_in_the_background(tmp_p
     try:
 
         def send() -> None:
-            wait_for(job.out / "began")
+            wait_until((job.out / "began").exists)
             os.kill(os.getpid(), number)
 
         sending = threading.Thread(target=send)

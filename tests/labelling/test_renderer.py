@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from prefrl.labelling.starting import DATABASE_VARIABLE
 from prefrl.labelling.store import LabelStore
 from prefrl.media.mp4 import mp4_bytes
 from tests.labelling.videos import frames_of
+from tests.waiting import PATIENCE_S, is_alive, wait_until
 
 MP4 = mp4_bytes([np.zeros((16, 16, 3), np.uint8)] * 10, 10.0)
 PICTURES = ClipSpec(Recorded(MP4, 10), counts=(0, 10), dt=0.1)
-PATIENCE_S = 60.0  # a slow machine that does much else
 
 
 def cheetah(pitch: float = 0.0, **changes: Any) -> ClipSpec:
@@ -43,13 +43,6 @@ def store(tmp_path: Path) -> Iterator[LabelStore]:
     made = LabelStore(tmp_path / "labels.sqlite")
     yield made
     made.close()
-
-
-def until(is_so: Callable[[], Any]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < end_s, "it takes too long"
-        time.sleep(0.05)
 
 
 def wanted(store: LabelStore, *specs: ClipSpec) -> None:
@@ -114,7 +107,7 @@ def test_it_stops_when_told_and_stays_only_where_asked_to(store):
     thread = threading.Thread(target=work.run)
     thread.start()
     wanted(store, PICTURES)
-    until(lambda: store.clip(PICTURES.key))
+    wait_until(lambda: store.clip(PICTURES.key))
     assert thread.is_alive()
     work.stop.set()
     thread.join(PATIENCE_S)
@@ -147,7 +140,7 @@ def test_the_process_renders_at_low_priority_and_ends_when_told(store):
     process = RendererProcess(store.url)
     try:
         wanted(store, cheetah())
-        until(lambda: store.clip(cheetah().key))
+        wait_until(lambda: store.clip(cheetah().key))
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(
             os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19
         )
@@ -169,7 +162,7 @@ def test_a_process_that_was_killed_in_the_middle_is_replaced_by_the_next(
     first = RendererProcess(store.url)
     long = cheetah(content=SimStates(NamedEnv("HalfCheetah-v4"), *_many_states()), counts=(0, 10))
     wanted(store, long)
-    until(lambda: any(tmp_path.glob("prefrl-clip-*/.clip.unfinished.mp4")))  # It is at it.
+    wait_until(lambda: any(tmp_path.glob("prefrl-clip-*/.clip.unfinished.mp4")))  # It is at it.
     os.kill(first.pid, signal.SIGKILL)
     first.close()
     assert store.clip(long.key) is None
@@ -197,9 +190,9 @@ def test_it_does_not_outlive_who_started_it(store):
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         wanted(store, PICTURES)
-        until(lambda: store.clip(PICTURES.key))
+        wait_until(lambda: store.clip(PICTURES.key))
         parent.kill()
-    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
+    wait_until(lambda: not is_alive(pid))
 
 
 def test_a_database_that_is_none_is_refused_in_a_line(tmp_path):
@@ -238,10 +231,3 @@ def _many_states() -> tuple[np.ndarray, np.ndarray]:
     states = np.zeros((200, 18), np.float32)
     states[:, 0] = np.arange(200) / 20
     return states, np.arange(200)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True

@@ -10,6 +10,7 @@ from matplotlib import image
 from prefrl.errors import StorageError
 from prefrl.media.plots import plot_arms, plot_learning_curve, plot_reliability
 from prefrl.rewards.calibration.probabilities import ReliabilityBins, reliability_bins
+from tests.waiting import PATIENCE_S
 
 
 def run(num_phases=50, *, learned=True, height=4_000.0):
@@ -261,7 +262,8 @@ assert "matplotlib" not in sys.modules
 prefrl.media.plots.plot_learning_curve([{"step": 1, "true_return": 1.0}], sys.argv[1], title="")
 assert "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "x.png")], check=True, timeout=60)
+    command = [sys.executable, "-c", script, str(tmp_path / "x.png")]
+    subprocess.run(command, check=True, timeout=PATIENCE_S)
 
 
 def drawn_axes(tmp_path, monkeypatch, rows):

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from prefrl.errors import StorageError
 from prefrl.records.checkpoint import Checkpoints, load_state, save_state
 from prefrl.records.files import write_atomically, write_text_atomically
+from tests.waiting import PATIENCE_S
 
 
 def same(left, right):
@@ -339,7 +340,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_nothing_else(tmp_path, num_by
 
 def python(script, *arguments):
     command = [sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

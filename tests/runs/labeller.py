@@ -1,5 +1,6 @@
 """A labeller that is a script: it answers over HTTP, as a page does."""
 
+import http.client
 import json
 import threading
 import time
@@ -8,6 +9,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import PATIENCE_S
 
 Judge = Callable[[Mapping[str, Any]], str]
 """Both sides of a question -> left, right, tie or skip."""
@@ -19,12 +22,15 @@ class Labeller(threading.Thread):
     Args:
         folder: of the run; its `labelling.json` may not be there yet.
         judge: says what is better.
+
+    What it has sent stands in `said`; once it was told that it is kept, in `given` as well.
     """
 
     def __init__(self, folder: Path, judge: Judge) -> None:
         super().__init__(daemon=True)
         self.folder = folder
         self.judge = judge
+        self.said: dict[int, str] = {}
         self.given: dict[int, str] = {}
         self.seen: dict[str, Any] = {}
         self.fault = ""
@@ -41,7 +47,7 @@ class Labeller(threading.Thread):
                 if error.code not in (409, 410, 503):
                     self.fault = f"{error.url}: {error.code} {error.read().decode()}"
                     return
-            except (urllib.error.URLError, ConnectionError, json.JSONDecodeError):
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 time.sleep(0.05)  # It is not there yet, is being started anew, or has ended.
 
     def _answer_one(self) -> bool:
@@ -58,6 +64,7 @@ class Labeller(threading.Thread):
         self.seen["clip"] = question["left"]
         as_owner = {**where, "token": where["owner_token"]}
         said = self.judge(self._call(as_owner, "GET", f"questions/{number}/segments"))
+        self.said[number] = said
         answer = {"answer": said, "response_time_s": 0.1}
         self._call(where, "PUT", f"questions/{number}/answer", answer)
         self.given[number] = said
@@ -73,6 +80,6 @@ class Labeller(threading.Thread):
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             said = response.read()
         return json.loads(said) if said else None

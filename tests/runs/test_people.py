@@ -88,7 +88,7 @@ def test_a_run_learns_from_what_is_said_over_http_and_ends_with_its_service(tmp_
     assert person["annotator"] == "annotator 1"
     said = PreferenceDataset.load(tmp_path / "run" / "comparisons.npz")
     assert dict(zip(said.question.tolist(), said.p_left.tolist(), strict=True)) == {
-        number: float(answer == "left") for number, answer in labeller.given.items()
+        number: float(answer == "left") for number, answer in labeller.said.items()
     }
     velocities = [
         np.concatenate([b.observations[:, :, X_VELOCITY].sum(1) for b in side])

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import time
 import zipfile
 
@@ -18,6 +19,7 @@ from prefrl.records.metrics import read_metrics
 from tests import tiny_runs
 from tests.command_line import Outcome, prefrl, start
 from tests.records.test_checkpoint import same
+from tests.waiting import wait_until
 
 DEADLY = "tests.own_envs:Deadly-v0"
 # Exploration in short episodes, and over more than one phase.
@@ -127,12 +129,12 @@ def at_step(number):
     return lambda files: {"environ": {"PREFRL_KILL_AT": str(number)}}
 
 
-def at_file(pattern, number, *, offset=0):
+def at_file(pattern, number, *, offset=0, sent=signal.SIGKILL):
     """Right before a file operation of the whole run: the `number`-th that matches the pattern."""
 
     def options(files):
         found = [i for i, entry in enumerate(files) if re.search(pattern, entry)]
-        return {"kill_at_file": found[number] + offset}
+        return {"signal_at_file": (found[number] + offset, sent)}
 
     return options
 
@@ -204,7 +206,8 @@ def test_a_run_killed_while_it_removed_candidates_has_the_same_best_policy(make_
 def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(agent, whole, tmp_path):
     home = Home(tmp_path / "home", agent)
     # Not seeded: whatever the moments, the end is the same.
-    patience_s, num_kills, words = random.uniform(0.05, 0.2), 0, home.begin
+    shortest_s = random.uniform(0.05, 0.2)
+    patience_s, num_kills, words = shortest_s, 0, home.begin
     while True:
         process = start(home.path, *words)
         began_s = time.monotonic()
@@ -212,8 +215,13 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(agent, who
             time.sleep(0.005)
         process.kill()
         outcome = process.wait()
-        if outcome.status == 0:
+        if outcome.status == 0 and num_kills >= 2:
             break
+        if outcome.status == 0:  # It was too fast, or this process too slow: once more.
+            shutil.rmtree(home.run)
+            shortest_s *= 0.7
+            patience_s, num_kills, words = shortest_s, 0, home.begin
+            continue
         assert outcome.status == -9, outcome.err
         num_kills += 1
         patience_s *= random.uniform(1.2, 1.5)
@@ -221,7 +229,6 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(agent, who
             words = home.go_on
         else:
             shutil.rmtree(home.run, ignore_errors=True)
-    assert num_kills >= 2
     assert_same(home, whole)
 
 
@@ -388,13 +395,13 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_two_processes_cannot_work_on_one_run(copy):
-    first = start(copy.path, *copy.go_on)
+    # What it opens first is the run's folder, to claim it; whatever comes next, it holds it.
+    first = start(copy.path, *copy.go_on, signal_at_file=(2, signal.SIGSTOP))
     try:
-        # What it opens first is the run's folder, to claim it; whatever comes next, it holds it.
-        while first.is_alive and len(first.files) < 2:
-            time.sleep(0.01)
+        wait_until(lambda: len(first.files) == 2 or not first.is_alive)
         second = prefrl(copy.path, *copy.go_on)
     finally:
+        first.go_on()
         outcome = first.wait()
     assert outcome.status == 0, outcome.err
     assert second.status == 2

@@ -44,17 +44,33 @@ class LateTeacher:
                 file.write(json.dumps(row) + "\n")
 
     def collect(self):
-        path = self.folder / "said.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        rows = [json.loads(line) for line in whole[self.position :]]
-        self.position = len(whole)
+        rows = whole_rows(self.folder / "said.jsonl")
+        new, self.position = rows[self.position :], len(rows)
         return [
             Answer(row["id"], np.nan if row["p_left"] is None else row["p_left"], "late")
-            for row in rows
+            for row in new
         ]
+
+    def said(self):
+        """Returns the questions that the process has answered so far."""
+        return {row["id"] for row in whole_rows(self.folder / "said.jsonl")}
+
+    def collected(self):
+        """Returns those whose answers were brought back."""
+        return {row["id"] for row in whole_rows(self.folder / "said.jsonl")[: self.position]}
+
+    def answerable(self):
+        """Returns the questions asked so far that are answered sooner or later."""
+        asked = {row["id"] for row in whole_rows(self.folder / "asked.jsonl")}
+        return {number for number in asked if not is_never_answered(number)}
+
+
+def whole_rows(path):
+    """Returns the whole lines of a file that is being written."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def answer_questions(folder):
@@ -64,11 +80,8 @@ def answer_questions(folder):
     answered: set[int] = set()
     (folder / "ready").touch()
     while True:
-        if asked.exists():
-            for line in asked.read_text().splitlines(keepends=True):
-                if line.endswith("\n"):
-                    row = json.loads(line)
-                    known.setdefault(row["id"], row)  # a question that is asked again is known
+        for row in whole_rows(asked):
+            known.setdefault(row["id"], row)  # a question that is asked again is known
         open_ones = sorted(set(known) - answered, reverse=True)
         for number in open_ones[:3]:
             answered.add(number)
@@ -78,7 +91,7 @@ def answer_questions(folder):
             p_left = None if is_skipped(number) else float(left > right)
             with said.open("a") as file:
                 file.write(json.dumps({"id": number, "p_left": p_left}) + "\n")
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -194,17 +194,16 @@ def killed_at(step):
     return Mortal
 
 
-class Unhurried(CountingAgent):
-    """Takes its time over steps, so that others can answer meanwhile."""
+class Untrained(CountingAgent):
+    """Never comes to the end of its first training: whoever started the process kills it then."""
 
-    def _take(self, what, num_steps):
-        for _ in range(0, num_steps, 1_000):
-            time.sleep(0.1)
-        super()._take(what, num_steps)
+    def train(self, num_steps):
+        while True:
+            time.sleep(1.0)
 
 
 if __name__ == "__main__":
     from tests.session.late_teacher import LateTeacher
 
     folder, pace = Path(sys.argv[1]), PaceConfig(**json.loads(sys.argv[2]))
-    SmallRun(folder, LateTeacher(folder), pace, agent_class=Unhurried).run()
+    SmallRun(folder, LateTeacher(folder), pace, agent_class=Untrained).run()

@@ -13,10 +13,10 @@ from prefrl.labelling.service.link_file import NAME, Links, read_links
 from prefrl.records.files import reason
 
 LOCK = ".labelling.lock"
-_HANDOVER_S = 10.0
+_HANDOVER_S = 30.0
 _LOOK_S = 0.05
-# Somebody who only looks whether there is a service is done long before that.
-_PROBE_S = 0.3
+# A service that is there at so many looks in a row stays: it is not one that was killed just now.
+_NUM_PROBES = 6
 
 
 @contextlib.contextmanager
@@ -31,14 +31,16 @@ def only_service(folder: Path, *, takes_over: bool) -> Iterator[None]:
         StorageError: the folder cannot be used, or has a service that stays.
     """
     with _opened(folder) as lock:
-        until_s = time.monotonic() + (_HANDOVER_S if takes_over else _PROBE_S)
+        until_s = time.monotonic() + _HANDOVER_S
         num_held = 0
         while not _locked(lock, is_shared=False):
-            if time.monotonic() >= until_s:
-                raise StorageError(_taken(folder))
-            # Whoever only looks shares the lock; a service that has just taken it has written its
-            # own number into the file by the second look.
+            # Whoever only looks shares the lock, and is done soon, however busy the machine is; a
+            # service that has just taken it has written its own number into the file by the second
+            # look.
             num_held = 0 if _locked(lock, is_shared=True) else num_held + 1
+            stays = num_held >= _NUM_PROBES and not takes_over
+            if stays or time.monotonic() >= until_s:
+                raise StorageError(_taken(folder))
             if takes_over and num_held == 2:
                 _tell_to_end(os.pread(lock, 200, 0))
             time.sleep(_LOOK_S)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from prefrl.labelling.store import schema
 
 # For so long a process waits for the others to finish their changes.
 _BUSY_TIMEOUT_S = 15
+_LOOK_S = 0.01  # between two tries of what SQLite itself does not wait for
 _CONNECT_TIMEOUT_S = 5
 _EXPECTED = "sqlite:///FILE or postgresql://USER@HOST/NAME"
 # What PostgreSQL's library takes as a password where it stands behind a ? in the URL.
@@ -252,7 +254,8 @@ def _engine(url: URL) -> Engine:
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:
         # The driver begins no transactions of its own; `_begin` does.
         connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -267,3 +270,22 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Makes sure that the file is one with a log that is written ahead (WAL).
+
+    A new file becomes one by a change of its header. SQLite reads it first, and whoever goes from
+    reading to writing is refused at once where somebody else is at the file, however long the
+    connection would wait elsewhere: two who both waited for that would wait for each other.
+    """
+    until_s = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "database is locked" not in str(error) or time.monotonic() >= until_s:
+                raise
+            time.sleep(_LOOK_S)
+        else:
+            return

@@ -8,7 +8,8 @@ import pytest
 from prefrl.benchmark.grid.cell_process import THREAD_VARIABLES, death, function_name
 from prefrl.benchmark.grid.executors import LocalExecutor, num_cores, run_grid
 from prefrl.errors import ConfigError
-from tests.benchmark.grid_cells import act, cell_that, entries, is_alive, wait_until
+from tests.benchmark.grid_cells import act, cell_that, entries
+from tests.waiting import is_alive, wait_until
 
 
 def run(ledger, cells, *, jobs=2, **options):

@@ -14,7 +14,8 @@ from prefrl.benchmark.grid.executors import LocalExecutor, run_grid
 from prefrl.benchmark.grid.ledger import Ledger
 from prefrl.benchmark.grid.results import read_results
 from prefrl.errors import ConfigError, StorageError
-from tests.benchmark.grid_cells import act, cell_that, entries, is_alive, wait_until
+from tests.benchmark.grid_cells import act, cell_that, entries
+from tests.waiting import is_alive, wait_until
 
 ROOT = Path(__file__).parents[3]
 COMMON = {"steps": 100, "network": {"width": 64}}

@@ -18,10 +18,10 @@ from prefrl.benchmark.grid.executors import LocalExecutor, run_grid
 from prefrl.benchmark.grid.ray_executor import RayExecutor, import_ray
 from prefrl.errors import ConfigError, PrefrlError
 from prefrl.records.files import claimed
-from tests.benchmark.grid_cells import act, cell_that, count, entries, is_alive, wait_until
+from tests.benchmark.grid_cells import act, cell_that, count, entries
+from tests.waiting import PATIENCE_S, is_alive, wait_until
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 120.0  # with a cluster on a busy machine; nothing waits so long unless it fails
 
 try:
     importlib.import_module("ray")

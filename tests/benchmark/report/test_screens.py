@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.benchmark.made_up import reward_rows
+from tests.waiting import PATIENCE_S
 
 pytest.importorskip("pyarrow", reason="a report needs the extra: prefrl[bench]")
 
@@ -45,7 +46,7 @@ def shown_at(width: int, folder: Path) -> dict[str, Any]:
     done = subprocess.run(
         [str(BROWSER), *flags, f"--user-data-dir={folder / 'profile'}", "--hide-scrollbars",
          "--virtual-time-budget=10000", "--dump-dom", f"file://{folder / 'frame.html'}"],
-        capture_output=True, text=True, check=True, timeout=120,
+        capture_output=True, text=True, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title

@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.service import ServiceSettings, make_app
 from prefrl.labelling.store import LabelStore
 from tests.session.stores import put
+from tests.waiting import PATIENCE_S, wait_until
 
 API = "/api/v1"
 FILM = bytes(range(256)) * 4
@@ -42,7 +42,7 @@ class Client:
         self.address = url.removeprefix("http://")
 
     def ask(self, method, path, body=None, **headers):
-        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE_S)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token:
             sent.setdefault("Authorization", f"Bearer {self.token}")
@@ -97,9 +97,7 @@ class Server:
             target=self._server.run, kwargs={"sockets": [self._listening]}
         )
         self._thread.start()
-        until_s = time.monotonic() + 20
-        while not self._server.started and time.monotonic() < until_s:
-            time.sleep(0.005)
+        wait_until(lambda: self._server.started)
 
     def close(self):
         self._server.should_exit = True

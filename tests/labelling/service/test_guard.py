@@ -7,6 +7,7 @@ import pytest
 
 from prefrl.labelling.service import ServiceSettings
 from tests.labelling.service.serving import service_of
+from tests.waiting import PATIENCE_S
 
 PATHS = ("/", "/page/page.js", "/nowhere", "/api/v1/healthz", "/api/v1/progress")
 
@@ -117,7 +118,7 @@ def test_a_large_request_is_refused(steady):
 
 def test_a_large_request_of_unknown_length_is_refused_before_it_ends(steady):
     host, port = steady.ann.address.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(
             f"PUT /api/v1/questions/0/answer HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {steady.ann.token}\r\n"

@@ -16,7 +16,9 @@ from prefrl.labelling.run_status import RunStatus, write_run_status
 from prefrl.labelling.service.one_at_a_time import LOCK, links_of_running, only_service
 from prefrl.labelling.store import LabelStore
 from tests.labelling.service.serving import Client
+from tests.ports import free_port
 from tests.session.stores import put
+from tests.waiting import PATIENCE_S
 
 
 class Process:
@@ -47,16 +49,16 @@ class Process:
     def end(self, number=signal.SIGTERM):
         """Sends a signal; returns the status and everything that it said."""
         self.process.send_signal(number)
-        said, errors = self.process.communicate(timeout=30)
+        said, errors = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, said, errors
 
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts services of a run's folder; the first one finds 40 questions."""
+    """Starts services of a run's folder; the first one finds 400 questions."""
     store = LabelStore(tmp_path / "labels.sqlite")
     store.set_settings(StoreSettings(needs_clips=False))
-    put(store, 40)
+    put(store, 400)
     store.close()
     started = []
 
@@ -89,7 +91,7 @@ def test_it_says_where_it_is_to_its_owner_alone(start, tmp_path):
         f"owner:  {served.links['url']}/owner#token={served.links['owner_token']}\n",
     ]
     assert served.ann.get("annotators/me").json["name"] == "annotator 1"
-    assert served.owner.get("overview").json["open"] == 40
+    assert served.owner.get("overview").json["open"] == 400
     running = links_of_running(tmp_path)
     assert running is not None
     assert running.token == served.links["token"]
@@ -121,11 +123,14 @@ def test_no_token_is_in_what_it_logs_whatever_is_asked(start):
 def test_a_kill_loses_no_acknowledged_answer_and_doubles_none(start, store):
     acknowledged = {}
     links = set()
-    for _ in range(3):
-        served = start().wait_until_reachable()
+    options = ("--port", str(free_port()))  # Any port may be another's before the next one begins.
+    for turn in range(3):
+        served = start(*options).wait_until_reachable()
+        options = ()
         links.add(json.dumps(served.links))
-        stopped = threading.Timer(0.4, served.process.kill)
-        stopped.start()
+        num_before = len(acknowledged)
+        # By another thread, so that it comes at whatever moment of an answer.
+        killing = threading.Timer(0.02 * turn, served.process.kill)
         while True:
             try:
                 question = served.ann.get("questions/next")
@@ -139,11 +144,13 @@ def test_a_kill_loses_no_acknowledged_answer_and_doubles_none(start, store):
             except Exception as error:  # noqa: BLE001 - whatever a cut connection is called
                 assert "http.client" in type(error).__module__  # noqa: PT017
                 break
-        stopped.join()
+            if len(acknowledged) == num_before + 3:
+                killing.start()
+        assert len(acknowledged) >= num_before + 3
+        killing.join()
         served.process.wait()
     given = [(one.question, one.said) for one in store.answers()]
     assert len(given) == len(dict(given))
-    assert acknowledged
     assert acknowledged.items() <= dict(given).items()
     # Pages that are open go on with the next service: it has the same address and tokens.
     assert len(links) == 1
@@ -155,7 +162,7 @@ def test_a_port_in_use_is_one_line(start):
         taken.listen()
         port = taken.getsockname()[1]
         refused = start("--port", str(port)).process
-        said, errors = refused.communicate(timeout=30)
+        said, errors = refused.communicate(timeout=PATIENCE_S)
     assert (refused.returncode, said) == (2, "")
     assert errors == (
         f"prefrl: port {port} is in use; choose another --port, or 0 for any free one\n"
@@ -174,7 +181,7 @@ def test_a_port_in_use_is_one_line(start):
 )
 def test_what_cannot_be_served_is_one_line(start, options, line):
     refused = start(*options).process
-    _, errors = refused.communicate(timeout=30)
+    _, errors = refused.communicate(timeout=PATIENCE_S)
     assert refused.returncode == 2
     assert errors.startswith("prefrl: ")
     assert line in errors
@@ -182,13 +189,13 @@ def test_what_cannot_be_served_is_one_line(start, options, line):
 
 
 def test_a_folder_has_one_service_and_a_second_one_may_take_over(start, tmp_path):
-    first = start().wait_until_reachable()
+    first = start("--port", str(free_port())).wait_until_reachable()
     refused = start().process
-    _, errors = refused.communicate(timeout=30)
+    _, errors = refused.communicate(timeout=PATIENCE_S)
     assert refused.returncode == 2
     assert f"has a labelling service already, at {first.links['url']}" in errors
     second = start("--takes-over").wait_until_reachable()
-    assert first.process.wait(timeout=10) == 0
+    assert first.process.wait(timeout=PATIENCE_S) == 0
     assert second.links == first.links
     assert second.ann.get("annotators/me").status == 200
     running = links_of_running(tmp_path)
@@ -225,7 +232,7 @@ def test_it_ends_when_the_run_has_ended_and_says_so_to_open_pages_before(start, 
     assert served.ann.get("progress").json["has_ended"] is False
     write_run_status(store, RunStatus(step=20, has_ended=True))
     assert served.ann.get("progress").json["has_ended"] is True
-    assert served.process.wait(timeout=30) == 0
+    assert served.process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_damaged_file_of_links_is_written_anew(start, tmp_path):
@@ -236,7 +243,7 @@ def test_a_damaged_file_of_links_is_written_anew(start, tmp_path):
 
 def test_the_database_may_be_named_by_the_path_of_its_file(start, tmp_path):
     served = start("--database", str(tmp_path / "labels.sqlite")).wait_until_reachable()
-    assert served.owner.get("overview").json["open"] == 40
+    assert served.owner.get("overview").json["open"] == 400
 
 
 def test_other_machines_may_ask_where_that_is_wanted(start):

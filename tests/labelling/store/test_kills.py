@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store import LabelStore
 from tests.postgres import Cluster, skip_without_postgres
+from tests.waiting import is_alive, wait_until
 
 ROOT = Path(__file__).parents[3]
 PEOPLE = ("ann", "bob", "cyd")
 NUM_KILLS = 15
-PATIENCE_S = 120
 
 
 class Nursery:
@@ -41,7 +42,9 @@ class Nursery:
         self.running[name] = int(self.process.stdout.readline())
 
     def kill(self, name):
-        os.kill(self.running.pop(name), signal.SIGKILL)
+        pid = self.running.pop(name)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid))  # What it was at in the kernel comes to its end.
 
     def lines(self, name):
         with contextlib.suppress(FileNotFoundError):
@@ -58,10 +61,8 @@ class Nursery:
 
 def wait_for_more(nursery, name, num):
     """Waits until a process has done something more, so that each kill is one at work."""
-    before, until = len(nursery.lines(name)), time.monotonic() + PATIENCE_S
-    while len(nursery.lines(name)) < before + num:
-        assert time.monotonic() < until, f"{name} does nothing any more"
-        time.sleep(0.002)
+    before = len(nursery.lines(name))
+    wait_until(lambda: len(nursery.lines(name)) >= before + num)
 
 
 def kill_and_check(database, folder, in_the_middle=lambda: None):
@@ -91,8 +92,24 @@ def kill_and_check(database, folder, in_the_middle=lambda: None):
     check(database, nursery)
 
 
+def wait_for_the_dead(store):
+    """Waits until PostgreSQL has ended what the killed had asked it to do: it goes on with that."""
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+
+    def are_gone():
+        with store._database.reading() as connection:
+            return connection.execute(others).scalar_one() == 0
+
+    if not store._database.is_sqlite:
+        wait_until(are_gone)
+
+
 def check(database, nursery):
     store = LabelStore(database)
+    wait_for_the_dead(store)
     found = {(one.question, one.annotator): one.said for one in store.answers()}
     assert len(found) == len(store.answers())
     num_done = 0
@@ -134,16 +151,14 @@ def durable():
 
 
 def test_postgresql_loses_and_doubles_nothing_though_it_is_killed_itself(durable, tmp_path):
+    def has_begun_again():
+        with contextlib.suppress(subprocess.CalledProcessError):
+            durable.start()
+            return True
+        return False  # What it had started has yet to see that it is gone.
+
     def kill_the_server():
         os.kill(durable.main_process, signal.SIGKILL)
-        # What it has started ends when it sees that it is gone.
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                durable.start()
-                return
-            except subprocess.CalledProcessError:
-                assert time.monotonic() < until
-                time.sleep(0.2)
+        wait_until(has_begun_again)
 
     kill_and_check(durable.new_database(), tmp_path, kill_the_server)

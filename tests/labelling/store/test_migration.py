@@ -138,20 +138,21 @@ def test_several_processes_that_open_a_new_database_at_once_make_its_tables_once
     given = f"Path({str(database)!r})" if isinstance(database, Path) else repr(database)
     code = (
         "from pathlib import Path; from prefrl.labelling.store import LabelStore; import sys\n"
-        f"sys.stdin.read(1); LabelStore({given}).close()"
+        f"print('ready', flush=True); sys.stdin.read(); LabelStore({given}).close()"
     )
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", code], text=True, **streams) for _ in range(4)
     ]
     for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
         assert process.stdin
-        process.stdin.write("x")
-        process.stdin.flush()
+        process.stdin.close()
+        process.stdin = None  # else `communicate` would close it once more
     said = [process.communicate()[1] for process in processes]
-    assert said == [""] * 3
+    assert said == [""] * 4
     store = LabelStore(database)
     assert store.entries() == []
     store.close()
