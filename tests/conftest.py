@@ -20,7 +20,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Two test processes share two cores: more threads only make them wait for each other.
 torch.set_num_threads(1)
 
-hypothesis.settings.register_profile("prefrl", deadline=None, max_examples=25)
+# How long it takes to draw and to try an example says something of the machine, not of the test.
+hypothesis.settings.register_profile(
+    "prefrl",
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.register_profile(
     "prefrl-ci", hypothesis.settings.get_profile("prefrl"), derandomize=True
 )

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 from prefrl.benchmark.grid.cell_process import inputs_folder
@@ -22,11 +21,16 @@ def entries(diary: Path) -> list[list[str]]:
     return [line.split() for line in diary.read_text().splitlines()] if diary.exists() else []
 
 
+def diary_of(cell: Cell) -> Path:
+    """Returns the cell's diary."""
+    return Path(cell.settings["diary"])
+
+
 def note(cell: Cell, *words: object) -> None:
     """Adds a line to the cell's diary: the seed, then the words."""
     if cell.settings["diary"]:
         line = " ".join(map(str, [cell.seed, *words])) + "\n"
-        descriptor = os.open(cell.settings["diary"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        descriptor = os.open(diary_of(cell), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, line.encode())
         os.close(descriptor)
 
@@ -48,8 +52,8 @@ def act(cell, work, keep):
         return {1, 2}
     if does == "read":
         return [{"text": (inputs_folder() / "given.txt").read_text()}]
-    if does == "take a while":
-        time.sleep(0.4)
+    if does == "wait for company":
+        wait_until(lambda: sum("begins" in words for words in entries(diary_of(cell))) >= 2)
     if does == "wait for":
         # What an earlier attempt left in the work folder is where this one begins.
         left = work / "left.txt"

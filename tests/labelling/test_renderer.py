@@ -159,13 +159,7 @@ def test_a_process_that_was_killed_in_the_middle_is_replaced_by_the_next(
     store, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    first = RendererProcess(store.url)
-    long = cheetah(content=SimStates(NamedEnv("HalfCheetah-v4"), *_many_states()), counts=(0, 10))
-    wanted(store, long)
-    wait_until(lambda: any(tmp_path.glob("prefrl-clip-*/.clip.unfinished.mp4")))  # It is at it.
-    os.kill(first.pid, signal.SIGKILL)
-    first.close()
-    assert store.clip(long.key) is None
+    long = _killed_in_the_middle(store, tmp_path)
     later = LabelStore(store.url, clock=lambda: time.time() + 61)  # The lease is over by then.
     work = RenderWork(later, stays=True)
     job = later.next_clip_job(work.name)
@@ -217,6 +211,25 @@ def test_a_database_that_is_none_is_refused_in_a_line(tmp_path):
     )
     assert done.returncode == 2
     assert f"which database? name it, or set {DATABASE_VARIABLE}" in done.stderr
+
+
+def _killed_in_the_middle(store: LabelStore, folder: Path) -> ClipSpec:
+    """Kills a renderer whose files are in that folder, and returns what it was at."""
+    for size in range(32, 96, 2):
+        content = SimStates(NamedEnv("HalfCheetah-v4"), *_many_states())
+        long = cheetah(content=content, counts=(0, 10), size=size)
+        wanted(store, long)
+        process = RendererProcess(store.url)
+        begun = "prefrl-clip-*/.clip.unfinished.mp4"
+        wait_until(lambda: any(folder.glob(begun)) or store.clip(long.key))  # noqa: B023
+        os.kill(process.pid, signal.SIGKILL)
+        process.close()
+        if store.clip(long.key) is None:
+            return long
+        # It was done before this process came to kill it.
+        for leftover in folder.glob(begun):
+            leftover.unlink()
+    raise AssertionError("no renderer could be killed in the middle")
 
 
 def _segments() -> Any:

@@ -95,7 +95,7 @@ def test_a_failed_cell_is_tried_again_the_next_time(ledger, diary):
 
 
 def test_no_more_cells_run_side_by_side_than_jobs(ledger, diary):
-    run(ledger, [cell_that("take a while", diary, seed=seed) for seed in range(4)])
+    run(ledger, [cell_that("wait for company", diary, seed=seed) for seed in range(4)])
     running, most = 0, 0
     for words in entries(diary):
         running += {"begins": 1, "ends": -1}[words[1]]

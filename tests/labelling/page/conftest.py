@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from prefrl.labelling.run_status import RunStatus, write_run_status
-from tests.labelling.page.browsing import META, PATIENCE_S, WIDTHS
+from tests.labelling.page.browsing import META, TELLING, WIDTHS
 from tests.labelling.page.films import film
 from tests.labelling.service.serving import service_of
+from tests.waiting import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -23,7 +24,9 @@ def chromium():
     root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*root, "--disable-gpu", "--no-first-run", *QUIET]
+            executable_path=CHROMIUM,
+            args=[*root, "--disable-gpu", "--no-first-run", *QUIET],
+            timeout=PATIENCE_S * 1000,
         )
         yield browser
         browser.close()
@@ -85,6 +88,7 @@ def open_page(chromium):
         contexts.append(context)
         if not is_first_use:
             context.add_init_script("localStorage.setItem('prefrl.toured', 'yes')")
+        context.add_init_script(TELLING)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)

@@ -4,6 +4,8 @@ import http.client
 import http.server
 import threading
 
+from tests.waiting import PATIENCE_S
+
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade"}
 
 
@@ -59,7 +61,7 @@ class ReverseProxy:
     def ask(self, method, path, body, headers):
         """Asks the service under its own name, as proxies do that are not told otherwise."""
         sent = {k: v for k, v in headers.items() if k.lower() not in {*_HOP_BY_HOP, "host"}}
-        connection = http.client.HTTPConnection(self.upstream, timeout=60)
+        connection = http.client.HTTPConnection(self.upstream, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body or None, sent)
             response = connection.getresponse()

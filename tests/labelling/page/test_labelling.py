@@ -9,7 +9,16 @@ from playwright.sync_api import expect
 from prefrl.labelling.renderer import RenderWork
 from prefrl.labelling.run_status import RunStatus, write_run_status
 from tests.labelling.clips.recorded import Recorded, named
-from tests.labelling.page.browsing import WIDTHS, is_shown, picture, said_of, say, wait_for
+from tests.labelling.page.browsing import (
+    WIDTHS,
+    is_next_loaded,
+    is_replaced_after,
+    is_shown,
+    picture,
+    said_of,
+    say,
+)
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("size", WIDTHS)
@@ -22,21 +31,44 @@ def test_six_answers_by_keys_and_by_mouse(opened, labelling, tmp_path, size):
             page.wait_for_timeout(700)
             picture(page, f"label-{size}", tmp_path)
         say(page, key)
-        wait_for(lambda num=index + 1: len(labelling.store.answers()) == num)
-    is_shown(page)
+        wait_until(lambda num=index + 1: len(labelling.store.answers()) == num)
+    is_next_loaded(page)
     page.wait_for_timeout(250)
+    # Both clicks of it are in one moment, however long the machine is busy between them.
+    page.evaluate("{ const now = performance.now(); performance.now = () => now; }")
     page.get_by_role("button", name=re.compile("^Right$")).last.dblclick()
-    wait_for(lambda: len(labelling.store.answers()) == 6)
+    page.evaluate("delete performance.now")
+    wait_until(lambda: len(labelling.store.answers()) == 6)
     page.wait_for_timeout(500)
     said = [*[said for _, said in keys], "left", "right"]  # the second click was about nothing seen
     expected = {("ann", number): one for number, one in zip(labelling.ids, said, strict=False)}
     assert said_of(labelling.store) == expected
-    assert all(0 < one.response_time_s < 60 for one in labelling.store.answers())
+    assert all(one.response_time_s > 0 for one in labelling.store.answers())
     assert "token" not in page.url
     expect(page.locator("#answered")).to_have_text("5")  # a skip is no answer
 
 
-def test_the_next_pair_is_on_the_screen_within_a_tenth_of_a_second(opened, labelling):
+def test_the_next_pair_is_on_the_screen_before_anything_else_happens(opened, labelling):
+    page = opened()
+    for num in range(1, 4):
+        is_next_loaded(page)
+        page.wait_for_timeout(250)
+        is_shown_at_once = page.evaluate(
+            """() => {
+              const shown = () => [...document.querySelectorAll("#labelling video")];
+              const before = shown();
+              const next = made.filter((one) => one.src && !before.includes(one));
+              const said = new KeyboardEvent("keydown", { key: "1", bubbles: true });
+              document.body.dispatchEvent(said);
+              return shown().length === 2 && shown().every((one) => next.includes(one));
+            }"""
+        )
+        assert is_shown_at_once  # No request, no timer and no decoder came between.
+        wait_until(lambda num=num: len(labelling.store.answers()) == num)
+
+
+@pytest.mark.slow  # It measures: other tests beside it would be what it measures.
+def test_the_next_pair_is_seen_within_a_tenth_of_a_second(opened, labelling):
     page = opened()
     is_shown(page)
     page.evaluate(
@@ -60,8 +92,8 @@ def test_the_next_pair_is_on_the_screen_within_a_tenth_of_a_second(opened, label
     for index in range(4):
         page.wait_for_timeout(1_500)  # people look for longer
         say(page, "ArrowLeft")
-        wait_for(lambda num=index + 1: len(labelling.store.answers()) == num)
-        wait_for(lambda num=2 * index + 2: page.evaluate("window.times.length") >= num)
+        wait_until(lambda num=index + 1: len(labelling.store.answers()) == num)
+        wait_until(lambda num=2 * index + 2: page.evaluate("window.times.length") >= num)
     times_ms = sorted(page.evaluate("window.times"))
     # The median: the machine that runs tests is busy with others.
     assert times_ms[len(times_ms) // 2] < 100, times_ms
@@ -70,38 +102,44 @@ def test_the_next_pair_is_on_the_screen_within_a_tenth_of_a_second(opened, label
 def test_both_clips_stay_in_step_and_are_moved_together(opened):
     page = opened()
     is_shown(page)
-    page.wait_for_timeout(1_000)
+    # Both are started at their first frame, one after the other, and again when both have ended.
+    page.wait_for_function("() => played.length >= 4")
+    assert page.evaluate("played.slice(0, 4)") == [[False, 0]] * 4
     times = "[...document.querySelectorAll('#labelling video')].map((one) => one.currentTime)"
-    left, right = page.evaluate(times)
-    assert abs(left - right) < 0.05
     page.keyboard.press("Space")
     expect(page.locator("#pause")).to_have_text("Play")
     page.locator("#scrubber").fill("20")
-    page.wait_for_timeout(300)
+    are_at(page, 20.5 / 20)
     page.keyboard.press(".")
-    page.wait_for_timeout(300)
-    left, right = page.evaluate(times)
-    assert left == right == pytest.approx(21.5 / 20)
+    are_at(page, 21.5 / 20)
     page.keyboard.press("h")
     rates = page.evaluate(times.replace("currentTime", "playbackRate"))
     assert rates == [0.5, 0.5]
+
+
+def are_at(page, time_s):
+    """Waits until both clips on the screen stand at that time."""
+    page.wait_for_function(
+        """(time_s) => [...document.querySelectorAll("#labelling video")].every(
+          (one) => one.paused && !one.seeking && Math.abs(one.currentTime - time_s) < 1e-3)""",
+        arg=time_s,
+    )
 
 
 def test_an_answer_is_taken_back_and_given_anew(opened, labelling):
     page = opened()
     is_shown(page)
     say(page, "ArrowLeft")
-    wait_for(lambda: len(labelling.store.answers()) == 1)
-    page.keyboard.press("Backspace")
-    wait_for(lambda: labelling.store.answers() == [])
-    page.wait_for_timeout(600)
+    wait_until(lambda: len(labelling.store.answers()) == 1)
     is_shown(page)
+    is_replaced_after(page, lambda: page.keyboard.press("Backspace"))
+    assert labelling.store.answers() == []
     say(page, "ArrowRight")
-    wait_for(lambda: len(labelling.store.answers()) == 1)
+    wait_until(lambda: len(labelling.store.answers()) == 1)
     assert said_of(labelling.store) == {("ann", labelling.ids[0]): "right"}
     is_shown(page)
     say(page, "ArrowUp")
-    wait_for(lambda: len(labelling.store.answers()) == 2)
+    wait_until(lambda: len(labelling.store.answers()) == 2)
     assert said_of(labelling.store)["ann", labelling.ids[1]] == "tie"
 
 
@@ -109,26 +147,25 @@ def test_a_reload_shows_the_same_question(opened, labelling):
     page = opened()
     is_shown(page)
     say(page, "ArrowLeft")
-    wait_for(lambda: len(labelling.store.answers()) == 1)
+    wait_until(lambda: len(labelling.store.answers()) == 1)
     page.reload()
     is_shown(page)
     say(page, "ArrowRight")
-    wait_for(lambda: len(labelling.store.answers()) == 2)
+    wait_until(lambda: len(labelling.store.answers()) == 2)
     first, second = labelling.ids[:2]
     assert said_of(labelling.store) == {("ann", first): "left", ("ann", second): "right"}
 
 
 def test_an_answer_given_without_a_connection_arrives_when_it_is_back(opened, labelling, tmp_path):
     page = opened()
-    is_shown(page)
-    page.wait_for_timeout(500)
+    is_next_loaded(page)
     page.context.set_offline(True)
     say(page, "ArrowLeft")
     expect(page.locator("#notice")).to_contain_text("The connection is lost. Your answer is kept")
     picture(page, "offline", tmp_path)
     assert labelling.store.answers() == []
     page.context.set_offline(False)
-    wait_for(lambda: said_of(labelling.store) == {("ann", labelling.ids[0]): "left"})
+    wait_until(lambda: said_of(labelling.store) == {("ann", labelling.ids[0]): "left"})
     expect(page.locator("#notice")).to_be_hidden()
 
 
@@ -150,7 +187,7 @@ def test_whoever_comes_first_practises_on_a_pair_that_does_not_count(
     assert labelling.store.answers() == []
     is_shown(page)
     say(page, "ArrowRight")
-    wait_for(lambda: said_of(labelling.store) == {("ann", labelling.ids[0]): "right"})
+    wait_until(lambda: said_of(labelling.store) == {("ann", labelling.ids[0]): "right"})
     page.reload()
     is_shown(page)
     expect(page.locator("#tour")).to_be_hidden()
@@ -179,7 +216,7 @@ def test_robots_rendered_from_their_states_are_seen_and_judged(opened, labelling
     assert [width for width, _ in sizes] == [320, 320]
     assert all(duration >= 1 for _, duration in sizes)
     say(page, "ArrowLeft")
-    wait_for(lambda: said_of(store) == {("ann", questions[0].id): "left"})
+    wait_until(lambda: said_of(store) == {("ann", questions[0].id): "left"})
 
 
 def test_two_people_never_see_one_question(opened, labelling):
@@ -188,7 +225,7 @@ def test_two_people_never_see_one_question(opened, labelling):
         for page in pages:
             is_shown(page)
             say(page, "ArrowLeft")
-        wait_for(lambda num=num: len(labelling.store.answers()) == 2 * num)
+        wait_until(lambda num=num: len(labelling.store.answers()) == 2 * num)
     answered = [one.question for one in labelling.store.answers()]
     assert sorted(answered) == labelling.ids[:6]
 

@@ -4,9 +4,10 @@ import pytest
 from playwright.sync_api import expect
 
 from prefrl.labelling.service import ServiceSettings
-from tests.labelling.page.browsing import is_shown, said_of, say, wait_for
+from tests.labelling.page.browsing import is_shown, said_of, say
 from tests.labelling.page.proxy import ReverseProxy
 from tests.labelling.service.serving import Client
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_people_label_below_a_path(proxied, proxy, open_page):
     is_shown(page)
     expect(page.locator("#policy-clip")).to_be_visible()
     say(page, "ArrowLeft")
-    wait_for(lambda: said_of(proxied.store) == {("ann", proxied.ids[0]): "left"})
+    wait_until(lambda: said_of(proxied.store) == {("ann", proxied.ids[0]): "left"})
     page.reload()
     is_shown(page)
     assert page.url == f"{proxy.url}/"

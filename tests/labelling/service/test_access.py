@@ -28,11 +28,11 @@ def test_what_is_not_the_token_is_401(template, server, tmp_path, given):
 
 
 def test_wrong_tokens_are_made_to_wait_and_right_ones_are_not(template, server, tmp_path):
-    settings = ServiceSettings(failed_per_minute=5)
+    settings = ServiceSettings(failed_per_minute=2)
     with service_of(template, server, tmp_path / "l.sqlite", settings) as service:
-        guesses = [Client(service.url, f"guess-{i}").get("progress") for i in range(8)]
-        assert [one.status for one in guesses] == [401] * 5 + [429] * 3
-        assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 12
+        guesses = [Client(service.url, f"guess-{i}").get("progress") for i in range(5)]
+        assert [one.status for one in guesses] == [401] * 2 + [429] * 3
+        assert 1 <= int(guesses[-1].headers["Retry-After"]) <= 30
         assert Client(service.url, "x" * 5_000).get("progress").status == 429
         for client in (service.ann, service.bob) * 10:
             assert client.get("progress").status == 200
