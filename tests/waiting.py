@@ -4,20 +4,18 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 PATIENCE_S = 300.0
 """The limit of every wait; it ends as soon as what it is for has come, so a long one is free."""
 
-_Found = TypeVar("_Found")
-
 
 def wait_until(
-    holds: Callable[[], _Found],
+    holds: Callable[..., Any],
     *,
     of: "subprocess.Popen[Any] | None" = None,
     timeout_s: float = PATIENCE_S,
-) -> _Found:
+) -> Any:
     """Returns what `holds` returns, once that is true.
 
     Args:

@@ -71,9 +71,9 @@ def patient_run(folder, pace):
             now_s[0] += 1.0
         return now_s[0]
 
-    for part in (run.loop.pacer, run.loop.pacer.asker):
-        part.clock = clock
-    run.loop.pacer.sleep = lambda _: time.sleep(0.02)
+    pacer: Any = run.loop.pacer
+    pacer.clock = pacer.asker.clock = clock
+    pacer.sleep = lambda _: time.sleep(0.02)
     return run
 
 

@@ -121,12 +121,11 @@ def test_no_token_is_in_what_it_logs_whatever_is_asked(start):
 
 
 def test_a_kill_loses_no_acknowledged_answer_and_doubles_none(start, store):
-    acknowledged = {}
+    acknowledged: dict[int, str] = {}
     links = set()
-    options = ("--port", str(free_port()))  # Any port may be another's before the next one begins.
+    port = free_port()  # Any other may be somebody else's before the next one begins.
     for turn in range(3):
-        served = start(*options).wait_until_reachable()
-        options = ()
+        served = start(*(() if turn else ("--port", str(port)))).wait_until_reachable()
         links.add(json.dumps(served.links))
         num_before = len(acknowledged)
         # By another thread, so that it comes at whatever moment of an answer.

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -140,9 +141,9 @@ def test_several_processes_that_open_a_new_database_at_once_make_its_tables_once
         "from pathlib import Path; from prefrl.labelling.store import LabelStore; import sys\n"
         f"print('ready', flush=True); sys.stdin.read(); LabelStore({given}).close()"
     )
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    piped: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     processes = [
-        subprocess.Popen([sys.executable, "-c", code], text=True, **streams) for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", code], text=True, **piped) for _ in range(4)
     ]
     for process in processes:
         assert process.stdout
