@@ -1,12 +1,15 @@
 """Keeps how episodes began, so that they can be played again from their actions."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from prefrl.envs.episode_files import EpisodeFiles
 from prefrl.errors import DataError, text_of
 from prefrl.segments import SegmentBatch
 
@@ -44,6 +47,20 @@ class Beginnings:
         self._envs: Sequence[gym.Env[Any, Any]] = ()
         self._present: list[Beginning | None] = []
         self._episodes: dict[int, Beginning] = {}
+        self._files: EpisodeFiles | None = None
+
+    def keep_in(self, folder: Path, *, first: int, stop: int) -> None:
+        """Keeps beginnings in a folder, too, and takes up those that are there; see `Beside`."""
+        self._files = EpisodeFiles(folder)
+        for number, content in self._files.take_up(first=first, stop=stop).items():
+            try:
+                beginning = json.loads(content)
+            except (ValueError, RecursionError):
+                beginning = None
+            if isinstance(beginning, dict) and len(beginning.keys() & {"seed", "generator"}) == 1:
+                self._episodes[number] = beginning
+            else:
+                self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
 
     def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         """Notes how every environment's episode began."""
@@ -62,8 +79,12 @@ class Beginnings:
         beginning = self._present[env]
         assert beginning is not None
         self._episodes[number], self._present[env] = beginning, None
+        if self._files is not None:
+            self._files.write(number, json.dumps(beginning).encode())
         for gone in [other for other in self._episodes if other < oldest]:
             del self._episodes[gone]
+            if self._files is not None:
+                self._files.remove(gone)
 
     def covers(self, segments: SegmentBatch) -> NDArray[np.bool_]:
         """Returns (S,) of which segments it is known how their episode began."""
@@ -77,8 +98,8 @@ class Beginnings:
         """
         if episode not in self._episodes:
             raise DataError(
-                f"it is not known how episode {episode} began: it is too long ago, or before the "
-                "run was stopped and gone on with"
+                f"it is not known how episode {episode} began: it is too long ago, or its file was "
+                "lost"
             )
         return self._episodes[episode]
 

@@ -1,6 +1,7 @@
 """`Beside`: what is kept of episodes beside their arrays, while they are recorded."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -11,6 +12,19 @@ class Beside(Protocol):
 
     Episodes go by the numbers that the store counts them by, from the run's first.
     """
+
+    def keep_in(self, folder: Path, *, first: int, stop: int) -> None:
+        """Keeps all from now on in a folder, too, and takes up what is there.
+
+        Args:
+            folder: of its own.
+            first: number of the oldest episode that the store has.
+            stop: number that its next one will have.
+
+        Raises:
+            StorageError: the folder cannot be used.
+        """
+        ...
 
     def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         """Takes note that all environments were reset; of unfinished episodes nothing is left."""

@@ -4,7 +4,10 @@ Axes: H, W height and width in pixels, F frames, S segments.
 """
 
 import io
+import json
 from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +16,8 @@ from numpy.typing import NDArray
 
 from prefrl.arguments import whole_number
 from prefrl.envs.env_checker import env_name
-from prefrl.errors import DataError, EnvironmentFault, with_type
+from prefrl.envs.episode_files import EpisodeFiles
+from prefrl.errors import DataError, EnvironmentFault, text_of, with_type
 from prefrl.media.pictures import check_picture, resized
 from prefrl.segments import SegmentBatch
 
@@ -41,6 +45,18 @@ class Films:
         self._envs: Sequence[gym.Env[Any, Any]] = ()
         self._unfinished: list[list[bytes]] = []
         self._episodes: dict[int, list[bytes]] = {}
+        self._files: EpisodeFiles | None = None
+
+    def keep_in(self, folder: Path, *, first: int, stop: int) -> None:
+        """Keeps pictures in a folder, too, and takes up those that are there; see `Beside`."""
+        self._files = EpisodeFiles(folder)
+        for number, content in self._files.take_up(first=first, stop=stop).items():
+            strip = _strip_of(content)
+            if strip is None:
+                self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
+            else:
+                self._keep(number, strip)
+        self._make_room(oldest=first)
 
     def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         """Films the first moment of every environment's episode."""
@@ -57,12 +73,22 @@ class Films:
         """Keeps an episode's pictures, and lets go of those that there is no room for."""
         strip = self._unfinished[env]
         self._unfinished[env] = []
+        self._keep(number, strip)
+        if self._files is not None:
+            self._files.write(number, _file_of(strip))
+        self._make_room(oldest=oldest)
+
+    def _keep(self, number: int, strip: list[bytes]) -> None:
         self._episodes[number] = strip
         self.num_bytes += sum(map(len, strip))
+
+    def _make_room(self, *, oldest: int) -> None:
         for other in sorted(self._episodes)[:-1]:
             if other >= oldest and self.num_bytes <= self.max_bytes:
                 break
             self.num_bytes -= sum(map(len, self._episodes.pop(other)))
+            if self._files is not None:
+                self._files.remove(other)
 
     def covers(self, segments: SegmentBatch) -> NDArray[np.bool_]:
         """Returns (S,) which segments there are pictures of."""
@@ -77,10 +103,15 @@ class Films:
         strip = self._episodes.get(episode)
         if strip is None:
             raise DataError(
-                f"there are no pictures of episode {episode}: it was filmed too long ago, or "
-                "before the run was stopped and gone on with"
+                f"there are no pictures of episode {episode}: it was filmed too long ago, or its "
+                "file was lost"
             )
-        return [_unpacked(strip[step]) for step in steps.tolist()]
+        try:
+            return [_unpacked(strip[step]) for step in steps.tolist()]
+        except (IndexError, OSError, ValueError) as error:
+            raise DataError(
+                f"the pictures of episode {episode} are damaged: {text_of(error)}"
+            ) from None
 
 
 def picture_of(env: gym.Env[Any, Any]) -> Picture:
@@ -99,6 +130,26 @@ def picture_of(env: gym.Env[Any, Any]) -> Picture:
         return check_picture(frame)
     except DataError as error:
         raise EnvironmentFault(f"{env_name(env)} rendered no picture: {error}") from None
+
+
+def _file_of(strip: list[bytes]) -> bytes:
+    """Returns how long each picture's bytes are, as a line of JSON, and then these."""
+    return b"\n".join([json.dumps([len(one) for one in strip]).encode(), b"".join(strip)])
+
+
+def _strip_of(content: bytes) -> list[bytes] | None:
+    """Returns what `_file_of` made bytes of; None of any others."""
+    line, _, pictures = content.partition(b"\n")
+    try:
+        lengths: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(lengths, list) or any(type(one) is not int or one < 1 for one in lengths):
+        return None
+    if sum(lengths) != len(pictures):
+        return None
+    ends = list(accumulate(lengths))
+    return [pictures[end - size : end] for end, size in zip(ends, lengths, strict=True)]
 
 
 def _packed(picture: Picture) -> bytes:

@@ -71,6 +71,22 @@ class Single(PointMass):
         Single.is_taken = False
 
 
+class Painted(PointMass):
+    """A `PointMass` that can be seen: a dot in a square."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self) -> Any:
+        picture = np.zeros((32, 32, 3), np.uint8)
+        row, column = np.clip(16 + 7 * self._place, 0, 31).astype(int)
+        picture[row, column] = 255
+        return picture
+
+
 class Drawing(PointMass):
     """A `PointMass` that draws from the global generators, as it should not."""
 
@@ -181,6 +197,7 @@ for name in (
     "Kitchen",
     "Seeing",
     "Reading",
+    "Painted",
 ):
     gym.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=50)
 gym.register("Endless-v0", entry_point=f"{__name__}:PointMass")

@@ -15,12 +15,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefrl.errors import ConfigError, PrefrlError, text_of, with_type
+from prefrl.errors import ConfigError, PrefrlError, StorageError, text_of, with_type
 from prefrl.labelling.clips.graphics import choose_graphics
 from prefrl.labelling.clips.spec import ClipSpec, Recorded
 from prefrl.labelling.errors import Unavailable
@@ -37,6 +38,10 @@ NICENESS = 12
 
 _POLL_S = 0.25
 _AWAY_S = 2.0
+# After so long it is tried again whether the machine can by now what it could not.
+_MENDED_S = 60.0
+# The machine is at fault, not the clip: no graphics, no encoder, a package or room that is missing.
+_MACHINE = (ConfigError, StorageError, OSError, MemoryError)
 
 
 @dataclass
@@ -57,14 +62,19 @@ class RenderWork:
     stays: bool = False
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _renderer: "ClipRenderer | None" = field(default=None, init=False, repr=False)
+    _beyond: set[str] = field(default_factory=set, init=False, repr=False)
+    _look_again_s: float = field(default=0.0, init=False, repr=False)
+    _fault: str = field(default="", init=False, repr=False)
 
     def run(self) -> None:
         """Works until it is told to stop, or the run has ended."""
         is_away = False
         try:
             while not self.stop.is_set():
+                if self._beyond and time.monotonic() >= self._look_again_s:
+                    self._look_again()
                 try:
-                    job = self.store.next_clip_job(self.name)
+                    job = self.store.next_clip_job(self.name, but=self._beyond)
                     has_ended = job is None and not self.stays and self._has_ended()
                 except Unavailable as error:
                     if not is_away:
@@ -83,12 +93,20 @@ class RenderWork:
             self._close()
 
     def do(self, job: ClipJob) -> None:
-        """Renders the clip of a job, or notes why it could not be rendered."""
+        """Renders the clip of a job, or notes why it could not be rendered.
+
+        Where that is not the clip's fault, but this machine's, the job is given back: it is no try.
+        """
         try:
             spec = ClipSpec.from_bytes(job.spec)
             if self.no_graphics and not isinstance(spec.content, Recorded):
                 raise ConfigError(self.no_graphics)
             clip = self._opened().render(spec)
+        except _MACHINE as error:
+            self._give_back(
+                job, text_of(error) if isinstance(error, PrefrlError) else with_type(error)
+            )
+            return
         except Exception as error:  # noqa: BLE001 - the other clips go on
             why = text_of(error) if isinstance(error, PrefrlError) else with_type(error)
             _say(f"clip {job.key[:8]} could not be rendered: {why}")
@@ -96,6 +114,23 @@ class RenderWork:
             self._tell(lambda: self.store.fail_clip(job.key, why))
             return
         self._tell(lambda: self.store.put_clip(job.key, clip.mp4, clip.meta))
+
+    def _give_back(self, job: ClipJob, why: str) -> None:
+        if why != self._fault:  # It is the same for many clips.
+            _say(f"nothing is held against clips that cannot be rendered here: {why}")
+        self._fault = why
+        self._close()
+        if not self._beyond:
+            self._look_again_s = time.monotonic() + _MENDED_S
+        self._beyond.add(job.key)
+        self._tell(lambda: self.store.give_clip_back(job.key, why))
+
+    def _look_again(self) -> None:
+        """Tries once more what could not be rendered here; graphics may be installed by now."""
+        self._beyond.clear()
+        if self.no_graphics and "mujoco" not in sys.modules:
+            os.environ.pop("MUJOCO_GL", None)  # which says that there are none
+            self.no_graphics = _chosen_graphics(says=False)
 
     def _tell(self, change: Callable[[], None]) -> None:
         """Tells the store something, again and again while it is away."""
@@ -200,13 +235,14 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _chosen_graphics() -> str:
+def _chosen_graphics(*, says: bool = True) -> str:
     """Chooses what to render with; returns why there is nothing, "" where there is."""
     try:
         choose_graphics()
     except ConfigError as error:
         os.environ["MUJOCO_GL"] = "disable"  # Else MuJoCo could not be imported at all.
-        _say(text_of(error))
+        if says:
+            _say(text_of(error))
         return text_of(error)
     return ""
 

@@ -93,6 +93,20 @@ class People:
         env = self._make(None)
         return NotedResets(env) if self._maker.source.kind == "actions" else env
 
+    def keep_in(self, folder: Path, episodes: EpisodeStore) -> None:
+        """Keeps what episodes are shown by in the run folder, where their states do not do.
+
+        Args:
+            folder: of the run.
+            episodes: as they were when the checkpoint was written that the run goes on from.
+
+        Raises:
+            StorageError: the folder cannot be written into.
+        """
+        if self.beside is not None:
+            first = episodes.num_dropped
+            self.beside.keep_in(folder / run_folder.SHOWN, first=first, stop=first + len(episodes))
+
     @contextlib.contextmanager
     def serving(
         self,

@@ -98,6 +98,8 @@ class Work:
             # Now that it is known to go on, others may write into the folder.
             with self._resumable():
                 remove_leftovers(folder)
+                if run.people is not None:
+                    run.people.keep_in(folder, run.store)
                 sinks = self._open_sinks(log, first_step)
                 records.metrics = Metrics(sinks, wall_offset_s=wall_s, cpu_offset_s=cpu_s)
                 stack.callback(records.metrics.close)

@@ -1,4 +1,5 @@
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,45 @@ def test_pictures_of_episodes_that_the_store_has_dropped_are_dropped():
     kept = range(store.num_dropped, store.num_dropped + len(store))
     assert set(films._episodes) == set(kept)
     venv.close()
+
+
+def taken_up(beside: Any, folder: Path, store: EpisodeStore) -> Any:
+    first = store.num_dropped
+    beside.keep_in(folder, first=first, stop=first + len(store))
+    return beside
+
+
+def test_a_run_that_goes_on_has_the_pictures_of_its_episodes(tmp_path):
+    films = Films(32, max_bytes=6000)
+    films.keep_in(tmp_path / "shown", first=0, stop=0)
+    venv, store = recorded(partial(Painting, (5,)), 60, films)
+    venv.close()
+    again = taken_up(Films(32, max_bytes=6000), tmp_path / "shown", store)
+    assert again._episodes == films._episodes
+    assert again.num_bytes == films.num_bytes <= 6000
+    kept = sum(path.stat().st_size for path in (tmp_path / "shown").iterdir())
+    assert kept < 7000, "files are bounded as memory is"
+    smaller = taken_up(Films(32, max_bytes=3500), tmp_path / "shown", store)
+    assert smaller.num_bytes <= 3500
+    assert len(list((tmp_path / "shown").iterdir())) == len(smaller._episodes)
+
+
+@pytest.mark.parametrize(("make", "beside"), [(Painting, Films), (None, Beginnings)])
+def test_what_came_after_a_checkpoint_or_is_damaged_is_not_taken_up(tmp_path, make, beside):
+    make = make or (lambda: NotedResets(make_env("CartPole-v1", max_episode_steps=5)))
+    kept = beside()
+    kept.keep_in(tmp_path / "shown", first=0, stop=0)
+    venv, store = recorded(make, 30, kept)
+    venv.close()
+    files = sorted((tmp_path / "shown").iterdir())
+    assert len(files) == len(store) > 4
+    files[1].write_bytes(b"[1e999, null]\n")
+    files[2].write_bytes(files[2].read_bytes()[:-1])
+    again = beside()
+    again.keep_in(tmp_path / "shown", first=1, stop=5)
+    assert set(again._episodes) == {3, 4}
+    assert [int(path.stem) for path in sorted((tmp_path / "shown").iterdir())] == [3, 4]
+    assert all(again._episodes[number] == kept._episodes[number] for number in (3, 4))
 
 
 @pytest.mark.parametrize(

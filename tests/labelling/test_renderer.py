@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prefrl.errors import ConfigError, StorageError
 from prefrl.labelling.clips import ClipSpec, NamedEnv, Recorded, SimStates
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.renderer import NICENESS, RendererProcess, RenderWork
@@ -90,6 +91,55 @@ def test_without_graphics_pictures_become_clips_all_the_same(store):
     RenderWork(store, no_graphics="clips cannot be rendered here (egl: none)").run()
     assert store.clip(PICTURES.key) is not None
     assert store.clip(cheetah().key) is None
+
+
+def test_without_graphics_no_clip_is_charged_a_try_and_others_can_render_it(store, capsys):
+    wanted(store, cheetah(), cheetah(0.5))
+    write_run_status(store, RunStatus(has_ended=True))
+    no_graphics = "clips cannot be rendered here (egl: none); apt-get install libegl1"
+    for _ in range(12):  # more than the tries that a clip has, failed or begun
+        RenderWork(store, no_graphics=no_graphics).run()
+    said = capsys.readouterr().err.splitlines()
+    line = f"renderer: nothing is held against clips that cannot be rendered here: {no_graphics}"
+    assert said == [line] * 12, "once a renderer, not once a clip"
+    job = store.next_clip_job("with graphics")
+    assert job is not None
+    assert job.attempts == 1
+
+
+@pytest.mark.parametrize("fault", [ConfigError, StorageError, OSError, MemoryError])
+def test_what_the_machine_lacks_is_not_the_clips_fault(store, monkeypatch, fault):
+    segments = _segments()
+    (question,) = store.put(segments, segments, session=0, policy_step=0)
+    store.add_clips(question.id, PICTURES.to_bytes(), PICTURES.to_bytes())
+
+    class Broken:
+        def render(self, spec: ClipSpec) -> Any:
+            raise fault("no encoder is installed")
+
+        def close(self) -> None:
+            pass
+
+    write_run_status(store, RunStatus(has_ended=True))
+    for _ in range(12):
+        work = RenderWork(store)
+        monkeypatch.setattr(work, "_opened", Broken)
+        work.run()
+    assert "no encoder is installed" in store.clip_failures()[question.id]
+    RenderWork(store).run()
+    assert store.clip(PICTURES.key) is not None
+    assert store.clip_failures() == {}
+
+
+@pytest.mark.usefixtures("graphics")
+def test_graphics_that_come_later_are_found(store, monkeypatch):
+    monkeypatch.setattr("prefrl.labelling.renderer._MENDED_S", 0.0)
+    monkeypatch.setenv("MUJOCO_GL", os.environ["MUJOCO_GL"])
+    monkeypatch.setattr("sys.modules", {k: v for k, v in sys.modules.items() if k != "mujoco"})
+    work = RenderWork(store, no_graphics="none yet")
+    work._beyond.add(cheetah().key)
+    work._look_again()
+    assert (work.no_graphics, work._beyond) == ("", set())
 
 
 def test_why_a_question_cannot_be_shown_is_told(store):

@@ -1,6 +1,7 @@
 """People teach a run through its page; here a script does, over HTTP, and sees what they see."""
 
 import _thread
+import contextlib
 import json
 import os
 import signal
@@ -172,6 +173,29 @@ def test_a_run_waits_for_a_database_that_was_stopped_and_no_answer_is_lost(
     (away,) = [line for line in said if line.endswith("waiting until it is back")]
     assert "is not available" in away
     assert any(line.startswith("the database is back after") for line in said)
+
+
+def test_a_run_that_goes_on_shows_what_was_filmed_before_it_stopped(tmp_path, labeller):
+    folder = tmp_path / "run"
+    config = cheetah(env="tests.own_envs:Painted-v0", max_episode_steps=20)
+    labeller.judge = lambda sides: "left"
+
+    def stop() -> None:
+        if len(labeller.given) >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="go on from the last checkpoint"):
+        run(config, out=folder, show_progress=False, on_checkpoint=stop)
+    filmed = {path.name: path.read_bytes() for path in (folder / "shown").iterdir()}
+    assert len(filmed) >= 5  # of the 100 steps before the first question
+    result = resume(folder, show_progress=False)
+    assert result.summary["num_answers"] == BUDGET
+    from prefrl.labelling.store import LabelStore
+
+    with contextlib.closing(LabelStore(folder / "labels.sqlite")) as store:
+        assert store.counts().withdrawn == 0, "each question could be shown"
+    for name, content in filmed.items():
+        assert (folder / "shown" / name).read_bytes() == content
 
 
 def test_what_cannot_be_shown_is_refused_before_the_first_step(tmp_path):

@@ -35,6 +35,9 @@ def choose_graphics() -> str:
         failed = _failure(backend)
         if not failed:
             os.environ["MUJOCO_GL"] = backend
+            if "mujoco" not in sys.modules:
+                # Whoever started this process may render with something else.
+                os.environ.pop("PYOPENGL_PLATFORM", None)
             return backend
         reasons.append(f"{backend}: {failed}")
     hint = "" if not asked or asked == "egl" else ", or unset MUJOCO_GL"

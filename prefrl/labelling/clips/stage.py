@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prefrl.envs.cameras import fitting_camera, reach_m, surroundings, travelling_body
 from prefrl.envs.sim_state import write_state
-from prefrl.errors import DataError, SpaceError
+from prefrl.errors import ConfigError, DataError, SpaceError, with_type
 from prefrl.labelling.clips.scenery import draw_backdrop, floor_lines, floor_of, has_sky, light_up
 
 SHADOW_SIZE = 1024
@@ -86,6 +86,7 @@ class Stage:
 
         Raises:
             DataError: the state is none of this model's.
+            ConfigError: the graphics fail.
         """
         try:
             write_state(self._data, state)
@@ -103,7 +104,10 @@ class Stage:
                 self._lines.draw(where, scene)
         if not has_sky(self.model):
             draw_backdrop(scene)
-        picture: NDArray[np.uint8] = self._renderer.render()
+        try:
+            picture: NDArray[np.uint8] = self._renderer.render()
+        except Exception as error:  # every graphics stack fails in its own way
+            raise ConfigError(f"{self.name} cannot be rendered here: {with_type(error)}") from error
         return picture
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 // Answers on their way: kept until the service has said that it has them, over reloads too.
 
-import { Away, Refusal, sleep } from "./shared.js";
+import { Refusal, sleep } from "./shared.js";
 
 const FINAL = new Set([400, 403, 404, 409, 410, 422]); // no use in sending it once more
 
@@ -17,16 +17,21 @@ export class Outbox {
    * @param ask sends a request.
    * @param key of what is kept in the browser.
    * @param told is called with an entry and the refusal, where the service wants it no more.
-   * @param connection is called with true and false: whether the service can be reached.
+   * @param changed is called whenever an entry has come or gone.
    */
-  constructor(ask, key, { told, connection }) {
+  constructor(ask, key, { told, changed }) {
     this.ask = ask;
     this.key = `prefrl.unsent.${key}`;
     this.told = told;
-    this.connection = connection;
+    this.changed = changed;
     this.entries = kept(this.key);
     this.sending = null;
     addEventListener("online", () => this.wake?.());
+  }
+
+  /** How many answers, those taken back included, the service has not heard of. */
+  get size() {
+    return this.entries.length;
   }
 
   get isEmpty() {
@@ -40,6 +45,14 @@ export class Outbox {
     return this.flush();
   }
 
+  /** Gives up what is in it: nobody will take it any more. Returns how many that were. */
+  clear() {
+    const num = this.entries.length;
+    this.entries = [];
+    this.#keep();
+    return num;
+  }
+
   flush() {
     this.sending ??= this.#send().finally(() => { this.sending = null; });
     return this.sending;
@@ -51,13 +64,11 @@ export class Outbox {
       const entry = this.entries[0];
       try {
         await this.ask(entry.method, `/questions/${entry.id}/answer`, entry.body);
-        this.connection(true);
       } catch (error) {
         const isFinal = error instanceof Refusal && FINAL.has(error.status);
         if (!isFinal) {
           if (error instanceof Refusal && error.status === 401) throw error;
-          this.connection(false);
-          await this.#rest(error instanceof Away ? pause : Math.max(error.retryAfter || 0, pause));
+          await this.#rest(Math.max(error.retryAfter || 0, pause));
           pause = Math.min(pause * 2, 8);
           continue;
         }
@@ -77,5 +88,6 @@ export class Outbox {
   #keep() {
     if (this.isEmpty) localStorage.removeItem(this.key);
     else localStorage.setItem(this.key, JSON.stringify(this.entries));
+    this.changed();
   }
 }

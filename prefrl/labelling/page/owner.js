@@ -1,6 +1,6 @@
 // The owner's page: annotators, questions, how well it all goes.
 
-import { $, Away, BASE, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
+import { $, BASE, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
 
 const REFRESH_S = 5;
 const token = takeToken("owner");
@@ -24,7 +24,7 @@ async function attempt(what) {
       forgetToken("owner");
       for (const id of ["all", "asking", "people", "asked"]) $(id).hidden = true;
       say("This link does not open the owner's page, or not any more.");
-    } else say(error instanceof Away ? "The service cannot be reached; trying again." : `${error.message}.`);
+    } else say(error.isAway ? "The service cannot be reached; trying again. It ends when its run does." : `${error.message}.`);
   }
 }
 
@@ -77,8 +77,25 @@ async function showOverview() {
     told.pairs.map((pair) => element("tr", {}, cell(pair.annotators.join(" and ")),
       cell(of(pair.agreement), true), cell(rounded(pair.kappa, 2), true))));
   const failed = Object.entries(told.clip_failures);
-  $("waits").textContent = failed.length === 0 ? ""
-    : `${failed.length} questions cannot be shown; question ${failed[0][0]}: ${failed[0][1]}`;
+  $("faults").hidden = failed.length === 0;
+  if (failed.length) {
+    const num = failed.length === 1 ? "1 question" : `${failed.length} questions`;
+    $("faults").textContent = `${num} cannot be shown; question ${failed[0][0]}: ${failed[0][1]}`;
+  }
+}
+
+/** Says how far the run is, and what it waits for. */
+async function showRun() {
+  const run = await ask("GET", "/run");
+  $("env").textContent = run.env_id;
+  const all = run.num_steps === null ? "" : ` of ${count(run.num_steps)}`;
+  const words = [];
+  if (run.num_steps !== null || run.step) words.push(`Step ${count(run.step)}${all}.`);
+  if (run.has_ended) words.push("The run has ended.");
+  else if (isPaused) words.push("The asking is paused.");
+  if (run.waits_for) words.push(run.waits_for);
+  $("stands").textContent = words.join(" ");
+  $("stands").hidden = words.length === 0;
 }
 
 function annotatorRow(one) {
@@ -157,16 +174,21 @@ async function start() {
   $("pause").addEventListener("click", () => attempt(async () => {
     await ask("PUT", "/asking", { is_paused: !isPaused });
     await showOverview();
+    await showRun();
   }));
   $("export").addEventListener("click", () => attempt(download));
   $("state").addEventListener("change", () => attempt(() => showQuestions()));
   $("older").addEventListener("click", () => attempt(() => showQuestions(true)));
-  await attempt(async () => { $("env").textContent = (await ask("GET", "/run")).env_id; });
   await attempt(() => showQuestions());
   if (isOver) return;
   for (const id of ["all", "asking", "people", "asked"]) $(id).hidden = false;
   while (!isOver) {
-    if (document.visibilityState === "visible") await attempt(showOverview);
+    if (document.visibilityState === "visible") {
+      await attempt(async () => {
+        await showOverview();
+        await showRun();
+      });
+    }
     await sleep(REFRESH_S);
   }
 }

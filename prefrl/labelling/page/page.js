@@ -4,21 +4,21 @@ import { drawCurve } from "./curve.js";
 import { Outbox } from "./outbox.js";
 import { Player, dropPair, loadPair } from "./player.js";
 import { endTour, practicePair, practised } from "./tour.js";
-import { $, Away, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
+import { $, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
 
 const PRESENCE_S = 20; // a lease lasts a minute
 const PROGRESS_S = 5;
 const RUN_S = 15;
 const NOTHING_S = 2;
 const UNSEEN_MS = 200;
-const UNREACHABLE = "The service cannot be reached; trying again.";
+const UNREACHABLE = "The service cannot be reached; trying again. It ends when its run does.";
 const KEYS = {
   ArrowLeft: "left", 1: "left", ArrowUp: "tie", 2: "tie", ArrowRight: "right", 3: "right",
   ArrowDown: "skip", 4: "skip",
 };
 
 const token = takeToken("annotator");
-const ask = asker(token);
+const ask = asker(token, noteConnection);
 let current = null; // the pair on the screen
 let next = null; // loaded, not shown
 let answered = []; // questions, newest last, to undo
@@ -27,6 +27,8 @@ let fillTimer;
 let undos = 0; // counts what makes a pair that is being loaded out of date
 let hasEnded = false;
 let policyClip = null;
+let isAway = false; // the service, or the connection to it
+let drawn = null; // the curve
 
 const places = ["Left", "Right"].map((name) => {
   const place = element("button", { type: "button", class: "side", "data-say": name.toLowerCase(),
@@ -41,37 +43,68 @@ const player = new Player(places, {
 });
 const outbox = new Outbox(ask, token.slice(0, 8), {
   told: (entry, refusal) => say(`An answer was not taken: ${refusal.message}.`, 6),
-  connection: (isThere) => say(isThere ? "" : "The connection is lost. Your answer is kept and sent when it is back."),
+  changed: () => showConnection(),
 });
 
 let noticeTimer;
-function say(text, seconds = 0) {
+function say(text, seconds) {
   clearTimeout(noticeTimer);
-  $("notice").textContent = text;
-  $("notice").hidden = text === "";
-  if (seconds) noticeTimer = setTimeout(() => say(""), seconds * 1000);
+  write("notice", text);
+  noticeTimer = setTimeout(() => write("notice", ""), seconds * 1000);
+}
+
+/** Shows a text; what says the same already is left alone, as it would be read out once more. */
+function write(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
+  $(id).hidden = text === "";
+}
+
+function noteConnection(isThere) {
+  if (isAway === isThere) {
+    isAway = !isThere;
+    if (isThere && !hasEnded) fill(); // sooner than it would have asked again
+  }
+  showConnection();
+}
+
+/** Says that the connection is lost, and what becomes of answers meanwhile. */
+function showConnection() {
+  const kept = outbox.size === 1 ? "Your answer is kept and sent" : `Your ${outbox.size} answers are kept and sent`;
+  const lost = outbox.isEmpty ? UNREACHABLE : `The connection is lost. ${kept} when it is back.`;
+  write("connection", isAway && !hasEnded ? lost : "");
 }
 
 function stop(title, text) {
   hasEnded = true;
   player.hide();
-  current = next = null;
+  current = null;
+  setNext(null);
   $("labelling").hidden = true;
   $("waiting").hidden = false;
-  $("waiting-title").textContent = title;
-  $("waiting-text").textContent = text;
+  $("undo-waiting").hidden = true;
+  for (const id of ["state", "connection", "notice"]) write(id, "");
+  write("waiting-title", title);
+  write("waiting-text", text);
 }
 
 function refuseToken() {
+  if (hasEnded) return;
   forgetToken("annotator");
-  stop("This link is not valid, or not any more", "Ask the owner of the run for a new one.");
+  const num = outbox.clear();
+  const lost = num === 0 ? "" : num === 1 ? " Your last answer was not taken." : ` Your last ${num} answers were not taken.`;
+  stop("This link is not valid, or not any more", `Ask the owner of the run for a new one.${lost}`);
+}
+
+function setNext(pair) {
+  next = pair;
+  $("pair").toggleAttribute("data-has-next", pair !== null);
 }
 
 /** Puts the loaded pair on the screen, at once. */
 function advance() {
-  if (current || !next) return;
+  if (hasEnded || current || !next) return;
   current = next;
-  next = null;
+  setNext(null);
   $("waiting").hidden = true;
   $("labelling").hidden = false;
   $("scrubber").max = Math.max(...current.clips.map((clip) => clip.frames)) - 1;
@@ -103,16 +136,16 @@ async function fill() {
         break;
       }
       const pair = await loadPair(ask, question);
-      if (undos !== mark) {
+      if (hasEnded || undos !== mark) {
         dropPair(pair); // it stays leased, and comes again
         continue;
       }
-      next = pair;
+      setNext(pair);
       advance();
     }
   } catch (error) {
     if (error instanceof Refusal && error.status === 401) refuseToken();
-    else say(error instanceof Away ? UNREACHABLE : `${error.message}; trying again.`, 6);
+    else if (!error.isAway) say(`${error.message}; trying again.`, 6);
     wait = Math.max(error.retryAfter ?? 0, NOTHING_S);
   } finally {
     isFilling = false;
@@ -121,7 +154,9 @@ async function fill() {
 }
 
 function showWaiting() {
+  if (hasEnded) return; // the last word is said
   player.hide();
+  write("state", "");
   $("labelling").hidden = true;
   $("waiting").hidden = false;
   $("undo-waiting").hidden = answered.length === 0;
@@ -161,13 +196,14 @@ async function undo() {
       const shown = current;
       player.hide();
       dropPair(next);
-      [current, next] = [null, pair];
+      current = null;
+      setNext(pair);
       advance();
-      next = shown; // it stays leased, and comes after this one
+      setNext(shown); // it stays leased, and comes after this one
     }
   } catch (error) {
     if (error instanceof Refusal && error.status === 401) refuseToken();
-    else say(`The clips could not be loaded: ${error.message}.`, 6);
+    else if (!error.isAway) say(`The clips could not be loaded: ${error.message}.`, 6);
   }
   fill();
   showProgress();
@@ -187,10 +223,20 @@ async function showProgress() {
   $("bar").hidden = told.budget === null;
   $("bar").value = told.budget ? told.answered / told.budget : 0;
   const pace = told.answers_per_hour ? ` · ${count(Math.round(told.answers_per_hour))} an hour` : "";
-  $("more").textContent = ` · ${count(told.waiting)} waiting${pace}`;
-  const waits = told.is_paused ? "The owner has paused the asking." : told.waits_for;
-  $("waiting-text").textContent = waits || "The run is at work; the next question comes by itself.";
-  if (told.has_ended && !current) stop("The run has ended", "Thank you: every answer is kept.");
+  $("more").textContent = ` · ${count(told.waiting)} waiting`;
+  $("pace").textContent = pace;
+  if (told.has_ended) return endRun(told);
+  write("state", current ? told.waits_for.replace(/\.$/, "") : "");
+  write("waiting-title", told.is_paused ? "The asking is paused" : "No question waits for you");
+  write("waiting-text", told.why_none);
+}
+
+/** Says that no more answers are wanted, once those that were given have arrived. */
+async function endRun(told) {
+  await outbox.flush().catch(refuseToken);
+  if (hasEnded) return;
+  const own = told.own_answers === 1 ? "Your answer is kept." : `Your ${count(told.own_answers)} answers are kept.`;
+  stop("The run has ended", told.own_answers ? `Thank you. ${own}` : "No more answers are wanted.");
 }
 
 async function showPolicy(told) {
@@ -206,11 +252,15 @@ async function showPolicy(told) {
 
 async function showRun() {
   const told = await ask("GET", "/run");
+  if (hasEnded) return;
   $("env").textContent = told.env_id;
   $("curve-figure").hidden = told.curve.length < 2;
   if (told.curve.length >= 2) {
-    drawCurve($("curve"), told.curve, told.curve_name);
-    $("curve-name").textContent = `${told.curve_name} so far`;
+    drawn = [told.curve, told.curve_name];
+    drawCurve($("curve"), ...drawn);
+    $("curve-name").textContent = told.curve_name.replace(/^./, (first) => first.toUpperCase());
+    const all = told.num_steps === null ? "" : ` of ${count(told.num_steps)}`;
+    $("run-step").textContent = `at step ${count(told.step)}${all}`;
   }
   if (told.policy_clip && told.policy_clip !== policyClip) {
     try {
@@ -221,6 +271,10 @@ async function showRun() {
   }
   $("policy").hidden = !policyClip;
   $("run").hidden = $("policy").hidden && $("curve-figure").hidden;
+}
+
+function drawAgain() {
+  if (drawn && $("curve").clientWidth) drawCurve($("curve"), ...drawn);
 }
 
 function every(seconds, what) {
@@ -243,6 +297,7 @@ function listen() {
   $("slow").addEventListener("click", toggleSlow);
   $("scrubber").addEventListener("input", (event) => player.goTo(Number(event.target.value)));
   document.addEventListener("keydown", onKey);
+  new ResizeObserver(drawAgain).observe($("curve-figure"));
 }
 
 function toggleSlow() {
@@ -268,7 +323,7 @@ function onKey(event) {
 /** Shows the practice pair to whoever is here for the first time; the first question loads meanwhile. */
 async function beginTour() {
   try {
-    next = await practicePair(ask);
+    setNext(await practicePair(ask));
     advance();
   } catch {
     endTour(); // the questions are what matters
@@ -297,11 +352,10 @@ async function start() {
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) return refuseToken();
       if (error instanceof Refusal && error.status === 403) return stop("This is the owner's link", "It opens the owner's page; an annotator's link opens this one.");
-      say(UNREACHABLE);
+      if (!error.isAway) say(`${error.message}; trying again.`, 6);
       await sleep(2);
     }
   }
-  say("");
   await beginTour();
   fill();
   showProgress();

@@ -132,15 +132,23 @@ export class Player {
   async #seek(frame) {
     await Promise.all(this.pair.clips.map((clip) => {
       const at = Math.min(frame, clip.frames - 1);
+      const time = at === 0 ? 0 : (at + 0.5) / clip.fps;
       clip.video.pause();
+      if (clip.video.currentTime === time) return null; // as a clip that was just loaded
       const there = once(clip.video, "seeked");
-      clip.video.currentTime = at === 0 ? 0 : (at + 0.5) / clip.fps;
+      clip.video.currentTime = time;
       return there;
     }));
   }
 
-  pause() {
+  /** Stands still, with both clips at one frame: while they run, one may be a frame ahead. */
+  async pause() {
     if (!this.pair) return;
+    this.#halt();
+    await this.#seek(this.frame());
+  }
+
+  #halt() {
     this.turn += 1;
     this.isPaused = true;
     for (const clip of this.pair.clips) clip.video.pause();
@@ -166,7 +174,7 @@ export class Player {
 
   async goTo(frame) {
     if (!this.pair) return;
-    this.pause();
+    this.#halt();
     const at = Math.max(0, Math.min(frame, this.numFrames - 1));
     this.onFrame(at);
     await this.#seek(at);

@@ -14,10 +14,16 @@ export class Refusal extends Error {
     this.status = status;
     this.retryAfter = retryAfter;
   }
+
+  get isAway() {
+    return AWAY.has(this.status);
+  }
 }
 
 /** No response at all: the service or the connection is away. */
-export class Away extends Error {}
+export class Away extends Error {
+  isAway = true;
+}
 
 // Services below paths of one name share what a browser keeps.
 const keyOf = (kind) => `prefrl.${kind}${BASE.pathname === "/" ? "" : BASE.pathname}`;
@@ -41,8 +47,14 @@ export function forgetToken(kind) {
   for (const storage of [sessionStorage, localStorage]) storage.removeItem(keyOf(kind));
 }
 
-/** Returns a function that asks the service: `ask("GET", "/progress")` gives JSON, null for 204. */
-export function asker(token) {
+// A proxy says so of a service that is away, and the service of its database.
+const AWAY = new Set([502, 503, 504]);
+
+/**
+ * Returns a function that asks the service: `ask("GET", "/progress")` gives JSON, null for 204.
+ * `connection` is called after each request with whether the service was there.
+ */
+export function asker(token, connection = () => {}) {
   return async function ask(method, path, body, as = "json") {
     const headers = { Authorization: `Bearer ${token}` };
     if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -52,8 +64,10 @@ export function asker(token) {
         method, headers, body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {
+      connection(false);
       throw new Away(String(error));
     }
+    connection(!AWAY.has(response.status));
     const retryAfter = Number(response.headers.get("Retry-After")) || 0;
     if (response.status === 204) return as === "raw" ? response : null;
     if (!response.ok) {

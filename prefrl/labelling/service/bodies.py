@@ -45,6 +45,7 @@ class Progress(BaseModel):
     )
     is_paused: bool = Field(description="The owner has paused the asking.")
     waits_for: str = Field(description="What the run waits for; empty: it is at work.")
+    why_none: str = Field(description="Why whoever asks is asked nothing, where that is so.")
     has_ended: bool = Field(description="The run wants no more answers.")
 
 

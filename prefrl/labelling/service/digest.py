@@ -59,6 +59,8 @@ class Digest:
         self._by_annotator: Mapping[str, Sequence[GivenAnswer]] = {}
         self._counts = Remembered(store.counts)
         self._answers = Remembered(self._read_answers)
+        self._num_unrendered = Remembered(store.num_unrendered)
+        self._clip_failures = Remembered(store.clip_failures)
 
     def counts(self) -> Counts:
         """Returns how many questions and answers there are."""
@@ -67,6 +69,14 @@ class Digest:
     def answers(self) -> Mapping[str, Sequence[GivenAnswer]]:
         """Returns the answers by annotator."""
         return self._answers.get()
+
+    def num_unrendered(self) -> int:
+        """Returns how many pending questions cannot be shown yet."""
+        return self._num_unrendered.get()
+
+    def clip_failures(self) -> Mapping[int, str]:
+        """Returns the pending questions that cannot be shown at all, and why."""
+        return self._clip_failures.get()
 
     def _read_answers(self) -> Mapping[str, Sequence[GivenAnswer]]:
         # Asked for first: what changes meanwhile is read once more next time.

@@ -10,6 +10,7 @@ from prefrl.labelling.run_status import read_run_status
 from prefrl.labelling.service.bodies import Health, Me, Progress, Run
 from prefrl.labelling.service.parts import Parts, clip_address
 from prefrl.labelling.service.problems import may_answer
+from prefrl.labelling.service.waiting import Standing, why_none
 from prefrl.labelling.statistics import labelling_statistics
 
 
@@ -26,15 +27,25 @@ def progress_routes(parts: Parts) -> APIRouter:
         counts, run = digest.counts(), read_run_status(store)
         own = digest.answers().get(annotator.name, ())
         num_answers, num_skips = _num(own)
+        budget, is_paused = store.settings().budget, store.is_paused()
+        standing = Standing(
+            run,
+            counts,
+            budget=budget,
+            is_paused=is_paused,
+            num_unrendered=digest.num_unrendered(),
+            num_faulty=len(digest.clip_failures()),
+        )
         return Progress(
             answered=counts.spent,
             waiting=counts.open + counts.leased,
-            budget=store.settings().budget,
+            budget=budget,
             own_answers=num_answers,
             own_skips=num_skips,
             answers_per_hour=_pace(own),
-            is_paused=store.is_paused(),
+            is_paused=is_paused,
             waits_for=run.waits_for,
+            why_none=why_none(standing),
             has_ended=run.has_ended,
         )
 

@@ -4,7 +4,7 @@ A clip's spec stays for good, so that one that had to go can be rendered again.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, exists, func, insert, or_, select, update
@@ -78,19 +78,21 @@ def _want(connection: Connection, key: str, now_s: float) -> None:
     connection.execute(it.values(**{**_FRESH, "wanted_s": now_s}))
 
 
-def _has_job(connection: Connection, rules: StoreSettings, now_s: float) -> bool:
+def _has_job(
+    connection: Connection, but: Collection[str], rules: StoreSettings, now_s: float
+) -> bool:
     """Tells whether there is a clip to render; see `_next_job`."""
-    return _next_spec(connection, rules, now_s) is not None
+    return _next_spec(connection, but, rules, now_s) is not None
 
 
 def _next_job(
-    connection: Connection, worker: str, rules: StoreSettings, now_s: float
+    connection: Connection, worker: str, but: Collection[str], rules: StoreSettings, now_s: float
 ) -> ClipJob | None:
     """Returns a clip to render, leased for a minute: those of the oldest pending question first.
 
     Nothing is rendered ahead that there is no room for.
     """
-    row = _next_spec(connection, rules, now_s)
+    row = _next_spec(connection, but, rules, now_s)
     if row is None:
         return None
     until_s, num_begun = now_s + _JOB_S, row.num_begun + 1
@@ -99,7 +101,9 @@ def _next_job(
     return ClipJob(row.key, bytes(row.spec), until_s, num_begun)
 
 
-def _next_spec(connection: Connection, rules: StoreSettings, now_s: float) -> Row[Any] | None:
+def _next_spec(
+    connection: Connection, but: Collection[str], rules: StoreSettings, now_s: float
+) -> Row[Any] | None:
     if _bytes_of_pending(connection) >= rules.max_clip_bytes:
         return None
     first_question = (
@@ -122,6 +126,8 @@ def _next_spec(connection: Connection, rules: StoreSettings, now_s: float) -> Ro
         )
         .limit(1)
     )
+    if but:
+        statement = statement.where(clip_specs.c.key.not_in(but))
     return connection.execute(statement).one_or_none()
 
 
@@ -161,17 +167,43 @@ def _fail(connection: Connection, key: str, why: str) -> None:
     connection.execute(it.values(num_failed=num_failed, **changed))
 
 
+def _give_back(connection: Connection, key: str, why: str) -> None:
+    """Notes why a worker could not render a clip, which is as if it had not begun.
+
+    Raises:
+        DataError: its spec is not known.
+    """
+    _check_known(connection, key)
+    it = update(clip_specs).where(clip_specs.c.key == key, clip_specs.c.num_begun > 0)
+    changed = {"worker": None, "leased_until_s": 0.0, "failed_why": why[:1000]}
+    connection.execute(it.values(num_begun=clip_specs.c.num_begun - 1, **changed))
+
+
 def _failures(connection: Connection) -> dict[int, str]:
-    """Returns the pending questions that cannot be shown, and why not."""
+    """Returns the pending questions that cannot be shown, or not where it was tried, and why."""
+    was_given_back = clip_specs.c.failed_why.is_not(None) & (clip_specs.c.num_failed == 0)
     statement = (
         select(questions.c.id, clip_specs.c.failed_why)
         .join(clip_specs, _shows(clip_specs.c.key))
-        .where(questions.c.state == "open", _is_given_up())
+        .where(questions.c.state == "open")
+        .where(or_(_is_given_up(), was_given_back))
         .where(~exists().where(clips.c.key == clip_specs.c.key))
         .order_by(questions.c.id)
     )
     why = "the renderer ended in the middle of it each time"
     return {row.id: row.failed_why or why for row in connection.execute(statement)}
+
+
+def _num_unrendered(connection: Connection) -> int:
+    """Returns how many open questions lack a clip, repeats apart."""
+    sides = (questions.c.left_clip, questions.c.right_clip)
+    is_missing = or_(*(~exists().where(clips.c.key == side) for side in sides))
+    statement = (
+        select(func.count())
+        .select_from(questions)
+        .where(questions.c.state == "open", questions.c.repeat_of.is_(None), is_missing)
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 def _get(connection: Connection, key: str) -> tuple[StoredClip | None, float]:
@@ -262,20 +294,24 @@ class Clips(Opened):
         with self._database.writing() as connection:
             return _add(connection, spec, wanted_s=self.clock())
 
-    def next_clip_job(self, worker: str) -> ClipJob | None:
+    def next_clip_job(self, worker: str, *, but: Collection[str] = ()) -> ClipJob | None:
         """Returns a clip to render, leased for a minute; None where there is nothing to do.
 
         One that failed three times is not tried again, nor one whose renderer ended ten times in
         the middle of it.
+
+        Args:
+            worker: who renders it.
+            but: keys of clips that this worker cannot render.
         """
         instance("worker", worker, str)
         with self._database.reading() as connection:
             # Most of the time there is nothing to do, and nobody need wait for that.
-            if not _has_job(connection, rules_of(connection), self.clock()):
+            if not _has_job(connection, but, rules_of(connection), self.clock()):
                 return None
         with self._database.writing(is_durable=False) as connection:
             rules = rules_of(connection)
-            return _next_job(connection, worker, rules, self.clock())
+            return _next_job(connection, worker, but, rules, self.clock())
 
     def put_clip(self, key: str, mp4: bytes, meta: Mapping[str, Any]) -> None:
         """Keeps a rendered clip. The least recently used ones go where there is no room for all.
@@ -304,6 +340,18 @@ class Clips(Opened):
         with self._database.writing() as connection:
             _fail(connection, instance("key", key, str), why)
 
+    def give_clip_back(self, key: str, why: str) -> None:
+        """Notes that a clip cannot be rendered where it was tried; the clip is not to blame.
+
+        It counts as no try, and others may take it at once.
+
+        Raises:
+            DataError: there is no such job.
+        """
+        instance("why", why, str)
+        with self._database.writing(is_durable=False) as connection:
+            _give_back(connection, instance("key", key, str), why)
+
     def clip(self, key: str) -> StoredClip | None:
         """Returns a clip; None: it is not there, and rendered soon if it is known at all."""
         instance("key", key, str)
@@ -319,9 +367,17 @@ class Clips(Opened):
         return found
 
     def clip_failures(self) -> dict[int, str]:
-        """Returns the pending questions whose clips are not tried again, and why."""
+        """Returns the pending questions whose clips are given up or were given back, and why."""
         with self._database.reading() as connection:
             return _failures(connection)
+
+    def num_unrendered(self) -> int:
+        """Returns how many pending questions cannot be handed out, as a clip of theirs is missing.
+
+        Without clips, where none are needed, none are missing.
+        """
+        with self._database.reading() as connection:
+            return _num_unrendered(connection) if rules_of(connection).needs_clips else 0
 
     def clip_bytes(self) -> int:
         """Returns how many bytes the clips take."""

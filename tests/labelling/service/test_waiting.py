@@ -1,0 +1,69 @@
+"""Whoever is asked nothing is told why."""
+
+import pytest
+
+from prefrl.labelling.rows import Counts
+from prefrl.labelling.run_status import RunStatus
+from prefrl.labelling.service.waiting import Standing, why_none
+
+RUN = RunStatus("HalfCheetah-v4", step=1_200, num_steps=20_000)
+COMES = "The next question comes by itself."
+
+
+def waiting(sentence):
+    return RunStatus("HalfCheetah-v4", step=1_200, num_steps=20_000, waits_for=sentence)
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (Standing(RunStatus(), Counts()), COMES),
+        (Standing(RUN, Counts()), f"The run is at step 1,200 of 20,000. {COMES}"),
+        (
+            Standing(waiting("The next questions come at step 2,000."), Counts(answered=4)),
+            "The next questions come at step 2,000.",
+        ),
+        (
+            Standing(waiting("The agent waits for 2 answers."), Counts(leased=2)),
+            f"The agent waits for 2 answers. Others are looking at 2 questions. {COMES}",
+        ),
+        (
+            Standing(RUN, Counts(open=3), num_unrendered=3),
+            f"The clips of 3 questions are being rendered. {COMES}",
+        ),
+        (
+            Standing(RUN, Counts(open=3, leased=1), num_unrendered=2, num_faulty=1),
+            "The clips of 1 question are being rendered. 1 question cannot be shown; the owner's "
+            "page says why. Others are looking at 1 question. 1 question that you have seen waits "
+            f"for somebody else. {COMES}",
+        ),
+        (
+            Standing(RUN, Counts(spent=50, open=2), budget=50),
+            "All 50 answers of the budget are there. The run trains on them until its end.",
+        ),
+        (
+            Standing(RunStatus(), Counts(spent=50), budget=50),
+            "All 50 answers of the budget are there.",
+        ),
+        (
+            Standing(waiting("All questions of this run are answered."), Counts(spent=49)),
+            "All questions of this run are answered.",
+        ),
+        (
+            Standing(RUN, Counts(open=2), is_paused=True),
+            "The owner of the run will let it go on; the next question comes by itself then.",
+        ),
+        (Standing(RunStatus(has_ended=True), Counts(open=2)), "The run has ended."),
+    ],
+)
+def test_the_reason_is_the_one_that_holds(standing, said):
+    assert why_none(standing) == said
+
+
+def test_progress_tells_it(service):
+    service.ask_about(1)
+    assert service.ann.get("progress").json["why_none"].startswith("1 question that you have seen")
+    service.bob.get("questions/next")
+    assert "Others are looking at 1 question." in service.ann.get("progress").json["why_none"]
+    service.owner.put("asking", {"is_paused": True})
+    assert "owner of the run" in service.ann.get("progress").json["why_none"]
