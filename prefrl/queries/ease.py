@@ -63,22 +63,28 @@ class Ease:
         # Minus the log odds: intercept + gap |a - b| + better max(a, b) + far |x - y|, where
         # |a - b| is 2 max(a, b) - a - b, so that one table serves both.
         single = gap * mean - np.float32(0.5 * self.intercept)
+        columns = -2.0 * scaled.T
         chance = np.empty((len(mean), len(mean)), dtype=np.float32)
         for first in range(0, len(mean), BLOCK):
-            rows = slice(first, first + BLOCK)
-            part = np.matmul(scaled[rows], -2.0 * scaled.T, out=chance[rows])
+            # What stands left of the diagonal stands above it as well.
+            rows, rest = slice(first, first + BLOCK), slice(first, None)
+            part = scaled[rows] @ columns[:, rest]
             part += squares[rows, None]
-            part += squares
+            part += squares[rest]
             np.maximum(part, np.float32(0.0), out=part)
             np.sqrt(part, out=part)
             part *= -far
-            part -= np.maximum(mean[rows, None], mean) * (2 * gap + better)
+            better_one = np.maximum(mean[rows, None], mean[rest])
+            better_one *= 2 * gap + better
+            part -= better_one
             part += single[rows, None]
-            part += single
+            part += single[rest]
             with np.errstate(over="ignore"):  # 1 / infinity is the right limit.
                 np.exp(part, out=part)
             part += np.float32(1.0)
             np.reciprocal(part, out=part)
+            chance[rows, rest] = part
+            chance[rest, rows] = part.T
         return chance
 
 

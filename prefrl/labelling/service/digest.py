@@ -36,18 +36,22 @@ class Remembered(Generic[_Value]):
     ) -> None:
         self._make, self._clock, self._cpu = make, clock, cpu
         self._lock = threading.Lock()
-        self._known: tuple[float, _Value] | None = None  # until when it is good enough, and itself
+        # When it was begun, until when it is good enough, and the value itself.
+        self._known: tuple[float, float, _Value] | None = None
 
     def get(self) -> _Value:
         """Returns the value; whatever makes it may raise."""
+        asked_s = self._clock()
         with self._lock:
-            if self._known is None or self._clock() >= self._known[0]:
-                begun_s = self._cpu()
+            now_s = self._clock()
+            # Those who waited for the same share what was begun after they had asked.
+            if self._known is None or (now_s >= self._known[1] and self._known[0] <= asked_s):
+                begun_cpu_s = self._cpu()
                 value = self._make()
-                took_s = self._cpu() - begun_s
+                took_s = self._cpu() - begun_cpu_s
                 rest_s = _REST * took_s if took_s > _SHORT_S else 0.0
-                self._known = (self._clock() + rest_s, value)
-            return self._known[1]
+                self._known = (now_s, self._clock() + rest_s, value)
+            return self._known[2]
 
 
 class Digest:

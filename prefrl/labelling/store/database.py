@@ -229,14 +229,22 @@ class Database:
         return None
 
 
+def _pool(num: int) -> dict[str, Any]:
+    """Returns settings by which up to `num` connections are made as needed, and then kept.
+
+    To make one takes longer than what is done with it: those beyond the usual number are not closed
+    after each call, and what was used last is used next, as its pages are in memory.
+    """
+    return {"pool_size": num, "max_overflow": 0, "pool_use_lifo": True}
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         engine = create_engine(
             url,
             pool_pre_ping=True,
-            pool_size=5,
-            max_overflow=15,
             connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+            **_pool(20),
         )
 
         @event.listens_for(engine, "connect")
@@ -246,9 +254,7 @@ def _engine(url: URL) -> Engine:
             connection.commit()
 
         return engine
-    engine = create_engine(
-        url, pool_size=5, max_overflow=35, connect_args={"timeout": _BUSY_TIMEOUT_S}
-    )
+    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **_pool(40))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:

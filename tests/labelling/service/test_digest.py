@@ -1,6 +1,13 @@
 """Summaries that many ask for are made anew as often as there is time for it."""
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 from prefrl.labelling.service.digest import Digest, Remembered
+
+PATIENCE_S = 120.0
+NUM_WAITING = 6
 
 
 class Work:
@@ -42,3 +49,29 @@ def test_answers_are_read_when_something_has_changed(service):
     assert digest.answers() is before
     service.bob.answer(second, "tie")
     assert {name: len(some) for name, some in digest.answers().items()} == {"ann": 1, "bob": 1}
+
+
+def test_those_who_wait_for_the_same_share_what_was_begun_after_they_had_asked():
+    num_asked, first_has_begun, all_have_asked = itertools.count(), Event(), Event()
+    ticks = itertools.count()
+    num_made = itertools.count(1)
+
+    def make():
+        number = next(num_made)
+        first_has_begun.set()
+        assert all_have_asked.wait(PATIENCE_S)
+        return number
+
+    def clock():
+        # Each looks at the clock when it asks, and again when it is its turn, which is later.
+        if next(num_asked) == 1 + NUM_WAITING:
+            all_have_asked.set()
+        return float(next(ticks))
+
+    remembered = Remembered(make, clock=clock, cpu=lambda: 0.0)
+    with ThreadPoolExecutor(1 + NUM_WAITING) as pool:
+        first = pool.submit(remembered.get)
+        assert first_has_begun.wait(PATIENCE_S)
+        others = [pool.submit(remembered.get) for _ in range(NUM_WAITING)]
+        assert first.result(PATIENCE_S) == 1
+        assert {one.result(PATIENCE_S) for one in others} == {2}
