@@ -25,7 +25,7 @@ def progress_routes(parts: Parts) -> APIRouter:
     def progress(annotator: Asker) -> Progress:
         """Says how far the labelling is, and how far you are."""
         counts, run = digest.counts(), read_run_status(store)
-        own = digest.answers().get(annotator.name, ())
+        own = store.answers_of(annotator.name)
         num_answers, num_skips = _num(own)
         budget, is_paused = store.settings().budget, store.is_paused()
         standing = Standing(
@@ -52,7 +52,7 @@ def progress_routes(parts: Parts) -> APIRouter:
     @routes.get("/annotators/me", responses=refusals)
     def me(annotator: Asker) -> Me:
         """Says who you are."""
-        num_answers, num_skips = _num(digest.answers().get(annotator.name, ()))
+        num_answers, num_skips = _num(store.answers_of(annotator.name))
         return Me(
             name=annotator.name, answers=num_answers, skips=num_skips, added_s=annotator.added_s
         )

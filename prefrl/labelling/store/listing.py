@@ -6,15 +6,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from prefrl.arguments import instance
 from prefrl.feedback.protocols import Question
 from prefrl.labelling.rows import P_LEFT, Counts, GivenAnswer
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import answers, questions, segments
 from prefrl.labelling.store.segment_bytes import segments_from
-from prefrl.labelling.store.standing import num_leased, num_spent, question_row, standings
+from prefrl.labelling.store.standing import WHO, num_leased, num_spent, question_row, standings
 from prefrl.session.questions import Entry, QuestionState, Standing, check_states
 
 _SAID: dict[float | None, Any] = {p_left: said for said, p_left in P_LEFT.items()}
+
+_GIVEN = (
+    select(answers, questions)
+    .join(questions, questions.c.id == answers.c.question)
+    .order_by(answers.c.question, answers.c.answered_s, answers.c.annotator)
+)
+_GIVEN_BY = _GIVEN.where(answers.c.annotator == WHO)
 
 
 def _rows_in(
@@ -56,13 +64,9 @@ def _load(connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
     ]
 
 
-def _given(connection: Connection) -> list[GivenAnswer]:
-    """Returns every answer, by question and time."""
-    statement = (
-        select(answers, questions)
-        .join(questions, questions.c.id == answers.c.question)
-        .order_by(answers.c.question, answers.c.answered_s, answers.c.annotator)
-    )
+def _given(connection: Connection, annotator: str | None = None) -> list[GivenAnswer]:
+    """Returns every answer, or those of one annotator, by question and time."""
+    which = {} if annotator is None else {"who": annotator}
     return [
         GivenAnswer(
             question=row.question,
@@ -77,7 +81,7 @@ def _given(connection: Connection) -> list[GivenAnswer]:
             session=row.session,
             is_audit=row.is_audit,
         )
-        for row in connection.execute(statement)
+        for row in connection.execute(_GIVEN if annotator is None else _GIVEN_BY, which)
     ]
 
 
@@ -146,6 +150,12 @@ class Listing(Opened):
         """Returns every answer as it stands now, skips and repeats too, by question and time."""
         with self._database.reading() as connection:
             return _given(connection)
+
+    def answers_of(self, annotator: str) -> list[GivenAnswer]:
+        """Returns the answers of one annotator, likewise."""
+        instance("annotator", annotator, str)
+        with self._database.reading() as connection:
+            return _given(connection, annotator)
 
     def counts(self) -> Counts:
         """Returns how many questions and answers there are."""

@@ -1,5 +1,6 @@
 """The process that serves: started, killed, started again."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.run_status import RunStatus, write_run_status
 from prefrl.labelling.service.one_at_a_time import LOCK, links_of_running, only_service
+from prefrl.labelling.service.process import _bind
 from prefrl.labelling.store import LabelStore
 from tests.labelling.service.serving import Client
 from tests.ports import free_port
@@ -253,3 +255,22 @@ def test_other_machines_may_ask_where_that_is_wanted(start):
     # By the name in the link, as by the address.
     assert served.ann.get("annotators/me", Host=f"{socket.gethostname()}:{port}").status == 200
     assert Client(served.links["url"]).get("annotators/me").status == 401
+
+
+def test_the_end_of_a_response_does_not_wait_until_its_beginning_was_confirmed():
+    async def delays_nothing():
+        found = asyncio.get_running_loop().create_future()
+
+        def note(_, writer):
+            connection = writer.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(note, sock=_bind("127.0.0.1", 0)) as server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            is_so = await found
+            writer.close()
+            await writer.wait_closed()
+        return bool(is_so)
+
+    assert asyncio.run(delays_nothing())

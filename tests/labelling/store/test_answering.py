@@ -386,3 +386,13 @@ def test_the_revision_grows_with_answers_and_states_and_not_with_leases(store):
         assert has_grown()
     store.withdraw([1])
     assert not has_grown()
+
+
+def test_the_answers_of_one_annotator_are_read_alone(store):
+    put(store, 3)
+    store.give("ann", 0, "left")
+    store.give("bob", 1, "skip")
+    store.give("ann", 2, "tie")
+    assert store.answers_of("ann") == [one for one in store.answers() if one.annotator == "ann"]
+    assert [one.question for one in store.answers_of("ann")] == [0, 2]
+    assert store.answers_of("nobody") == []
