@@ -172,7 +172,9 @@ def measure_times(num_answers: int) -> None:
             page.wait_for_timeout(LOOKED_MS / 2)
             page.wait_for_selector("#pair[data-has-next]", timeout=120_000)
             page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
-            page.wait_for_function(f"window.shown.length >= {2 * number + 2}", timeout=120_000)
+            page.wait_for_function(
+                "(num) => window.shown.length >= num", arg=2 * number + 2, timeout=120_000
+            )
         shown_ms, loaded_ms = page.evaluate("[window.shown, window.loaded]")
     print(f"{num_answers} answers, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     print("| milliseconds | median | 95% | longest |\n| --- | ---: | ---: | ---: |")
