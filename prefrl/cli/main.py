@@ -14,6 +14,7 @@ from prefrl.cli.ending import (
     version_line,
 )
 from prefrl.cli.eval import eval_command
+from prefrl.cli.label import label_command
 from prefrl.cli.learn import learn_command
 from prefrl.cli.report import report_command
 from prefrl.cli.run import run_command
@@ -24,6 +25,7 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
 
   run      learn a task from preferences:  prefrl run --env HalfCheetah-v4
   eval     evaluate a finished run:        prefrl eval RUN --video out.mp4
+  label    ask people about a run:         prefrl label RUN, or prefrl label --data FILE.npz
   learn    fit recorded answers:           prefrl learn --data comparisons.npz --out DIR
   answers  merge files of answers:         prefrl answers merge A.npz B.npz --out C.npz
   bench    compare query strategies:       prefrl bench --strategies uniform entropy --out DIR
@@ -38,6 +40,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "bench": bench_command,
     "report": report_command,
     "answers": answers_command,
+    "label": label_command,
     "learn": learn_command,
 }
 

@@ -5,6 +5,7 @@ Settings are checked when they are made; nothing here imports torch, NumPy or th
 
 from prefrl.config.benchmark import BenchmarkConfig, PoolSettings, Schedule
 from prefrl.config.environment import EnvironmentRecord, WrapperRecord
+from prefrl.config.labelling import LabelConfig
 from prefrl.config.pace import PaceConfig, PaceName
 from prefrl.config.queries import QueryConfig, ResolvedQueries, ScheduleName, SessionSettings
 from prefrl.config.resolved import ResolvedRun
@@ -21,6 +22,7 @@ __all__ = [
     "BenchmarkConfig",
     "EnsembleConfig",
     "EnvironmentRecord",
+    "LabelConfig",
     "PaceConfig",
     "PaceName",
     "PoolSettings",

@@ -97,6 +97,11 @@ class StartedService:
         """Tells whether it still serves."""
         return self._process.poll() is None
 
+    @property
+    def has_ended_in_order(self) -> bool:
+        """Tells whether it has ended as it was told to, and nothing has killed it."""
+        return self._process.poll() == 0
+
     def close(self, patience_s: float = 0.0) -> None:
         """Ends it, if it has not ended with its run within so many seconds."""
         try:

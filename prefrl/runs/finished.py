@@ -60,6 +60,24 @@ def find(folder: Path, fingerprint: str) -> Found | None:
     return Found(*newest, is_finished=is_finished)
 
 
+def final_state(folder: Path, fingerprint: str) -> Found | None:
+    """Returns the state of a finished run's end; None of one that has not ended.
+
+    Raises:
+        StorageError: it is damaged, another run's, or gone from a run that has left something.
+    """
+    is_running = not running_checkpoints(folder, fingerprint).is_empty
+    try:
+        final = _final(folder, fingerprint).latest()
+    except StorageError:
+        if not is_running:
+            raise
+        return None
+    if final is None and not is_running:
+        _check_untouched(folder)
+    return None if final is None else Found(*final, is_finished=True)
+
+
 def keep(folder: Path, config: ResolvedRun, loop: PreferenceLoop) -> None:
     """Writes what stays of a run whose summary is written: its newest episodes and `final/`.
 

@@ -25,11 +25,23 @@ from prefrl.segments import EpisodeStore
 from prefrl.segments.windows import Windows
 
 if TYPE_CHECKING:
+    from prefrl.labelling.clips import NamedEnv
     from prefrl.labelling.run_status import RunStatus
     from prefrl.labelling.store import LabelStore
 
 _CLIP_S = 5.0  # of the present policy
 _STATUS_EVERY_S = 2.0
+
+
+def scene_of(config: ResolvedRun) -> "NamedEnv":
+    """Returns how whoever renders makes a run's environment."""
+    from prefrl.labelling.clips import NamedEnv
+
+    settings = {
+        "fixed_horizon": config.fixed_horizon,
+        "max_episode_steps": config.max_episode_steps,
+    }
+    return NamedEnv(config.env, {**settings, **config.env_kwargs})
 
 
 class People:
@@ -51,18 +63,14 @@ class People:
                 f"{option('objectives')} is {config.objectives}, but people are asked about one "
                 "thing; leave it out"
             )
-        from prefrl.labelling.clips import ClipMaker, NamedEnv, choose_source
+        from prefrl.labelling.clips import ClipMaker, choose_source
         from prefrl.labelling.clips.graphics import choose_graphics
 
         named = None
         make: Callable[[str | None], gym.Env[Any, Any]]
         if own is None:
             make = partial(make_configured_env, config)
-            settings = {
-                "fixed_horizon": config.fixed_horizon,
-                "max_episode_steps": config.max_episode_steps,
-            }
-            named = NamedEnv(config.env, {**settings, **config.env_kwargs})
+            named = scene_of(config)
         else:
             as_it_is = env_maker(config, own)
             make = lambda _: as_it_is()  # noqa: E731 - one of two ways to make it

@@ -18,6 +18,7 @@ from prefrl.agents.settings import (
 )
 from prefrl.agents.table import DEFAULT_AGENT, agent_kind, preset_for
 from prefrl.config import PaceConfig, ResolvedQueries, ResolvedRun, RunConfig, from_yaml
+from prefrl.config.labelling import OPEN_AHEAD, REPEAT_SHARE
 from prefrl.config.queries import MAX_CANDIDATES
 from prefrl.config.ranges import LARGEST
 from prefrl.envs.description import time_limit
@@ -30,10 +31,6 @@ from prefrl.queries import make_strategy, with_ease
 from prefrl.records import run_folder
 from prefrl.records.files import is_there
 from prefrl.runs.sizes import check_sizes
-
-# With people: an hour's questions are not chosen at its start, and one in twenty comes back.
-OPEN_AHEAD = 20
-REPEAT_SHARE = 0.05
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
 """Makes one environment."""

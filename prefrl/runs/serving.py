@@ -284,7 +284,7 @@ class Processes:
 
         words = [*kept.words(folder), *([] if port is None else [f"--port={port}"])]
         words += ["--ends-with-run"] if is_runs else []
-        self._store, self._folder = store, folder
+        self._store, self._folder, self._is_runs = store, folder, is_runs
         self._start_service = partial(StartedService, store.url, folder, words)
         self._start_renderer = partial(RendererProcess, store.url, stays=not is_runs)
         self._service = self._start_service()
@@ -310,23 +310,17 @@ class Processes:
             self._renderer.close()
             self._renderer = self._start_renderer()
 
+    @property
     def is_replaced(self) -> bool:
-        """Tells whether another service has taken the folder over: a run's, gone on with."""
-        from prefrl.labelling.service.one_at_a_time import links_of_running
-
-        if self._service.is_alive:
-            return False
-        try:
-            return links_of_running(self._folder) is not None
-        except StorageError:  # It has not said yet where it is.
-            return True
+        """Tells whether the service was told to end, as by that of a run that goes on."""
+        return self._service.has_ended_in_order
 
     def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, error: object, *_: object) -> None:
         # Pages are told that the run has ended, if it has.
-        self._service.close(patience_s=10.0 if error is None else 0.0)
+        self._service.close(patience_s=10.0 if error is None and self._is_runs else 0.0)
         self._renderer.close()
 
 

@@ -79,8 +79,12 @@ def check_finite(arrays: Mapping[str, Any], names: tuple[str, ...] = _FINITE) ->
             raise DataError(f"{name} holds numbers that are not finite")
 
 
-def segments_of(state: Any) -> SegmentBatch:
+def segments_of(state: Any, *, is_reward_known: bool = True) -> SegmentBatch:
     """Returns the segments whose parts a file holds, by name.
+
+    Args:
+        state: the parts.
+        is_reward_known: the true reward is; else it may be NaN, as of recorded data without any.
 
     Raises:
         DataError: a part is missing, unknown, or does not fit; it is named.
@@ -91,7 +95,7 @@ def segments_of(state: Any) -> SegmentBatch:
         raise DataError(f"{unknown[0]} is no part of segments")
     is_needed = [name for name in _SEGMENT_PARTS if name in state or name in _REQUIRED]
     check_arrays(state, {name: _SEGMENT_PARTS[name] for name in is_needed})
-    check_finite(state)
+    check_finite(state if is_reward_known else _without_unknown(state))
     batch = SegmentBatch(
         **{name: _as_ours(name, array) for name, array in state.items()},
     )
@@ -99,6 +103,12 @@ def segments_of(state: Any) -> SegmentBatch:
         if len(batch) and getattr(batch, name).min() < 0:
             raise DataError(f"{name} holds {getattr(batch, name).min()}; expected 0 or more")
     return batch
+
+
+def _without_unknown(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parts with zeros for the true rewards that are not known."""
+    told = [name for name in ("true_rewards", "objective_rewards") if name in state]
+    return {**state, **{name: np.where(np.isnan(state[name]), 0, state[name]) for name in told}}
 
 
 def check_episodes(state: Any) -> None:

@@ -28,6 +28,7 @@ from prefrl.feedback.protocols import (
 )
 from prefrl.seeding import OBSERVE, SPLIT, TEACHER
 from prefrl.session.chooser import Chooser, Chosen
+from prefrl.session.listed import ListedPairs
 from prefrl.session.put_questions import PutQuestions
 from prefrl.session.question_store import GivenAnswer, QuestionStore
 from prefrl.session.questions import MemoryQuestions
@@ -53,7 +54,7 @@ class Asker:
     answer to a question; what counts as an answer in `ask` is a question with one at least.
 
     Args:
-        chooser: finds queries that are worth asking.
+        chooser: finds queries that are worth asking, or the next of those that are listed.
         teacher: who answers.
         dataset: receives the answers.
         path: the answers are written here before they are used; None keeps them in memory only.
@@ -71,7 +72,7 @@ class Asker:
         clock: seconds, from any moment on.
     """
 
-    chooser: Chooser
+    chooser: Chooser | ListedPairs
     teacher: Teacher | ObjectiveTeacher | AsyncTeacher
     dataset: PreferenceDataset = field(default_factory=PreferenceDataset)
     path: Path | None = None
@@ -90,7 +91,8 @@ class Asker:
     _has_warned: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        instance("chooser", self.chooser, Chooser)
+        if not isinstance(self.chooser, (Chooser, ListedPairs)):
+            raise ArgumentError(not_a("chooser", self.chooser, "a Chooser or ListedPairs"))
         instance("dataset", self.dataset, PreferenceDataset)
         check_can_be_asked(self.teacher)
         if self.path is not None:
@@ -166,7 +168,7 @@ class Asker:
         metrics: dict[str, float] = {}
         if self.num_observed is not None and isinstance(self.teacher, Observer):
             rng = self.chooser.streams.generator(OBSERVE, session)
-            metrics = observed(self.teacher, self.chooser.source.draw(self.num_observed, rng=rng))
+            metrics = observed(self.teacher, self.chooser.draw(self.num_observed, rng=rng))
         self.ask_missing(total, session=session, step=step, is_fitted=is_fitted)
         return metrics
 
@@ -304,7 +306,7 @@ class Asker:
 
     def _warn_of_the_rest(self, total: int, num_put: int) -> None:
         """Says once that there are fewer pairs than are to be asked about."""
-        num = self.chooser.source.num_segments()
+        num = self.chooser.num_segments()
         if not self._has_warned:
             each = "" if self.chooser.num_objectives == 1 else ", each for every objective"
             warnings.warn(

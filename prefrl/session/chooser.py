@@ -112,6 +112,14 @@ class Chooser:
         if not callable(getattr(self.source, "draw", None)):
             raise ArgumentError(not_a("source", self.source, "a FixedSource or a StoreSource"))
 
+    def num_segments(self) -> int:
+        """Counts the different segments that may be asked about now."""
+        return self.source.num_segments()
+
+    def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
+        """Returns different segments, drawn plainly, or all where there are fewer."""
+        return self.source.draw(num_segments, rng=rng)
+
     def choose(
         self,
         num_queries: int,

@@ -217,7 +217,7 @@ def _read_batch(path: Path) -> list[Question]:
 
 def _segments(arrays: Mapping[str, NDArray[Any]], side: str, num: int) -> SegmentBatch:
     own = {f.name: arrays[f"{side}_{f.name}"] for f in fields(SegmentBatch)}
-    batch = segments_of(own)
+    batch = segments_of(own, is_reward_known=False)
     if len(batch) != num:
         raise DataError(f"it has {len(batch)} {side} segments, but {num} questions")
     return batch

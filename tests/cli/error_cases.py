@@ -126,6 +126,11 @@ def learn(*words: str) -> Case:
     return Case(("learn", "--data", "a.npz", "--out", "model", *words), answers("a"))
 
 
+def label(*words: str) -> Case:
+    """`prefrl label` of a file of answers, which shows nothing, with further words."""
+    return Case(("label", "--data", "a.npz", *words), answers("a"))
+
+
 def merged(*prepare: Callable[[Path], None]) -> Case:
     """`prefrl answers merge` of two files."""
     return Case(("answers", "merge", "a.npz", "b.npz", "--out", "c.npz"), all_of(*prepare))
@@ -174,6 +179,7 @@ CASES: dict[str, Case] = {
     "run: an option without its value": run("--budget"),
     "run: a stray word": run("HalfCheetah-v4"),
     "run: W&B that is not installed": run("--wandb", "my-project"),
+    "run: a page on which nobody is asked": run("--port", "8080"),
     "run: an unknown pace": run("--pace", "slowly"),
     "run: no time to answer": run("--answer-timeout", "0"),
     "run: steps ahead below 0": run("--max-steps-ahead", "-1"),
@@ -297,6 +303,73 @@ CASES: dict[str, Case] = {
     "learn: what is no run": Case(("learn", "--run", "run")),
     "learn: a run without its answers": Case(
         ("learn", "--run", "run"), finished_run(without="comparisons.npz")
+    ),
+    # label.
+    "label: nothing": Case(("label",)),
+    "label: a run and data": Case(("label", "run", "--data", "a.npz")),
+    "label: another folder for a run's answers": Case(("label", "run", "--out", "other")),
+    "label: what is no run": Case(("label", "run")),
+    "label: damaged settings": Case(("label", "run"), finished_run(damaged="config.yaml")),
+    "label: a run without the state of its end": Case(("label", "run"), finished_run()),
+    "label: a stopped run that asks nobody": Case(
+        ("label", "run"), file("run/config.yaml", "env: HalfCheetah-v4\n")
+    ),
+    "label: a stopped run that has put no questions": Case(
+        ("label", "run"), file("run/config.yaml", "teacher: {name: human}\n")
+    ),
+    "label: a strategy of a stopped run": Case(
+        ("label", "run", "--strategy", "entropy"),
+        file("run/config.yaml", "teacher: {name: human}\n"),
+    ),
+    "label: other segments of a run": Case(
+        ("label", "run", "--segment-length", "5"), finished_run()
+    ),
+    "label: a budget of 0": label("--budget", "0"),
+    "label: more overlap than questions": label("--overlap", "2"),
+    "label: nothing open": label("--open-ahead", "0"),
+    "label: an unknown option": label("--prot", "80"),
+    "label: a port that is none": label("--port", "70000"),
+    "label: an address that is none": label("--public-url", "example.org"),
+    "label: instructions that are not there": label("--instructions", "look.md"),
+    "label: instructions that are no text": Case(
+        ("label", "--data", "a.npz", "--instructions", "a.npz"), answers("a")
+    ),
+    "label: instructions that nobody would read": Case(
+        ("label", "--data", "a.npz", "--instructions", "look.md"),
+        all_of(answers("a"), file("look.md", "Look! " * 5_000)),
+    ),
+    "label: an unknown database": label("--database", "mysql://me:hunter2@host/labels"),
+    "label: a database that is a file's name": label("--database", "labels.sqlite"),
+    "label: a file that is not there": Case(("label", "--data", "b.npz")),
+    "label: a file that was cut": Case(("label", "--data", "b.npz"), cut("b.npz")),
+    "label: a file that shows nothing": label(),
+    "label: a file of other arrays": Case(
+        ("label", "--data", "b.npz", "--segment-length", "3"), arrays("b.npz", left=np.zeros(3))
+    ),
+    "label: a file without pairs": Case(
+        ("label", "--data", "b.npz"),
+        arrays("b.npz", observations=np.zeros((9, 2)), actions=np.zeros((9, 1))),
+    ),
+    "label: a run's folder as data": Case(("label", "--data", "run"), finished_run()),
+    "label: a run's folder for other answers": Case(
+        ("label", "--data", "a.npz", "--out", "run"),
+        all_of(answers("a"), file("run/serving.json", '{"run": "1"}')),
+    ),
+    "label: a damaged folder of answers": Case(
+        ("label", "--data", "a.npz", "--out", "b"),
+        all_of(answers("a"), file("b/serving.json", "{")),
+    ),
+    "label backup: nothing": Case(("label", "backup")),
+    "label backup: no file": Case(("label", "backup", "run")),
+    "label backup: a run that asked nobody": Case(
+        ("label", "backup", "run", "copy.sqlite"), finished_run()
+    ),
+    "label backup: a file that is there": Case(
+        ("label", "backup", "run", "a.npz"),
+        all_of(answers("a"), file("run/serving.json", '{"run": "1"}')),
+    ),
+    "label backup: a run whose labels are gone": Case(
+        ("label", "backup", "run", "copy.sqlite"), file("run/serving.json", '{"run": "1"}')
     ),
     # answers.
     "answers: nothing": Case(("answers",)),

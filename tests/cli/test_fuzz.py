@@ -10,6 +10,7 @@ from tests.cli.in_process import call, contents
 
 COMMANDS = st.sampled_from(
     [
+        *(["label"], ["label", "backup"]),
         *(["run"], ["eval"], ["bench"], ["report"], ["learn"], ["answers"], ["answers", "merge"]),
         *([], ["--debug", "run"], ["nonsense"], [""], ["\udcff"], ["-"], ["--"], ["run", "eval"]),
     ]
@@ -19,6 +20,7 @@ OPTIONS = st.sampled_from(
         *("--steps", "--budget", "--num-envs", "--seed", "--teacher", "--teacher.beta", "--pace"),
         *("--queries.num-sessions", "--reward-model.error-rate", "--objectives", "--budgets"),
         *("--objective-weights", "--env-kwargs", "--agent-settings", "--fixed-horizon", "--out"),
+        *("--port", "--host", "--database", "--instructions", "--public-url", "--no-open"),
         *("--episodes", "--video-size", "--jobs", "--data", "--run", "--video", "--bogus"),
         *(
             "--no-fixed-horizon",

@@ -24,6 +24,12 @@ COMMANDS = {
     "learn --data": ["learn", "--out", "file", "--data"],
     "learn --out": ["learn", "--data", "nothing.npz", "--out"],
     "learn --run": ["learn", "--run"],
+    "label": ["label"],
+    "label --data": ["label", "--data"],
+    "label --out": ["label", "--data", "a.npz", "--out"],
+    "label --instructions": ["label", "--data", "a.npz", "--instructions"],
+    "label backup": ["label", "backup", "--database", "sqlite:///nowhere/x"],
+    "label backup FILE": ["label", "backup", "run"],
     "answers merge": ["answers", "merge", "a.npz", "--out", "c.npz"],
     "answers merge --out": ["answers", "merge", "a.npz", "nothing.npz", "--out"],
 }

@@ -210,4 +210,4 @@ def test_the_page_has_the_links_of_its_file(folder):
     ):
         written = json.loads((folder / "labelling.json").read_text())
         assert processes.links.token == written["token"]
-        assert not processes.is_replaced()
+        assert not processes.is_replaced

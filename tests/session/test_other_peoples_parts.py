@@ -156,7 +156,8 @@ def test_a_teacher_that_writes_into_segments_changes_nothing_that_is_kept(teache
     for batch in (*one.dataset.left, *one.dataset.right):
         assert not (batch.observations == 7).any()
         assert not (batch.true_rewards == 7).any()
-    source: Any = one.chooser.source
+    chooser: Any = one.chooser
+    source = chooser.source
     assert not (source.segments.observations == 7).any()
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,13 @@ def test_all_of_it_is_there_again_after_a_restart(kept, clock):
                 np.testing.assert_array_equal(mine, theirs)
     assert again.entries("answered")[0].standing.answer == Answer(1, 0.5, "bob", 12.5)
     assert [question.id for question in put(again, 1)] == [5]
+
+
+def test_what_has_no_true_reward_comes_back_without_one(kept):
+    unknown = np.full((2, 3), np.nan, np.float32)
+    left, right = (replace(segments(2, seed=n), true_rewards=unknown) for n in (0, 1))
+    kept.put(left, right, session=0, policy_step=0)
+    assert np.isnan(reopened(kept).question(1).left.true_rewards).all()
 
 
 @pytest.mark.parametrize("at_write", [0, 1])

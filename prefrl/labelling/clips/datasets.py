@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from prefrl.arguments import instance
 from prefrl.envs.opening import close_envs
-from prefrl.envs.probing import why_no_states
 from prefrl.envs.registry import make_env
-from prefrl.envs.sim_state import state_reader
 from prefrl.errors import DataError, shown
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.steps import episodes_of
+from prefrl.labelling.clips.checking import check_states
 from prefrl.labelling.clips.making import spec_of_states
 from prefrl.labelling.clips.shown import ShownSteps, shown_steps
 from prefrl.labelling.clips.sources import seconds_a_step
@@ -73,10 +72,26 @@ class DatasetClips:
         """
         length = int(self._pairs.length[row])
         starts = int(self._pairs.left_start[row]), int(self._pairs.right_start[row])
-        left, right = (self._spec(start, length) for start in starts)
+        left, right = (self.clip(start, length) for start in starts)
         return left, right
 
-    def _spec(self, start: int, length: int) -> ClipSpec:
+    @property
+    def has_frames(self) -> bool:
+        """Tells clips of pictures from those that are rendered from states."""
+        return self._has_frames
+
+    @property
+    def episodes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns (R,) the first row of each row's episode, and the one after its last."""
+        return self._first, self._stop
+
+    def clip(self, start: int, length: int) -> ClipSpec:
+        """Returns the spec of a segment's clip.
+
+        Args:
+            start: row of its first step.
+            length: its steps.
+        """
         first, stop = int(self._first[start]), int(self._stop[start])
         # A segment that goes past its episode, as nothing forbids in a file, is all that is shown.
         first, stop = (first, stop) if start + length <= stop else (start, start + length)
@@ -101,40 +116,27 @@ class DatasetClips:
         env = make_env(name, **self._scene.settings)
         try:
             dt = seconds_a_step(env)
-            reader = state_reader([env])
-            dim = 0 if reader is None else reader.dim
-            if dim != table["sim_states"].shape[1]:
-                raise DataError(
-                    f"sim_states has {table['sim_states'].shape[1]} dims, but the states of {name} "
-                    f"have {dim}"
-                )
-            why_not = self._why_not_right(env)
-            if why_not:
-                raise DataError(f"sim_states does not fit {name}: {why_not}")
+            rows, following = self._followed()
+            check_states(
+                env,
+                name,
+                states=table["sim_states"][rows],
+                actions=table["actions"][rows],
+                following=following,
+            )
         finally:
             close_envs([env])
         return dt
 
-    def _why_not_right(self, env: Any) -> str | None:
-        """Compares observations where the file says what followed on a row."""
+    def _followed(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Returns rows of which the file says what was observed after them, and that."""
         table = self._pairs.steps
-        if table["actions"].shape[1] == 0:
-            return None
-        rows = np.arange(len(self._stop) - 1)
-        rows = rows[self._stop[:-1] > rows + 1][:_NUM_CHECKED]
         if "next_observations" in table:
             rows = np.arange(min(len(self._stop), _NUM_CHECKED))
-            following = table["next_observations"][rows]
-        else:
-            following = table["observations"][rows + 1]
-        if not len(rows):
-            return None
-        return why_no_states(
-            env,
-            following=following.astype(np.float32),
-            actions=table["actions"][rows].astype(np.float32),
-            sim_states=table["sim_states"][rows].astype(np.float32),
-        )
+            return rows, table["next_observations"][rows]
+        rows = np.arange(len(self._stop) - 1)
+        rows = rows[self._stop[:-1] > rows + 1][:_NUM_CHECKED]
+        return rows, table["observations"][rows + 1]
 
 
 def _episode_rows(steps: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,10 +9,11 @@ from typing import BinaryIO
 
 from prefrl.errors import StorageError
 from prefrl.labelling.store import LabelStore
+from prefrl.records import run_folder
 from prefrl.records.files import write_atomically
 from prefrl.records.json_file import read_json
 
-NAME = "labelling.json"
+NAME = run_folder.LABELLING
 ANNOTATOR = "annotator 1"
 
 

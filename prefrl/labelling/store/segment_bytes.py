@@ -48,7 +48,7 @@ def segments_from(stored: bytes, what: str) -> SegmentBatch:
         StorageError: the bytes are damaged.
     """
     try:
-        return segments_of(_arrays(bytes(stored)))
+        return segments_of(_arrays(bytes(stored)), is_reward_known=False)
     except (DataError, ValueError, TypeError, struct.error) as error:
         raise StorageError(f"{what} is damaged: {text_of(error)}") from None
 

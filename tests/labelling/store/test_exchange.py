@@ -81,6 +81,16 @@ def test_what_was_exported_is_imported_once_however_often(store, tmp_path, opene
     assert [q.id for q in put(other, 1, seed=7)] == [5]
 
 
+def test_what_has_no_true_reward_comes_back_without_one(store, tmp_path, opened):
+    unknown = np.full((2, 3), np.nan, np.float32)
+    left, right = (replace(segments(2, seed=n), true_rewards=unknown) for n in (0, 1))
+    store.put(left, right, session=0, policy_step=0)
+    store.copy_to(tmp_path / "copy.sqlite")
+    question = opened(tmp_path / "copy.sqlite").question(1)
+    np.testing.assert_array_equal(question.left.observations, left[1].observations)
+    assert np.isnan(question.left.true_rewards).all()
+
+
 def test_answers_of_nobody_in_particular_and_shares_of_votes_are_taken_in(store):
     given = prefrl.PreferenceDataset(
         left=[segments(3)], right=[segments(3, seed=1)], p_left=[0.25, 1.0, np.nan]

@@ -1,0 +1,263 @@
+"""People label a finished run, a stopped one, or recorded data; here a script does, over HTTP."""
+
+import _thread
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prefrl import TeacherConfig, load_comparisons, resume, run
+from prefrl.cli import main
+from prefrl.envs import make_env
+from prefrl.envs.probing import probe
+from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.feedback.interchange import dataset_of
+from tests import command_line
+from tests.cli.in_process import call
+from tests.runs.labeller import Labeller
+
+pytest.importorskip("fastapi", reason="the extra human is missing")
+
+from prefrl.labelling import renderer
+from prefrl.labelling.clips.graphics import choose_graphics
+from prefrl.labelling.store import LabelStore
+from tests.runs.test_people import cheetah, faster
+
+pytestmark = pytest.mark.usefixtures("without_curves")
+PATIENCE_S = 500
+X_VELOCITY = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graphics() -> None:
+    """Skips where MuJoCo cannot render."""
+    from prefrl.errors import ConfigError
+
+    try:
+        choose_graphics()
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+def render_at_once() -> None:
+    """Lets the renderer work beside other tests, which it would let go first."""
+    at_once: Any = partial(renderer.RendererProcess, niceness=0)
+    renderer.RendererProcess = at_once  # type: ignore[misc]
+
+
+class Labelling:
+    """`prefrl label` in a process of its own, and who labels there."""
+
+    def __init__(self, home: Path, folder: Path, words: tuple[object, ...]) -> None:
+        self.labeller = Labeller(folder, faster)
+        self.process = command_line.start(home, "label", *words, before=render_at_once)
+        self.labeller.start()
+
+    def until(self, is_met: Callable[["Labelling"], bool]) -> "Labelling":
+        """Waits for something."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not is_met(self) and self.process.is_alive and not self.labeller.fault:
+            assert time.monotonic() < until_s, self.labeller.given
+            time.sleep(0.1)
+        assert not self.labeller.fault
+        return self
+
+    @property
+    def said(self) -> str:
+        """Returns what it has said so far."""
+        try:
+            return self.process._text(".err")
+        except FileNotFoundError:  # It has not begun yet.
+            return ""
+
+    def answered(self, num: int) -> "Labelling":
+        """Waits for so many answers."""
+        return self.until(lambda it: len(it.labeller.given) >= num)
+
+    def end(self) -> command_line.Outcome:
+        """Types Ctrl-C, if it still runs; returns what came of it."""
+        if self.process.is_alive:
+            self.process.interrupt()
+        self.labeller.is_over.set()
+        self.labeller.join()
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def label(tmp_path: Path) -> Iterator[Any]:
+    started: list[Labelling] = []
+    (tmp_path / "home").mkdir()
+
+    def start(folder: Path, *words: object) -> Labelling:
+        started.append(Labelling(tmp_path / "home", folder, words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.labeller.is_over.set()
+        with contextlib.suppress(ValueError):  # It has been waited for.
+            one.end()  # and with it its service
+
+
+def said_in(path: Path, given: dict[int, str]) -> PreferenceDataset:
+    """Reads a file whose answers to these questions are those that were given over HTTP."""
+    said = load_comparisons(path)
+    known = dict(zip(said.question.tolist(), said.p_left.tolist(), strict=True))
+    assert {n: known[n] for n in given} == {n: float(one == "left") for n, one in given.items()}
+    return said
+
+
+def velocity(dataset: PreferenceDataset) -> np.ndarray:
+    """Difference in speed of left and right sides."""
+    sides = [
+        np.concatenate([part.observations[:, :, X_VELOCITY].sum(1) for part in side])
+        for side in (dataset.left, dataset.right)
+    ]
+    return sides[0] - sides[1]
+
+
+def test_a_finished_run_is_asked_about_goes_on_where_it_was_and_learns(tmp_path, label, capsys):
+    folder = tmp_path / "run"
+    run(cheetah(teacher=TeacherConfig()), out=folder, show_progress=False)
+    before = load_comparisons(folder / "comparisons.npz")
+    first = label(folder, folder, "--budget", 3, "--repeat-share", 0).answered(3)
+    ended = first.end()
+    assert ended.status == 0, ended.err
+    assert "3 questions are answered here" in ended.out
+    assert f"prefrl learn --run {folder}" in ended.out
+    links = (folder / "labelling.json").read_text()
+    second = label(folder, folder, "--budget", 5, "--repeat-share", 0).answered(2)
+    assert second.end().status == 0
+    assert (folder / "labelling.json").read_text() == links
+    given = {**first.labeller.given, **second.labeller.given}
+    assert len(given) == 5
+    said = said_in(folder / "comparisons.npz", given)
+    assert min(given) > before.question.max()
+    np.testing.assert_array_equal(said.p_left[: len(before)], before.p_left)
+    new = said.select(np.arange(len(before), len(said)))
+    assert set(new.annotator) == {"annotator 1"}
+    np.testing.assert_array_equal(new.p_left == 1, velocity(new) > 0)
+    refused = call(tmp_path, ["label", "run", "--budget", "5"]).refusal
+    assert "--budget is 5, but 5 questions were answered here already; choose more" in refused
+    copy = tmp_path / "copy.sqlite"
+    assert main(["label", "backup", str(folder), str(copy)]) == 0
+    with contextlib.closing(LabelStore(copy)) as store:
+        assert {one.question for one in store.answers()} == set(given)
+    assert main(["learn", "--run", str(folder)]) == 0, capsys.readouterr().err
+    assert resume(folder, steps=840, show_progress=False).summary["num_answers"] == len(said)
+
+
+def recorded(**changes: Any) -> PreferenceDataset:
+    """Eight pairs of ten steps each, within one recorded episode of HalfCheetah."""
+    env = make_env("HalfCheetah-v4")
+    episode = probe(env)
+    env.close()
+    starts = np.arange(8)
+    arrays: dict[str, Any] = {
+        "observations": episode.observations[:-1],
+        "actions": episode.actions,
+        "sim_states": episode.sim_states,
+        "episode": np.zeros(60, np.int64),
+        "left_start": starts,
+        "right_start": 50 - 3 * starts,
+        "segment_length": np.asarray(10),
+        "p_left": np.full(8, np.nan),
+        "env_id": np.asarray("HalfCheetah-v4"),
+    }
+    return dataset_of({**arrays, **changes})
+
+
+def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, label, capsys):
+    path, folder = tmp_path / "home" / "walks.npz", tmp_path / "home" / "walks-labels"
+    dataset = recorded()
+    dataset.save(path)
+    first = label(folder, "--data", path).answered(3)
+    assert first.end().status == 0
+    second = label(folder, "--data", path, "--budget", 8)
+    second.until(lambda it: "All questions are answered" in it.said)
+    ended = second.end()
+    assert ended.status == 0, ended.err
+    assert "8 questions are answered here" in ended.out
+    given = {**first.labeller.given, **second.labeller.given}
+    assert sorted(given) == list(range(8))
+    said = said_in(folder / "comparisons.npz", given)
+    assert said.env_id == "HalfCheetah-v4"
+    in_order = np.argsort(said.question)
+    np.testing.assert_array_equal(velocity(said)[in_order], velocity(dataset))
+    words = ["--data", str(folder / "comparisons.npz"), "--out", str(tmp_path / "model")]
+    words += ["--reward-model.max-updates", "4", "--reward-model.hidden-dim", "8"]
+    assert main(["learn", *words]) == 0, capsys.readouterr().err
+    for other, why in (
+        (["--segment-length", "5"], "has the answers about other data, or other segments of it"),
+        (["--budget", "8"], "--budget is 8, but 8 questions were answered here already"),
+        (["--ease"], "--ease is True, but the pairs of"),
+    ):
+        assert why in call(tmp_path / "home", ["label", "--data", "walks.npz", *other]).refusal
+
+
+def test_segments_of_recorded_pictures_are_chosen_where_there_are_no_pairs(tmp_path, label):
+    path, folder = tmp_path / "home" / "films.npz", tmp_path / "answers"
+    rng = np.random.default_rng(0)
+    np.savez(
+        path,
+        observations=rng.normal(size=(60, 9)).astype(np.float32),
+        actions=np.zeros((60, 0), np.float32),
+        frames=rng.integers(0, 255, (60, 16, 16, 3)).astype(np.uint8),
+        episode=np.repeat([4, 7], 30),
+    )
+    words = ("--data", path, "--out", folder, "--segment-length", 5, "--budget", 4)
+    labelling = label(folder, *words).answered(4)
+    assert labelling.end().status == 0
+    said = said_in(folder / "comparisons.npz", labelling.labeller.given)
+    assert len(said) == 4
+    assert said.left[0].segment_length == 5
+    np.testing.assert_array_equal(said.p_left == 1, velocity(said) > 0)
+
+
+def test_a_stopped_run_has_its_questions_answered_and_takes_over_when_it_goes_on(
+    tmp_path, label, monkeypatch
+):
+    folder = tmp_path / "run"
+    at_once = partial(renderer.RendererProcess, niceness=0)
+    monkeypatch.setattr(renderer, "RendererProcess", at_once)
+    asked, has_stopped = threading.Event(), threading.Event()
+
+    def judge(sides: Any) -> str:
+        if not asked.is_set():
+            asked.set()
+            _thread.interrupt_main()
+            has_stopped.wait()  # So that the question is open still.
+        return faster(sides)
+
+    labeller = Labeller(folder, judge)
+    labeller.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(cheetah(), out=folder, show_progress=False)
+    labeller.is_over.set()
+    has_stopped.set()
+    labeller.join()
+    num_open = len(_open_in(folder))
+    assert num_open > 0
+    labelling = label(folder, folder)
+    labelling.until(lambda it: not _open_in(folder))
+    given = labelling.labeller.given
+    assert len(given) == num_open
+    result = resume(folder, show_progress=False)
+    assert result.summary["num_answers"] == cheetah().budget
+    ended = labelling.end()
+    assert ended.status == 0, ended.err
+    assert "goes on, and serves itself" in ended.err
+    assert "the run learns from them when it goes on" in ended.out
+    said = load_comparisons(folder / "comparisons.npz")
+    assert given.keys() <= set(said.question.tolist())
+
+
+def _open_in(folder: Path) -> list[int]:
+    with contextlib.closing(LabelStore(folder / "labels.sqlite")) as store:
+        return list(store.standings("open", "leased"))
