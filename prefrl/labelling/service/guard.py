@@ -92,7 +92,7 @@ class Guard:
         given = headers.getlist("host")
         name = _host_name(given[0]) if len(given) == 1 else None
         if name is None or not (name in self._hosts or _is_address(name)):
-            raise _Refused(421, "this service goes by another name; see --allowed-host")
+            raise _Refused(421, "this service goes by another name; see --allowed-hosts")
 
     def _check_site(self, headers: Headers, scope: Scope) -> None:
         site = headers.get("sec-fetch-site", "none")
