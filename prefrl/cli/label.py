@@ -3,13 +3,16 @@
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from prefrl.cli.parsing import parse
 from prefrl.config import LabelConfig, ServingConfig
 from prefrl.errors import ConfigError, option
+
+if TYPE_CHECKING:
+    from prefrl.runs.label import Labelled
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,21 @@ def label_command(words: list[str]) -> None:
     if labelled.links is not None:
         print(f"it is being served already\n{labelled.links.as_text()}")
         return
-    print(_result(command, labelled.num_answered, labelled.comparisons))
+    print(_result(command, labelled))
 
 
-def _result(command: LabelCommand, num_answered: int, answers: Path | None) -> str:
+def _result(command: LabelCommand, labelled: "Labelled") -> str:
     """Returns what came of it, and what to type next."""
-    num = f"{num_answered:,} questions are answered"
-    if command.run is not None and answers is None:
+    answers = labelled.comparisons
+    num = f"{labelled.num_answered:,} questions are answered"
+    if labelled.is_stopped:
         again = f"prefrl run --resume {shlex.quote(str(command.run))}"
         return f"{num}; the run learns from them when it goes on: {again}"
     if answers is None:
         return f"{num}; prefrl label goes on"
     at = shlex.quote(str(answers))
     lines = [f"{num} here; all answers are in {answers}", "next:"]
-    if command.run is not None:
+    if labelled.has_model:
         run = shlex.quote(str(command.run))
         lines.append(f"  fit its reward model to them:  prefrl learn --run {run}")
     lines.append(f"  fit another one to them:       prefrl learn --data {at} --out DIR")

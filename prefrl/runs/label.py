@@ -48,13 +48,17 @@ class Labelled:
 
     Args:
         num_answered: questions that were answered apart from a run, by now.
-        comparisons: the file that the answers are in; None: a run takes them when it goes on.
+        comparisons: the file that the answers are in; None: they are in none yet.
+        is_stopped: they are about a run that takes them when it goes on.
         links: of a service that another process has; None: this one has ended.
+        has_model: they are about a run whose reward model can be fitted to them.
     """
 
     num_answered: int = 0
     comparisons: Path | None = None
+    is_stopped: bool = False
     links: "Links | None" = None
+    has_model: bool = False
 
 
 def label_run(
@@ -98,7 +102,8 @@ def label_run(
         resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
         torch.set_num_threads(resolved.threads)
         material = run_material(folder, resolved, found, settings)
-        return _label(folder, material, settings, serving, say)
+        labelled = _label(folder, material, settings, serving, say)
+        return dataclasses.replace(labelled, has_model=resolved.reward == "learned")
 
 
 def label_data(
@@ -162,7 +167,7 @@ def _label(
             except KeyboardInterrupt:
                 say("ending the service")
         num = work.finish()
-    return Labelled(num, answers if answers.exists() else None)
+    return Labelled(num, comparisons=answers if answers.exists() else None)
 
 
 def _serve_stopped(
@@ -199,7 +204,7 @@ def _serve_stopped(
                 say(f"the run in {folder} goes on, and serves itself")
             except KeyboardInterrupt:
                 say("ending the service")
-        return Labelled(store.counts().spent)
+        return Labelled(store.counts().spent, is_stopped=True)
 
 
 @contextlib.contextmanager
