@@ -3,7 +3,6 @@
 import _thread
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from prefrl.feedback.interchange import dataset_of
 from tests import command_line
 from tests.cli.in_process import call
 from tests.runs.labeller import Labeller
+from tests.waiting import PATIENCE_S, wait_until
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
@@ -30,7 +30,6 @@ from prefrl.labelling.store import LabelStore
 from tests.runs.test_people import cheetah, faster
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-PATIENCE_S = 500
 X_VELOCITY = 8
 
 
@@ -60,12 +59,10 @@ class Labelling:
         self.labeller.start()
 
     def until(self, is_met: Callable[["Labelling"], bool]) -> "Labelling":
-        """Waits for something."""
-        until_s = time.monotonic() + PATIENCE_S
-        while not is_met(self) and self.process.is_alive and not self.labeller.fault:
-            assert time.monotonic() < until_s, self.labeller.given
-            time.sleep(0.1)
-        assert not self.labeller.fault
+        """Waits for something, unless nothing more comes."""
+        its = self.labeller
+        wait_until(lambda: is_met(self) or its.fault or not self.process.is_alive)
+        assert not its.fault
         return self
 
     @property
@@ -135,7 +132,7 @@ def test_a_finished_run_is_asked_about_goes_on_where_it_was_and_learns(tmp_path,
     second = label(folder, folder, "--budget", 5, "--repeat-share", 0).answered(2)
     assert second.end().status == 0
     assert (folder / "labelling.json").read_text() == links
-    given = {**first.labeller.given, **second.labeller.given}
+    given = {**first.labeller.said, **second.labeller.said}
     assert len(given) == 5
     said = said_in(folder / "comparisons.npz", given)
     assert min(given) > before.question.max()
@@ -184,7 +181,7 @@ def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, lab
     ended = second.end()
     assert ended.status == 0, ended.err
     assert "8 questions are answered here" in ended.out
-    given = {**first.labeller.given, **second.labeller.given}
+    given = {**first.labeller.said, **second.labeller.said}
     assert sorted(given) == list(range(8))
     said = said_in(folder / "comparisons.npz", given)
     assert said.env_id == "HalfCheetah-v4"
@@ -246,11 +243,11 @@ def test_a_stopped_run_has_its_questions_answered_and_takes_over_when_it_goes_on
     assert num_open > 0
     labelling = label(folder, folder)
     labelling.until(lambda it: not _open_in(folder))
-    given = labelling.labeller.given
+    given = labelling.labeller.said
     assert len(given) == num_open
     result = resume(folder, show_progress=False)
     assert result.summary["num_answers"] == cheetah().budget
-    ended = labelling.end()
+    ended = labelling.until(lambda it: not it.process.is_alive).end()
     assert ended.status == 0, ended.err
     assert "goes on, and serves itself" in ended.err
     assert "the run learns from them when it goes on" in ended.out
