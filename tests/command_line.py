@@ -74,6 +74,10 @@ class Process:
         """Sends SIGKILL, which no process can catch."""
         self._process.kill()
 
+    def interrupt(self) -> None:
+        """Sends SIGINT, as Ctrl-C does."""
+        os.kill(self._process.pid, signal.SIGINT)
+
     def go_on(self) -> None:
         """Waits until it has been stopped by a SIGSTOP, and lets it go on."""
         pid = self._process.pid
