@@ -234,11 +234,12 @@ def main(words: Sequence[str] | None = None) -> int:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, opened(options.database, Path(folder)) as store:
         num_answers = sum(one["num_answers"] for one in plan.values())
-        store.set_settings(StoreSettings(budget=num_answers))
         names = [f"annotator {number}" for number in range(2, options.annotators + 2)]
         tokens = {name: store.add_annotator(name) for name in names}
-        # Everybody holds two that they do not come to any more.
-        put(store, num_answers + 2 * len(plan) * len(names))
+        # Everybody holds two that they do not come to any more, for which the budget keeps room.
+        num_questions = num_answers + 2 * len(plan) * len(names)
+        store.set_settings(StoreSettings(budget=num_questions))
+        put(store, num_questions)
         kind = "SQLite" if store.url.startswith("sqlite") else "PostgreSQL"
         service = Service(store.url, Path(folder))
         try:
