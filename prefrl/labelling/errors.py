@@ -1,6 +1,9 @@
 """The errors of the labelling store; the service has a status code for each."""
 
-from prefrl.errors import DataError, PrefrlError, StorageError
+from prefrl.errors import DataError, StorageError
+from prefrl.session.question_store import Closed, LeasedByOther
+
+__all__ = ["Closed", "LeasedByOther", "Unavailable", "UnknownAnnotator", "UnknownQuestion"]
 
 
 class UnknownQuestion(DataError):
@@ -9,14 +12,6 @@ class UnknownQuestion(DataError):
 
 class UnknownAnnotator(DataError):
     """There is no such annotator, or there is none any more."""
-
-
-class LeasedByOther(PrefrlError):
-    """Somebody else is looking at the question."""
-
-
-class Closed(PrefrlError):
-    """The question takes no answer: withdrawn, answered by others, or the budget is spent."""
 
 
 class Unavailable(StorageError):

@@ -19,7 +19,9 @@ from prefrl.records.files import reason, write_atomically, write_text_atomically
 from prefrl.records.json_file import entry, read_json_object
 from prefrl.segments import SegmentBatch
 from prefrl.segments.stored import check_arrays, segments_of
-from prefrl.session.questions import PENDING, STATES, MemoryQuestions, ToldStanding
+from prefrl.session.question_store import PENDING, STATES
+from prefrl.session.questions import MemoryQuestions
+from prefrl.session.told_standing import ToldStanding
 
 # 1 had one answer a question, whose entries stood beside the state.
 FORMAT_VERSION = 2
@@ -119,8 +121,8 @@ def _check_version(path: Path, version: Any) -> None:
 def _row(number: int, standing: ToldStanding) -> dict[str, Any]:
     """Returns what `standings.json` says of a question; a skip has no `p_left`."""
     row: dict[str, Any] = {"id": number, "state": standing.state}
-    if standing.holder:
-        row |= {"holder": standing.holder, "leased_until_s": standing.leased_until_s}
+    if standing.leases:
+        row["leases"] = dict(standing.leases)
     if standing.wanted != 1:
         row["wanted"] = standing.wanted
     if standing.answers:
@@ -149,20 +151,23 @@ def _standing(number: int, row: dict[str, Any]) -> ToldStanding:
     answers = tuple(_answer(number, one) for one in entry(given, "answers", list))
     if len({answer.annotator for answer in answers}) < len(answers):
         raise ValueError(f"somebody has answered question {number} twice")
-    usual = {"holder": "", "leased_until_s": 0.0, "wanted": 1, **row}
     standing = ToldStanding(
-        state,
-        entry(usual, "holder", str),
-        float(entry(usual, "leased_until_s", (int, float))),
-        answers=answers,
-        wanted=entry(usual, "wanted", int),
+        answers=answers, wanted=entry({"wanted": 1, **row}, "wanted", int), leases=_leases(row)
     )
     has_told, has_answers = standing.num_told > 0, bool(answers)
     expected = {"answered": has_told, "skipped": has_answers and not has_told}
     if state not in PENDING and not expected.get(state, not has_told):
         said = ", ".join(str(answer.p_left) for answer in answers) or "not there"
         raise ValueError(f"question {number} is {state}, but its p_left is {said}")
-    return standing.in_state(state)
+    return standing.in_state("open" if state == "leased" else state)
+
+
+def _leases(row: dict[str, Any]) -> dict[str, float]:
+    if "holder" in row:  # There was one at most, and a question that had it was "leased".
+        until_s = entry(row, "leased_until_s", (int, float))
+        return {entry(row, "holder", str): float(until_s)}
+    leases = entry({"leases": {}, **row}, "leases", dict)
+    return {name: float(entry(leases, name, (int, float))) for name in leases}
 
 
 def _answer(number: int, row: Any) -> Answer:

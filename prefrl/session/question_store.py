@@ -13,13 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.arguments import instance, numbers
-from prefrl.errors import DataError
+from prefrl.errors import DataError, PrefrlError
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.segments import SegmentBatch
 
 QuestionState = Literal["open", "leased", "answered", "skipped", "withdrawn"]
 STATES: tuple[QuestionState, ...] = ("open", "leased", "answered", "skipped", "withdrawn")
 PENDING: tuple[QuestionState, ...] = ("open", "leased")
+
+
+class LeasedByOther(PrefrlError):
+    """Somebody else is looking at the question."""
+
+
+class Closed(PrefrlError):
+    """The question takes no answer: withdrawn, answered by others, or the budget is spent."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +114,10 @@ class QuestionStore(Protocol):
         ...
 
     def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
-        """Reserves up to `count` open questions, oldest first, for one who is about to answer.
+        """Reserves up to `count` questions, oldest first, for one who is about to answer.
 
-        When the time is over, those that are not answered are open again.
+        They are pending, say nothing of the holder yet, and want one answer more than there are and
+        than others look for. When the time is over, those that are not answered are open again.
         """
         ...
 

@@ -5,7 +5,6 @@ What is in a store survives a kill in `FileQuestions`.
 Axes: B questions.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,8 +19,10 @@ from prefrl.segments import SegmentBatch
 from prefrl.session.question_store import (
     PENDING,
     STATES,
+    Closed,
     Entry,
     GivenAnswer,
+    LeasedByOther,
     QuestionState,
     QuestionStore,
     Standing,
@@ -29,6 +30,7 @@ from prefrl.session.question_store import (
     check_states,
     made_questions,
 )
+from prefrl.session.told_standing import ToldStanding
 
 __all__ = [
     "PENDING",
@@ -43,44 +45,6 @@ __all__ = [
     "check_states",
     "made_questions",
 ]
-
-# So many skips end a question for everybody.
-ENOUGH_SKIPS = 2
-
-
-@dataclass(frozen=True)
-class ToldStanding(Standing):
-    """The standing of a question, with all that was said.
-
-    Args:
-        answers: one answer of an annotator, in the order in which they came.
-        wanted: annotators that are to answer it.
-    """
-
-    answers: tuple[Answer, ...] = ()
-    wanted: int = 1
-
-    @property
-    def num_told(self) -> int:
-        """Counts the answers that are no skips."""
-        return sum(not answer.is_skip for answer in self.answers)
-
-    def answer_of(self, annotator: str) -> Answer | None:
-        """Returns what somebody has said; None: nothing."""
-        return next((one for one in self.answers if one.annotator == annotator), None)
-
-    def in_state(self, state: QuestionState) -> "ToldStanding":
-        """Returns it in another state, with the answer that it has there."""
-        return replace(self, state=state, answer=self._joint_answer(state))
-
-    def _joint_answer(self, state: QuestionState) -> Answer | None:
-        if state not in ("answered", "skipped"):
-            return None
-        votes = [one for one in self.answers if one.is_skip == (state == "skipped")]
-        if len(votes) < 2 or state == "skipped":
-            return next(iter(votes), None)
-        p_left = sum(one.p_left for one in votes) / len(votes)
-        return replace(votes[-1], p_left=p_left, annotator="")
 
 
 @dataclass
@@ -163,18 +127,18 @@ class MemoryQuestions:
         count = min(max(whole_number("count", count, least=-1), 0), len(self._known))
         if not isinstance(duration_s, (int, float)) or not abs(duration_s) < 2**53:
             raise ArgumentError(not_a("duration_s", duration_s, "a number of seconds"))
-        standings = self._now()
+        now_s = self.clock()
         free = [
             number
-            for number, standing in standings.items()
-            if standing.state == "open" and self._may_answer(holder, number, standing)
+            for number, standing in self._standing.items()
+            if standing.state == "open"
+            and self._may_answer(holder, number, standing)
+            and holder not in standing.holders(now_s)
+            and standing.has_room(holder, now_s)
         ][:count]
-        until_s = self.clock() + duration_s
         self._commit(
             {
-                number: replace(
-                    standings[number], state="leased", holder=holder, leased_until_s=until_s
-                )
+                number: self._standing[number].leased_to(holder, now_s + duration_s)
                 for number in free
             }
         )
@@ -186,10 +150,13 @@ class MemoryQuestions:
         self._check_known(answer.question for answer in answers)
         news: list[Answer] = []
         changed: dict[int, ToldStanding] = {}
+        now_s = self.clock()
         for answer in answers:
             number = answer.question
             standing = changed.get(number, self._standing[number])
-            if standing.state in PENDING and self._may_answer(answer.annotator, number, standing):
+            if standing.state == "open" and self._may_answer(answer.annotator, number, standing):
+                # Whoever has said something looks at it no more.
+                standing = standing.without_lease(answer.annotator, now_s)
                 standing = replace(standing, answers=(*standing.answers, answer))
                 changed[number] = self._settled(number, standing)
                 news.append(answer)
@@ -199,34 +166,49 @@ class MemoryQuestions:
     def undo(self, annotator: str, question: int) -> bool:
         """Takes back what an annotator said of a question; says whether there was anything.
 
-        The question is then pending again, leased to them unless somebody else looks at it.
+        The question is then leased to them, and as open as the answers of others leave it.
 
         Raises:
             DataError: there is no such question.
+            LeasedByOther: they had skipped it, and somebody else looks at it by now.
+            Closed: it was withdrawn, or they had skipped it and others have answered it since.
         """
         instance("annotator", annotator, str)
         question = whole_number("question", question)
         self._check_known([question])
-        standing = self._now()[question]
-        if standing.state == "withdrawn" or standing.answer_of(annotator) is None:
+        standing, now_s = self._standing[question], self.clock()
+        answer = standing.answer_of(annotator)
+        if answer is None:
             return False
-        rest = tuple(answer for answer in standing.answers if answer.annotator != annotator)
-        again = replace(standing, answers=rest, answer=None)
-        if standing.state != "leased" or standing.holder == annotator:
-            until_s = self.clock() + self.lease_s
-            again = replace(again, state="leased", holder=annotator, leased_until_s=until_s)
-        self._commit({question: again})
+        if standing.state == "withdrawn":
+            raise Closed(f"question {question} was withdrawn")
+        if answer.is_skip:
+            if not self._is_for(annotator, question):
+                raise LeasedByOther(f"question {question} is for somebody else")
+            if standing.num_told >= standing.wanted:
+                raise Closed(f"question {question} has been answered by others")
+            if not standing.has_room(annotator, now_s):
+                raise LeasedByOther(f"somebody else is looking at question {question}")
+        rest = tuple(one for one in standing.answers if one.annotator != annotator)
+        again = replace(standing, answers=rest).leased_to(annotator, now_s + self.lease_s)
+        repeats = {
+            number: self._standing[number].without_lease(annotator, now_s)
+            for number, one in self._known.items()
+            if one.repeat_of == question
+        }
+        self._commit({question: self._settled(question, again), **repeats})
         return True
 
     def withdraw(self, ids: Iterable[int], *, also_leased: bool = True) -> list[int]:
         """Ends pending questions without an answer; see `QuestionStore`."""
         ids = list(dict.fromkeys(listed("ids", ids, int, np.integer)))
         self._check_known(ids)
-        states, standings = PENDING if also_leased else ("open",), self._now()
-        ended: dict[int, ToldStanding] = {}
-        for number in ids:
-            if (standing := standings[number]).state in states:
-                ended[number] = standing.in_state("answered" if standing.num_told else "withdrawn")
+        states, now_s = PENDING if also_leased else ("open",), self.clock()
+        ended = {
+            number: self._standing[number].ended(now_s)
+            for number in ids
+            if self._standing[number].at(now_s).state in states
+        }
         self._commit(ended)
         return [number for number, standing in ended.items() if standing.state == "withdrawn"]
 
@@ -261,39 +243,28 @@ class MemoryQuestions:
         return self._known[number]
 
     def _now(self) -> dict[int, ToldStanding]:
-        """Returns all standings; leases that are over have ended."""
-        now_s, standings = self.clock(), dict(self._standing)
-        for number, standing in self._standing.items():
-            if standing.state == "leased" and standing.leased_until_s <= now_s:
-                standings[number] = replace(standing, state="open")
-        return standings
+        """Returns all standings: leased, where somebody looks at a question."""
+        now_s = self.clock()
+        return {number: standing.at(now_s) for number, standing in self._standing.items()}
 
     def _state_of(self, number: int) -> str:
         return self._now()[number].state
 
     def _may_answer(self, annotator: str, number: int, standing: ToldStanding) -> bool:
         """Tells whether somebody may say something of a question, if it is pending."""
-        if standing.answer_of(annotator) is not None:
-            return False
+        return standing.answer_of(annotator) is None and self._is_for(annotator, number)
+
+    def _is_for(self, annotator: str, number: int) -> bool:
+        """Tells a repeat of what somebody else has answered from what is for anybody."""
         first = self._known[number].repeat_of
         if first is None:
             return True
         said = self._standing[first].answer_of(annotator)
-        return said is not None and not math.isnan(said.p_left)
+        return said is not None and not said.is_skip
 
     def _settled(self, number: int, standing: ToldStanding) -> ToldStanding:
-        """Returns a question that was just answered or skipped: ended, if that was enough."""
-        num = standing.num_told
-        num_skips = len(standing.answers) - num
         is_repeat = self._known[number].repeat_of is not None
-        is_nobody_left = is_repeat or len(standing.answers) >= self.num_annotators
-        if num >= standing.wanted:
-            return standing.in_state("answered")
-        if num_skips >= ENOUGH_SKIPS or (num_skips and is_nobody_left):
-            return standing.in_state("answered" if num else "skipped")
-        # Whoever has said something looks at it no more.
-        is_holder = standing.holder == standing.answers[-1].annotator
-        return replace(standing, state="open") if is_holder else standing
+        return standing.settled(num_annotators=self.num_annotators, is_repeat=is_repeat)
 
     def _check_known(self, ids: Iterable[int]) -> None:
         for number in ids:

@@ -10,16 +10,12 @@ import pytest
 
 from prefrl.errors import DataError
 from prefrl.feedback.protocols import Answer
+from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store import LabelStore
 from prefrl.session.question_files import FileQuestions
 from prefrl.session.questions import MemoryQuestions, QuestionStore
 from tests.session.made_up import segments
 from tests.session.stores import Clock, put, states
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture(params=["memory", "file", "sqlite", "postgres"])
@@ -33,6 +29,7 @@ def questions(request: Any, tmp_path: Path, clock: Clock) -> Iterator[QuestionSt
         found = request.getfixturevalue(fixture)
         database = found / "labels.sqlite" if isinstance(found, Path) else found
         store = LabelStore(database, clock=clock)
+        store.set_settings(StoreSettings(needs_clips=False))
         yield store
         store.close()
 

@@ -1,56 +1,39 @@
 """Handing questions out, and taking their answers in: the side of whoever answers."""
 
-import functools
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from prefrl.arguments import instance, whole_number
 from prefrl.errors import ArgumentError, DataError, not_a, shown
-from prefrl.labelling.errors import Closed, LeasedByOther, UnknownAnnotator
+from prefrl.labelling.errors import Closed, UnknownAnnotator
 from prefrl.labelling.rows import P_LEFT, Leased, Said, StoreSettings
+from prefrl.labelling.store.handing_out import check_room, free, has_budget, held
 from prefrl.labelling.store.notes import rules_and_pause, rules_of
 from prefrl.labelling.store.opened import Opened
-from prefrl.labelling.store.schema import HUMAN, annotators, answers, clips, leases, questions
+from prefrl.labelling.store.schema import HUMAN, annotators, answers, leases, questions
 from prefrl.labelling.store.standing import (
     LARGEST_ID,
-    MAY_ANSWER,
     NOW_S,
-    NUM_LEASES,
-    NUM_OTHERS_LEASES,
-    NUM_VOTES,
     NUMBER,
     WHO,
     bump,
     end_lease,
-    num_spent,
     question_row,
     set_lease,
     settle,
-    spent_and_reserved,
 )
 
 # One that is looked at, and the next one, which is loaded meanwhile.
 MOST_LEASES = 2
 
-# The questions that the budget has room for: any, those that cost nothing more, and of these those
-# that are no repeats.
-_Room = Literal["any", "free", "second answers"]
-
 _SEE = update(annotators).where(annotators.c.name == WHO)
-_HELD = (
-    select(questions)
-    .join(leases, leases.c.question == questions.c.id)
-    .where(leases.c.annotator == WHO, leases.c.until_s > NOW_S, questions.c.state == "open")
-    .order_by(leases.c.leased_s, questions.c.id)
-)
 _PROLONG = update(leases).where(leases.c.annotator == WHO, leases.c.until_s > NOW_S)
 _PROLONG_ONE = _PROLONG.where(leases.c.question == NUMBER)
 _IS_OWN = (answers.c.question == NUMBER) & (answers.c.annotator == WHO)
 _OWN = select(answers).where(_IS_OWN)
-_NUM_OWN_VOTES = select(func.count()).where(_IS_OWN, answers.c.p_left.is_not(None))
 _ANSWER = insert(answers)
 _REPLACE = update(answers).where(_IS_OWN)
 _TAKE_BACK = delete(answers).where(_IS_OWN)
@@ -58,33 +41,10 @@ _DROP_REPEATS = delete(leases).where(
     leases.c.annotator == WHO,
     leases.c.question.in_(select(questions.c.id).where(questions.c.repeat_of == NUMBER)),
 )
-_IS_IT = questions.c.id == NUMBER
-_ROOM = select(NUM_VOTES, NUM_OTHERS_LEASES, NUM_LEASES).where(_IS_IT)
-_NUM_VOTES_OF = select(NUM_VOTES).where(_IS_IT)
 _SKIPPED = select(questions.c.id).where(
     questions.c.state == "open",
     exists().where(answers.c.question == questions.c.id, answers.c.p_left.is_(None)),
 )
-
-
-@functools.cache
-def _oldest_free(room: _Room, *, needs_clips: bool) -> Select[Any]:
-    """Selects the oldest question that WHO may be given, NUMBER apart."""
-    statement = (
-        select(questions)
-        .where(questions.c.state == "open", questions.c.id != NUMBER, MAY_ANSWER)
-        .where(questions.c.wanted > NUM_VOTES + NUM_OTHERS_LEASES)
-        .order_by(questions.c.id)
-        .limit(1)
-    )
-    if needs_clips:
-        for side in (questions.c.left_clip, questions.c.right_clip):
-            statement = statement.where(exists().where(clips.c.key == side))
-    if room == "second answers":
-        return statement.where(questions.c.repeat_of.is_(None), NUM_VOTES > 0)
-    if room == "free":
-        return statement.where(or_(questions.c.repeat_of.is_not(None), NUM_VOTES > 0))
-    return statement
 
 
 def _see(connection: Connection, annotator: str, now_s: float) -> None:
@@ -120,16 +80,16 @@ def _next_question(
         UnknownAnnotator: there is none of that name.
     """
     _see(connection, annotator, now_s)
-    held = _held(connection, annotator, now_s)
-    row = next((one for one in held if one.id != after), None)
-    if row is None and len(held) < MOST_LEASES and not is_paused:
-        row = _free(connection, annotator, after, rules, now_s)
+    own = held(connection, annotator, now_s)
+    row = next((one for one in own if one.id != after), None)
+    if row is None and len(own) < MOST_LEASES and not is_paused:
+        row = free(connection, annotator, rules, now_s, but=after)
         if row is None:
             _settle_skipped(connection, rules, now_s)
     if row is None:
         return None
     until_s = now_s + rules.lease_s
-    if any(one.id == row.id for one in held):
+    if any(one.id == row.id for one in own):
         _prolong(connection, annotator, until_s, now_s, number=row.id)
     else:
         set_lease(connection, row.id, annotator, until_s=until_s, now_s=now_s)
@@ -158,27 +118,6 @@ def _prolong(
     if number is None:
         return connection.execute(_PROLONG, values).rowcount
     return connection.execute(_PROLONG_ONE, {**values, "number": number}).rowcount
-
-
-def _held(connection: Connection, annotator: str, now_s: float) -> list[Row[Any]]:
-    """Returns the questions that an annotator has leased, the oldest lease first."""
-    return list(connection.execute(_HELD, {"who": annotator, "now_s": now_s}))
-
-
-def _free(
-    connection: Connection, annotator: str, after: int | None, rules: StoreSettings, now_s: float
-) -> Row[Any] | None:
-    """Returns the oldest question that an annotator may be given."""
-    room: _Room = "any"
-    if rules.budget is not None:
-        spent, reserved = spent_and_reserved(connection, now_s)
-        if spent >= rules.budget:
-            room = "second answers"
-        elif spent + reserved >= rules.budget:
-            room = "free"
-    which = {"who": annotator, "now_s": now_s, "number": -1 if after is None else after}
-    statement = _oldest_free(room, needs_clips=rules.needs_clips)
-    return connection.execute(statement, which).one_or_none()
 
 
 def _settle_skipped(connection: Connection, rules: StoreSettings, now_s: float) -> None:
@@ -215,9 +154,9 @@ def _give(
     if row.state == "withdrawn":
         raise Closed(f"question {number} was withdrawn")
     if own is None or own.p_left is None:
-        _check_room(connection, annotator, row, now_s)
-        if p_left is not None:
-            _check_budget(connection, row, rules)
+        check_room(connection, annotator, row, now_s)
+        if p_left is not None and not has_budget(connection, row, rules):
+            raise Closed(f"the budget of {rules.budget:,} answered questions is spent")
     values = {
         "p_left": p_left,
         "response_time_s": response_time_s,
@@ -258,7 +197,7 @@ def _undo(
     if row.state == "withdrawn":
         raise Closed(f"question {number} was withdrawn")
     if own.p_left is None:
-        _check_room(connection, annotator, row, now_s)
+        check_room(connection, annotator, row, now_s)
     connection.execute(_TAKE_BACK, which)
     _drop_repeats(connection, annotator, number)
     until_s = now_s + rules.lease_s
@@ -271,39 +210,6 @@ def _undo(
 def _drop_repeats(connection: Connection, annotator: str, number: int) -> None:
     """Takes away the repeats of a question that an annotator no longer has answered."""
     connection.execute(_DROP_REPEATS, {"number": number, "who": annotator})
-
-
-def _check_room(connection: Connection, annotator: str, row: Row[Any], now_s: float) -> None:
-    """Refuses one answer more than a question wants, and one in the place of whoever looks at it.
-
-    Raises:
-        LeasedByOther: somebody else looks at it, or it is a repeat of what others answered.
-        Closed: others have answered it.
-    """
-    if row.repeat_of is not None:
-        of_first = {"number": row.repeat_of, "who": annotator}
-        if not connection.execute(_NUM_OWN_VOTES, of_first).scalar_one():
-            raise LeasedByOther(f"question {row.id} is for somebody else")
-    which = {"number": row.id, "who": annotator, "now_s": now_s}
-    votes, others, all_leases = connection.execute(_ROOM, which).one()
-    if votes >= row.wanted:
-        raise Closed(f"question {row.id} has been answered by others")
-    holds_it = all_leases > others
-    if votes + others >= row.wanted and not holds_it:
-        raise LeasedByOther(f"somebody else is looking at question {row.id}")
-
-
-def _check_budget(connection: Connection, row: Row[Any], rules: StoreSettings) -> None:
-    """Refuses a question's first answer that the budget has no room for.
-
-    Raises:
-        Closed: it has none.
-    """
-    if rules.budget is None or row.repeat_of is not None:
-        return
-    num = connection.execute(_NUM_VOTES_OF, {"number": row.id}).scalar_one()
-    if num == 0 and num_spent(connection) >= rules.budget:
-        raise Closed(f"the budget of {rules.budget:,} answered questions is spent")
 
 
 class Answering(Opened):

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Row, func, insert, select
 from prefrl.arguments import flag, instance, listed, whole_number
 from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.protocols import Answer, Question
+from prefrl.labelling.store.handing_out import free, has_budget, held
 from prefrl.labelling.store.listing import Listing
-from prefrl.labelling.store.notes import rules_of
+from prefrl.labelling.store.notes import rules_and_pause, rules_of
 from prefrl.labelling.store.schema import HUMAN, answers, questions, segments
 from prefrl.labelling.store.segment_bytes import bytes_of
 from prefrl.labelling.store.standing import (
@@ -32,13 +33,8 @@ from prefrl.labelling.store.standing import (
 from prefrl.segments import SegmentBatch
 from prefrl.session.question_store import answers_wanted, made_questions
 
-_FREE = (
-    select(questions)
-    .where(questions.c.state == "open", MAY_ANSWER, NUM_LEASES == 0)
-    .order_by(questions.c.id)
-)
 _IS_IT = questions.c.id == NUMBER
-_IS_NEWS = select(questions.c.id).where(_IS_IT, questions.c.state == "open", MAY_ANSWER)
+_IS_NEWS = select(questions).where(_IS_IT, questions.c.state == "open", MAY_ANSWER)
 _NUM_LEASES_OF = select(NUM_LEASES).where(_IS_IT)
 _NUM_VOTES_OF = select(NUM_VOTES).where(_IS_IT)
 
@@ -148,11 +144,22 @@ def _num_wanted(connection: Connection, num: int, overlap: float) -> NDArray[np.
 def _lease(
     connection: Connection, holder: str, count: int, *, until_s: float, now_s: float
 ) -> list[Row[Any]]:
-    """Reserves open questions that the holder may answer, oldest first, and returns them."""
-    free = connection.execute(_FREE.limit(count), {"who": holder, "now_s": now_s})
-    rows = list(free)
-    for row in rows:
-        set_lease(connection, row.id, holder, until_s=until_s, now_s=now_s)
+    """Reserves questions that the holder may be given, oldest first, and returns them."""
+    rules, is_paused = rules_and_pause(connection)
+    if is_paused:
+        return []
+    own = {row.id for row in held(connection, holder, now_s)}
+    rows: list[Row[Any]] = []
+    last = -1
+    while len(rows) < count:
+        # One by one: each that is reserved leaves the budget less room.
+        row = free(connection, holder, rules, now_s, above=last)
+        if row is None:
+            break
+        last = row.id
+        if row.id not in own:
+            set_lease(connection, row.id, holder, until_s=until_s, now_s=now_s)
+            rows.append(row)
     return rows
 
 
@@ -167,7 +174,8 @@ def _record(connection: Connection, given: Sequence[Answer], now_s: float) -> li
     news = []
     for answer in given:
         which = {"number": answer.question, "who": answer.annotator}
-        if connection.execute(_IS_NEWS, which).first() is None:
+        row = connection.execute(_IS_NEWS, which).first()
+        if row is None or not (answer.is_skip or has_budget(connection, row, rules)):
             continue
         new = {
             "question": answer.question,
@@ -301,7 +309,10 @@ class Asking(Listing):
         return repeat
 
     def lease(self, holder: str, count: int, *, duration_s: float) -> list[Question]:
-        """Reserves open questions; see `QuestionStore`. Budget and clips are not asked."""
+        """Reserves questions by the rule of `next_question`; see `QuestionStore`.
+
+        As many as are asked for: the two that a page holds at most are no limit here.
+        """
         instance("holder", holder, str)
         count = min(max(whole_number("count", count, least=-1), 0), LARGEST_ID)
         if not isinstance(duration_s, (int, float)) or not abs(duration_s) < 2**53:
@@ -313,7 +324,11 @@ class Asking(Listing):
             return self._questions(connection, rows)
 
     def answer(self, answers: Sequence[Answer]) -> list[Answer]:
-        """Records answers; see `QuestionStore`. Neither budget nor leases are asked."""
+        """Records answers; see `QuestionStore`. One that the budget has no room for is no news.
+
+        Unlike those of `give` they were given already, to whoever brings them: who looks at a
+        question meanwhile does not keep them out.
+        """
         answers = listed("answers", answers, Answer)
         if not answers:
             return []
