@@ -194,7 +194,10 @@ def calls() -> dict[str, Valid]:
             {"predict": stands_still, "make_env": pendulum, "path": Path("a.mp4")}
             | {"max_seconds": 1.0, "seed": 0, "size": None},
         ),
-        "Answer": (Answer, {"question": 0, "p_left": 0.5, "annotator": "", "answered_s": None}),
+        "Answer": (
+            Answer,
+            {"question": 0, "p_left": 0.5, "annotator": "", "answered_s": None, "source": ""},
+        ),
     }
 
 

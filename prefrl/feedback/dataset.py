@@ -181,6 +181,11 @@ class PreferenceDataset:
         return on_disk in self.memory.dtypes or not is_neutral(name, getattr(self, name))
 
     @property
+    def num_asked(self) -> int:
+        """Counts the queries: several answers to one count once."""
+        return len(np.unique(self.question))
+
+    @property
     def num_answers(self) -> int:
         """Counts the answers: ties count, skips do not, held-out ones do."""
         return int((~np.isnan(self.p_left)).sum())
@@ -192,8 +197,8 @@ class PreferenceDataset:
 
     @property
     def num_skips(self) -> int:
-        """Counts the queries that the teacher would not answer."""
-        return int(np.isnan(self.p_left).sum())
+        """Counts the queries that were put and not answered; what one skips, another may answer."""
+        return self.num_asked - self.num_answered
 
     def window_pairs(self) -> NDArray[np.int64]:
         """Returns (N, 4) the two windows of each query, as `prefrl.feedback.pairs` has them."""
@@ -306,6 +311,22 @@ class PreferenceDataset:
                 length=length[rows],
             )
             for rows in (answered & ~self.is_validation, answered & self.is_validation)
+        )
+
+    def without_repeats(self) -> "PreferenceDataset":
+        """Returns the queries that were put for the first time: those that are trained on.
+
+        A query that is put again tells how reliable whoever answers is, and nothing new.
+        """
+        if not self.is_repeat.any():
+            return self
+        first_ones = ~self.is_repeat
+        return PreferenceDataset.of_pairs(
+            self.pairs.select(np.flatnonzero(first_ones)),
+            {name: getattr(self, name)[first_ones] for name in COLUMNS},
+            validation_fraction=self.validation_fraction,
+            env_id=self.env_id,
+            memory=FileMemory(self.memory.dtypes),
         )
 
     def select(self, rows: ArrayLike | slice) -> "PreferenceDataset":

@@ -43,7 +43,7 @@ _SINGLE = ("format_version", "segment_length", "env_id")
 _PAIRS = ("left_start", "right_start", "length")
 # Columns on disk; is_validation goes by the name of `split`.
 _ON_DISK = tuple(name for name in COLUMNS if name != "is_validation")
-_ALWAYS = ("p_left", "split", "session", "objective")
+_ALWAYS = ("p_left", "split", "session", "objective", "question")
 KNOWN = frozenset((*_SINGLE, *_PAIRS, *_ON_DISK, *STEP_ARRAYS, "split"))
 
 

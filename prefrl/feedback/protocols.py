@@ -99,12 +99,15 @@ class Answer:
         p_left: 1 left, 0 right, 0.5 tie, the share of votes for left, or NaN: skipped.
         annotator: who said it; "" where that is not known.
         answered_s: when, in seconds since 1970; None where that is not known.
+        source: what kind of teacher said it: "simulated", "human", "demonstration" or "pseudo"; ""
+            where that is not known.
     """
 
     question: int
     p_left: float
     annotator: str = ""
     answered_s: float | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         # Whatever arithmetic it comes from, NumPy's among others, it can be written into a file.
@@ -118,11 +121,12 @@ class Answer:
                 f"the answer to question {shown(self.question)} is {shown(self.p_left)}; expected "
                 "1 (left), 0 (right), 0.5 (tie), the share of votes for left, or NaN (skip)"
             )
-        if not isinstance(self.annotator, str):
-            raise DataError(
-                f"annotator of the answer to question {shown(self.question)} is "
-                f"{shown(self.annotator)}; expected text"
-            )
+        for name in ("annotator", "source"):
+            if not isinstance(getattr(self, name), str):
+                raise DataError(
+                    f"{name} of the answer to question {shown(self.question)} is "
+                    f"{shown(getattr(self, name))}; expected text"
+                )
         when = self.answered_s
         try:
             is_time = when is None or (isinstance(when, numbers.Real) and math.isfinite(when))

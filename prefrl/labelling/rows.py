@@ -98,6 +98,7 @@ class GivenAnswer:
         is_repeat_of: the question whose sides were swapped; None: it is no repeat.
         session: the round of queries that the question was put in.
         is_audit: the question was drawn at random.
+        source: what kind of teacher said it, as the interchange format has it; "" unknown.
     """
 
     question: int
@@ -111,6 +112,7 @@ class GivenAnswer:
     is_repeat_of: int | None = None
     session: int = 0
     is_audit: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class LearningReport:
     What is measured on held-out answers is measured on decisive ones; it is NaN without any.
 
     Args:
-        num_answers: in the file, ties included.
+        num_answers: in the file, ties included; to questions put again they are left out, here
+            and below.
         num_skips: questions in it that were not answered.
         num_trained_on: answers the model was fitted to.
         num_held_out: answers it was not shown.
@@ -153,7 +154,7 @@ def fit_to(
     comparisons: PreferenceDataset, config: RewardConfig, *, seed: int, num_objectives: int | None
 ) -> tuple[EnhancedRewardModel, LearningReport]:
     """Does as `fit_reward_model`, with whatever settings: those of a run are of its sessions."""
-    streams = Streams(seed)
+    streams, comparisons = Streams(seed), comparisons.without_repeats()
     is_held, by = held_out(comparisons, rng=streams.generator(HELD_OUT))
     answered = ~np.isnan(comparisons.p_left)
     train = _without(comparisons, is_held)

@@ -63,7 +63,7 @@ def summarise(
         "seed": config.seed,
         "steps": loop.agent.num_steps,
         "budget": config.budget if dataset else 0,
-        "num_asked": len(dataset) if dataset else 0,
+        "num_asked": dataset.num_asked if dataset else 0,
         "num_answers": dataset.num_answered if dataset else 0,
         "num_skips": dataset.num_skips if dataset else 0,
         "final_true_return_mean": result.true_return_mean if result else None,

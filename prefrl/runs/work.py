@@ -243,7 +243,7 @@ def _read_answers(run: OneRun, feedback: Feedback) -> None:
     if feedback.path is not None and feedback.path.exists():
         feedback.dataset = PreferenceDataset.load(
             feedback.path, validation_fraction=run.config.queries.validation_fraction
-        )
+        ).without_repeats()  # which an exported file has, put in the place of the run's own
         _, *dims, _ = feedback.dataset.pairs.dims
         check_dims(feedback.path, "answers", (dims[0], dims[1]), run.dims)
 

@@ -184,15 +184,15 @@ class Asker:
             is_fitted: likewise.
         """
         before = asked_up_to(self.dataset, session - 1)
-        # Numbers, as it may be the very dataset that is added to.
-        num_before = len(before)
+        # Copied, as it may be the very dataset that is added to.
+        before_it = before.question.copy()
         patience = MAX_QUERIES_PER_ANSWER * max(total - before.num_answered, 0)
         if is_fitted is None:
-            is_fitted = num_before > 0
+            is_fitted = len(before_it) > 0
         while True:
             known, num_open = self.known(session), self.num_open
             num_answered = self.num_answered(session)
-            num_put = len(known) - num_before + num_open
+            num_put = len(np.setdiff1d(self._put_or_open(known), before_it))
             missing = min(total - num_answered - num_open, patience - num_put)
             missing = self._room_for(missing, num_open)
             if missing <= 0:
@@ -206,6 +206,11 @@ class Asker:
             else:
                 self._answer_at_once(self.teacher, chosen, session, known)
         self._repeat(session, step)
+
+    def _put_or_open(self, known: PreferenceDataset) -> NDArray[np.int64]:
+        """Returns the numbers of the queries that were answered or skipped, or may be."""
+        waiting = [] if self._put is None else list(self._seen(self._put).waiting)
+        return np.concatenate([known.question, np.array(waiting, dtype=np.int64)])
 
     def _room_for(self, missing: int, num_open: int) -> int:
         """Returns how many of the questions that are missing are put now."""

@@ -131,6 +131,7 @@ def _row(number: int, standing: ToldStanding) -> dict[str, Any]:
                 "p_left": None if answer.is_skip else answer.p_left,
                 "annotator": answer.annotator,
                 "answered_s": answer.answered_s,
+                **({"source": answer.source} if answer.source else {}),
             }
             for answer in standing.answers
         ]
@@ -180,6 +181,7 @@ def _answer(number: int, row: Any) -> Answer:
         math.nan if said is None else float(said),
         entry(row, "annotator", str),
         None if when is None else float(when),
+        entry({"source": "", **row}, "source", str),
     )
 
 

@@ -74,6 +74,11 @@ class GivenAnswer(Protocol):
         """Returns 1 left, 0 right, 0.5 tie, the share of votes for left, or NaN: skipped."""
         ...
 
+    @property
+    def source(self) -> str:
+        """Returns what kind of teacher said it, as the interchange format has it; "" unknown."""
+        ...
+
 
 class QuestionStore(Protocol):
     """A store of questions, before they are answered and after.

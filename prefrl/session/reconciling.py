@@ -97,6 +97,7 @@ def apply(
             dataset.is_validation[row] = bool((dataset.is_validation & others).any())
         dataset.p_left[row] = answer.p_left
         dataset.annotator[row] = answer.annotator
+        dataset.source[row] = answer.source
     dataset.remove(changes.gone)
     if not changes.new:
         return
@@ -111,6 +112,7 @@ def apply(
         objective=[one.objective for one in asked],
         question=[one.id for one in asked],
         annotator=[answer.annotator for answer in changes.new],
+        source=[answer.source for answer in changes.new],
     )
 
 

@@ -135,6 +135,41 @@ class TestAdding:
             PreferenceDataset(**{**parts, **changed})
 
 
+class TestCounting:
+    """Several answers to one question, as people give them."""
+
+    def annotated(self) -> PreferenceDataset:
+        # Left of both; skipped by both; skipped by one and answered by the other; and once more.
+        dataset = PreferenceDataset()
+        left, right = (linear_task.segments(7, rng=rng(seed)) for seed in (0, 1))
+        dataset.add(
+            left,
+            right,
+            [1.0, 1.0, np.nan, np.nan, np.nan, 0.5, 0.0],
+            session=0,
+            rng=rng(),
+            question=[0, 0, 1, 1, 2, 2, 0],
+            annotator=["ann", "bob", "ann", "bob", "ann", "bob", "ann"],
+            is_repeat=[False] * 6 + [True],
+        )
+        return dataset
+
+    def test_queries_are_counted_and_not_who_has_answered_them(self) -> None:
+        dataset = self.annotated()
+        assert (dataset.num_asked, dataset.num_answered, dataset.num_skips) == (3, 2, 1)
+        assert dataset.num_answers == 4
+
+    def test_what_was_put_again_is_left_out_of_what_is_trained_on(self) -> None:
+        dataset = self.annotated()
+        first_ones = dataset.without_repeats()
+        assert first_ones.question.tolist() == [0, 0, 1, 1, 2, 2]
+        assert (first_ones.num_asked, first_ones.num_answered, first_ones.num_skips) == (3, 2, 1)
+        assert first_ones.without_repeats() is first_ones
+        np.testing.assert_array_equal(
+            first_ones.pairs.left.observations, dataset.pairs.left.observations[:6]
+        )
+
+
 class TestHoldingOut:
     @given(sessions=st.lists(ANSWERS, min_size=1, max_size=12), fraction=st.floats(0, 0.99))
     def test_the_share_is_kept_over_many_small_sessions(self, sessions, fraction):
@@ -267,6 +302,7 @@ class TestFile:
             "split": ("<U5", (10,)),
             "session": ("int64", (10,)),
             "objective": ("int64", (10,)),
+            "question": ("int64", (10,)),
             "terminated": ("bool", (100,)),
             "truncated": ("bool", (100,)),
             "format_version": ("int64", ()),

@@ -125,6 +125,22 @@ class TestFitting:
         for name, tensor in fitted.items():
             np.testing.assert_array_equal(tensor.numpy(), again[name].numpy(), err_msg=name)
 
+    def test_questions_that_were_put_again_play_no_part_in_it(self) -> None:
+        dataset, repeated = answers(), answers()
+        # The contrary of the first thirty, which would be learned from if it were read.
+        left, right = repeated.pairs.left[np.arange(30)], repeated.pairs.right[np.arange(30)]
+        said, number = repeated.p_left[:30].copy(), repeated.question[:30].copy()
+        repeated.add(
+            right, left, said, session=1, rng=rng(), question=number, is_repeat=np.ones(30, bool)
+        )
+        repeated.is_validation[-5:] = dataset.is_validation[:3] = repeated.is_validation[:3] = True
+        (one, report), (other, of_repeated) = (
+            prefrl.fit_reward_model(part, config=SMALL) for part in (dataset, repeated)
+        )
+        for name, tensor in one.state_dict().items():
+            np.testing.assert_array_equal(tensor.numpy(), other.state_dict()[name].numpy(), name)
+        assert {**report.as_json(), "fit_s": 0} == {**of_repeated.as_json(), "fit_s": 0}
+
     def test_it_repeats_itself_on_a_seed(self) -> None:
         dataset = answers()
         before = {name: getattr(dataset, name).copy() for name in ("p_left", "is_validation")}

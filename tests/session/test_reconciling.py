@@ -1,5 +1,6 @@
 """The store is the truth: a dataset says what it says, whatever happened, in whichever order."""
 
+import contextlib
 import math
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Answer
 from prefrl.session.question_files import FileQuestions
+from prefrl.session.question_store import Closed, LeasedByOther
 from prefrl.session.questions import MemoryQuestions
 from tests.session.people import PEOPLE, SKIP, asker_of, rows_of
 from tests.session.stores import Clock
@@ -40,6 +42,20 @@ def test_an_answer_that_is_replaced_is_replaced_in_its_row():
     assert asker.dataset.question.tolist() == list(range(20))
     np.testing.assert_array_equal(asker.dataset.is_validation, before)
     assert set(asker.dataset.session) == {1}
+
+
+def test_what_kind_of_teacher_has_said_it_stands_in_its_row(tmp_path):
+    store = MemoryQuestions()
+    asker = asker_of(store, path=tmp_path / "comparisons.npz")
+    asker.ask(3, session=1)
+    store.answer([Answer(0, 1.0, "ann", source="human"), Answer(1, 0.0, source="simulated")])
+    store.answer([Answer(2, 1.0, "ann")])
+    asker.collect(1)
+    store.undo("ann", 2)
+    store.answer([Answer(2, 0.0, "ann", source="human")])
+    asker.collect(1)
+    saved = PreferenceDataset.load(tmp_path / "comparisons.npz")
+    assert saved.source.tolist() == ["human", "simulated", "human"]
 
 
 def test_an_answer_that_is_taken_back_leaves_no_row_and_its_question_counts_as_open():
@@ -222,7 +238,8 @@ class Interleaved(RuleBasedStateMachine):
     @rule(data=st.data(), p_left=st.sampled_from([0.0, 1.0, SKIP, None]))
     def undo_or_replace(self, data, p_left):
         number, who = data.draw(st.sampled_from(sorted(self.said)))
-        if self.store.undo(who, number):
+        with contextlib.suppress(Closed, LeasedByOther):  # Then nothing has changed.
+            assert self.store.undo(who, number)
             del self.said[number, who]
             if p_left is not None:
                 self.note(self.store.answer([Answer(number, p_left, who)]))

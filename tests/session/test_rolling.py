@@ -43,6 +43,37 @@ def test_no_more_are_open_than_were_asked_for_and_the_schedule_is_kept(tmp_path,
         assert (put <= session).sum() <= most
 
 
+def test_what_two_people_skip_is_one_question_and_the_patience_is_one_of_questions(monkeypatch):
+    monkeypatch.setattr("prefrl.session.asker.MAX_QUERIES_PER_ANSWER", 2)
+    store = MemoryQuestions(num_annotators=3)
+    asker = asker_of(store)
+    asker.ask(2, session=1)
+    for first in (0, 2):
+        for who in ("ann", "bob"):
+            store.answer([Answer(number, np.nan, who) for number in (first, first + 1)])
+        asker.collect(1)
+        asker.ask_missing(2, session=1)
+    assert len(store.entries("skipped")) == len(store.entries()) == 4
+    assert len(asker.dataset) == 8
+    assert (asker.dataset.num_asked, asker.dataset.num_skips) == (4, 4)
+
+
+def test_a_skip_of_a_question_that_others_may_still_answer_is_counted_once(monkeypatch):
+    monkeypatch.setattr("prefrl.session.asker.MAX_QUERIES_PER_ANSWER", 2)
+    store = MemoryQuestions(num_annotators=3)
+    asker = asker_of(store)
+    asker.ask(2, session=1)
+    store.answer([Answer(0, np.nan, "ann"), Answer(1, np.nan, "ann")])
+    asker.collect(1)
+    store.answer([Answer(0, np.nan, "bob"), Answer(1, np.nan, "bob")])
+    asker.collect(1)
+    asker.ask_missing(2, session=1)
+    store.answer([Answer(2, np.nan, "ann"), Answer(3, 1.0, "ann")])
+    asker.collect(1)
+    asker.ask_missing(2, session=1)
+    assert sorted(store.standings("open")) == [2]
+
+
 def test_the_later_ones_are_chosen_when_the_first_ones_are_answered(tmp_path):
     settings = PaceConfig("answers", open_ahead=AHEAD)
     teacher = Counted(steps=500)

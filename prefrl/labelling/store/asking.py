@@ -14,7 +14,7 @@ from prefrl.feedback.protocols import Answer, Question
 from prefrl.labelling.store.handing_out import free, has_budget, held
 from prefrl.labelling.store.listing import Listing
 from prefrl.labelling.store.notes import rules_and_pause, rules_of
-from prefrl.labelling.store.schema import HUMAN, answers, questions, segments
+from prefrl.labelling.store.schema import answers, questions, segments
 from prefrl.labelling.store.segment_bytes import bytes_of
 from prefrl.labelling.store.standing import (
     LARGEST_ID,
@@ -182,7 +182,7 @@ def _record(connection: Connection, given: Sequence[Answer], now_s: float) -> li
             "annotator": answer.annotator,
             "p_left": None if answer.is_skip else answer.p_left,
             "answered_s": answer.answered_s,
-            "source": HUMAN,
+            "source": answer.source,
         }
         connection.execute(insert(answers).values(new))
         end_lease(connection, answer.question, now_s, annotator=answer.annotator)

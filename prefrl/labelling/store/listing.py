@@ -80,6 +80,7 @@ def _given(connection: Connection, annotator: str | None = None) -> list[GivenAn
             is_repeat_of=row.repeat_of,
             session=row.session,
             is_audit=row.is_audit,
+            source=row.source,
         )
         for row in connection.execute(_GIVEN if annotator is None else _GIVEN_BY, which)
     ]

@@ -165,7 +165,7 @@ def _joint_answer(number: int, state: QuestionState, said: Sequence[Row[Any]]) -
         return None
     p_left = math.nan if state == "skipped" else sum(one.p_left for one in votes) / len(votes)
     annotator = votes[0].annotator if len(votes) == 1 else ""
-    return Answer(number, p_left, annotator, votes[-1].answered_s)
+    return Answer(number, p_left, annotator, votes[-1].answered_s, votes[-1].source)
 
 
 def settle(connection: Connection, ids: Iterable[int], rules: StoreSettings, now_s: float) -> int:

@@ -150,7 +150,7 @@ class RewardTrainer:
         then is, the temperature of probabilities, and intervals on request.
 
         Args:
-            comparisons: all queries and answers of the run.
+            comparisons: all queries and answers of the run; repeats among them are left out.
             session: the round of queries just answered.
 
         Returns:
@@ -161,6 +161,7 @@ class RewardTrainer:
                 model does not have.
         """
         model, config = self.model, self.config
+        comparisons = comparisons.without_repeats()
         train_set, held_set = comparisons.split()
         self._check(train_set, held_set)
         device = model.input_mean.device
