@@ -83,7 +83,7 @@ class PatientStore(LabelStore):
     add_clip = _patient(LabelStore.add_clip)
     set_settings = _patient(LabelStore.set_settings)
     set_status = _patient(LabelStore.set_status)
-    set_prediction = _patient(LabelStore.set_prediction)
+    set_predictions = _patient(LabelStore.set_predictions)
 
     def put(
         self,

@@ -19,6 +19,8 @@ from prefrl.feedback.protocols import Answer, Question
 from prefrl.media.mp4 import check_encoder
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
+from prefrl.rewards import RewardTrainer
+from prefrl.runs.predictions import NotedPredictions
 from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env
 from prefrl.runs.serving import Processes, check_installed, open_page, serving_store
 from prefrl.segments import EpisodeStore
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _CLIP_S = 5.0  # of the present policy
 _STATUS_EVERY_S = 2.0
+_FIT = "reward_updates"  # stands among the metrics of a fit
 
 
 def scene_of(config: ResolvedRun) -> "NamedEnv":
@@ -82,6 +85,7 @@ class People:
         self._make = make
         self._maker = ClipMaker(source)
         self._store: LabelStore | None = None
+        self._predictions: NotedPredictions | None = None
         self._episodes: EpisodeStore | None = None
         self._processes: Processes | None = None
         self._status: RunStatus | None = None
@@ -120,6 +124,7 @@ class People:
         self,
         folder: Path,
         episodes: EpisodeStore,
+        learner: object,
         serving: ServingConfig,
         *,
         first_id: int,
@@ -130,6 +135,7 @@ class People:
         Args:
             folder: of the run.
             episodes: that segments lie in.
+            learner: the reward model, whose predictions are noted.
             serving: how the page is served.
             first_id: of the first question.
             say: called with the links under which people label, and with what is waited for while
@@ -148,9 +154,15 @@ class People:
             self._status = RunStatus(
                 env_id=config.env, num_steps=config.steps, curve_name="true return"
             )
+            rows = []
             if (folder / run_folder.METRICS).exists():
-                for row in read_metrics(folder / run_folder.METRICS):
-                    self._note(int(row["step"]), row)
+                rows = read_metrics(folder / run_folder.METRICS)
+            for row in rows:
+                self._note(int(row["step"]), row)
+            if isinstance(learner, RewardTrainer):
+                # Fits that a kill has undone are counted: versions that were given stay theirs.
+                num_fits = sum(_FIT in row for row in rows)
+                self._predictions = NotedPredictions(store, learner, num_fits)
             self._tell_status()
             with Processes(store, folder, kept, port=serving.port) as self._processes:
                 links = self._processes.links
@@ -161,7 +173,10 @@ class People:
                 self._change(has_ended=True, waits_for="")
 
     def ask(self, questions: Sequence[Question]) -> None:
-        """Gives questions their clips; one that cannot be shown any more is withdrawn."""
+        """Gives questions their clips, and notes what is predicted of them.
+
+        One that cannot be shown any more is withdrawn.
+        """
         assert self._store is not None
         for question in questions:
             try:
@@ -173,6 +188,8 @@ class People:
                 self._store.withdraw([question.id])
                 continue
             self._store.add_clips(question.id, left, right)
+        if self._predictions is not None:
+            self._predictions.note(questions)
 
     def collect(self) -> Sequence[Answer]:
         """Returns nothing, as people answer into the store; sees to those who serve them."""
@@ -193,7 +210,9 @@ class People:
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Shows people the curve so far and, after each fit, the policy that it came from."""
         self._note(step, metrics)
-        if "reward_updates" in metrics:
+        if _FIT in metrics:
+            if self._predictions is not None:
+                self._predictions.num_fits += 1
             self._show_policy(step)
         self._tell_status()
 

@@ -197,6 +197,7 @@ class Work:
         with run.people.serving(
             run.folder,
             run.store,
+            feedback.learner,
             self._reporting.serving,
             first_id=first_id,
             say=self._say,

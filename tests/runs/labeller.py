@@ -63,6 +63,8 @@ class Labeller(threading.Thread):
         number = question["id"]
         self.seen["clip"] = question["left"]
         as_owner = {**where, "token": where["owner_token"]}
+        self.seen["overview"] = self._call(as_owner, "GET", "overview")
+        self.seen["rows"] = self._call(as_owner, "GET", "questions")["questions"]
         said = self.judge(self._call(as_owner, "GET", f"questions/{number}/segments"))
         self.said[number] = said
         answer = {"answer": said, "response_time_s": 0.1}

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def labeller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labell
 
 @pytest.mark.usefixtures("graphics")
 def test_a_run_learns_from_what_is_said_over_http_and_ends_with_its_service(tmp_path, labeller):
-    result = run(cheetah(), out=tmp_path / "run", show_progress=False)
+    queries = replace(cheetah().queries, validation_fraction=0.34)
+    result = run(cheetah(queries=queries), out=tmp_path / "run", show_progress=False)
     assert result.summary["num_answers"] == BUDGET
     assert result.summary["teacher"] == "human"
     (person,) = result.summary["labelling"]["annotators"]
@@ -97,11 +99,41 @@ def test_a_run_learns_from_what_is_said_over_http_and_ends_with_its_service(tmp_
     ]
     np.testing.assert_array_equal(said.p_left == 1, velocities[0] > velocities[1])
     assert set(said.annotator) == {"annotator 1"}
+    assert set(said.source) == {"human"}
     assert labeller.seen["mode"] == 0o600
     assert labeller.seen["clip"].startswith("/api/v1/clips/")
+    assert_the_owner_sees_predictions(labeller, tmp_path / "run")
     where = json.loads((tmp_path / "run" / "labelling.json").read_text())
     with pytest.raises(OSError):  # noqa: PT011 - nobody listens there any more
         labeller._call(where, "GET", "progress")
+
+
+def assert_the_owner_sees_predictions(labeller: Labeller, folder: Path) -> None:
+    """Those of the first model, of the questions of the second session."""
+    from prefrl.labelling.run_status import read_run_status
+    from prefrl.labelling.store import LabelStore
+
+    store = LabelStore(folder / "labels.sqlite")
+    found, given, status = store.predictions(), store.answers(), read_run_status(store)
+    store.close()
+    num_first = sum(one.session == given[0].session for one in given)
+    assert 0 < num_first < BUDGET
+    # Seen before the last answer was given.
+    overview, rows = labeller.seen["overview"], labeller.seen["rows"]
+    num_seen = overview["model_agreement"]["num"]
+    assert num_seen == overview["annotators"][0]["model_agreement"]["num"]
+    assert num_seen == BUDGET - num_first - 1
+    predicted = [row for row in rows if row["p_left"] is not None]
+    assert [row["id"] for row in predicted] == list(range(num_first, BUDGET))[::-1]
+    assert [len(row["answers"]) for row in predicted] == [0] + [1] * num_seen
+    for row in predicted:
+        by_head = found[row["id"]].p_left_by_head
+        assert row["p_left_by_head"] == list(by_head)
+        assert row["p_left"] == pytest.approx(np.mean(by_head))
+        assert len(by_head) == cheetah().reward_model.num_reward_heads
+    versions = [one.model_version for one in given]
+    assert versions == [None] * num_first + [1] * (BUDGET - num_first)
+    assert status.accuracy in (0.0, 0.5, 1.0), "two answers are held out"
 
 
 @pytest.mark.usefixtures("graphics")

@@ -1,19 +1,17 @@
-"""Settings and status: values in JSON under a name; what the heads predicted."""
+"""Settings and status: values in JSON under a name."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from prefrl.arguments import flag, instance, numbers
-from prefrl.errors import DataError, StorageError
-from prefrl.labelling.rows import Prediction, StoreSettings
+from prefrl.arguments import flag, instance
+from prefrl.errors import StorageError
+from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store import schema
 from prefrl.labelling.store.opened import Opened
-from prefrl.labelling.store.schema import predictions, questions, settings
-from prefrl.labelling.store.standing import question_row
+from prefrl.labelling.store.schema import questions, settings
 
 _RULES = "rules"
 _PAUSED = "is_paused"
@@ -77,32 +75,8 @@ def _owner_of(connection: Connection) -> dict[str, str] | None:
     return found if isinstance(found, dict) else None
 
 
-def _set_prediction(
-    connection: Connection, number: int, p_left_by_head: list[float], model_version: int
-) -> None:
-    """Notes what the heads of a model say of a question.
-
-    Raises:
-        UnknownQuestion: there is none.
-    """
-    question_row(connection, number)
-    is_it = (predictions.c.question == number) & (predictions.c.model_version == model_version)
-    connection.execute(delete(predictions).where(is_it))
-    row = {"question": number, "model_version": model_version, "p_left_by_head": p_left_by_head}
-    connection.execute(insert(predictions).values(row))
-
-
-def _newest_predictions(connection: Connection) -> dict[int, Prediction]:
-    """Returns what the newest model that was asked says of each question."""
-    in_order = select(predictions).order_by(predictions.c.question, predictions.c.model_version)
-    return {
-        row.question: Prediction(row.question, tuple(row.p_left_by_head), row.model_version)
-        for row in connection.execute(in_order)
-    }
-
-
 class Notes(Opened):
-    """Keeps settings and status, and what the heads predicted."""
+    """Keeps settings and status."""
 
     def settings(self) -> StoreSettings:
         """Returns the rules by which questions are handed out."""
@@ -137,30 +111,6 @@ class Notes(Opened):
         instance("name", name, str)
         with self._database.reading() as connection:
             return read_note(connection, schema.status, name, default)
-
-    def set_prediction(
-        self, question: int, p_left_by_head: Sequence[float], model_version: int
-    ) -> None:
-        """Notes what the heads of a reward model say of a question.
-
-        Args:
-            question: its id.
-            p_left_by_head: (K,) each head's chance that left is preferred.
-            model_version: of the model.
-
-        Raises:
-            UnknownQuestion: there is no such question.
-        """
-        chances = numbers("p_left_by_head", p_left_by_head, ("heads",), dtype=np.float64)
-        if not ((chances >= 0) & (chances <= 1)).all():
-            raise DataError("p_left_by_head holds a number that is no chance; expected 0 to 1")
-        with self._database.writing() as connection:
-            _set_prediction(connection, question, chances.tolist(), model_version)
-
-    def predictions(self) -> dict[int, Prediction]:
-        """Returns, by question, what the newest model that was asked says of it."""
-        with self._database.reading() as connection:
-            return _newest_predictions(connection)
 
     def claim(self, run: str, *, name: str) -> None:
         """Makes the database that of a run.

@@ -26,6 +26,7 @@ from prefrl.session.questions import QuestionState, Standing
 # Two of them are enough to take a question for one that nobody can answer.
 _ENOUGH_SKIPS = 2
 LARGEST_ID = 2**63 - 1
+_IDS_AT_ONCE = 500
 
 # Statements are made once: to put one together takes SQLAlchemy longer than SQLite takes to answer
 # it. What differs from call to call is the number of a question, who asks, and when.
@@ -111,8 +112,15 @@ def check_known(connection: Connection, ids: Iterable[int]) -> None:
     Raises:
         UnknownQuestion: one is none.
     """
-    for number in dict.fromkeys(ids):
-        question_row(connection, int(number))
+    asked = list(dict.fromkeys(int(number) for number in ids))
+    possible = [number for number in asked if 0 <= number <= LARGEST_ID]
+    known: set[int] = set()
+    for first in range(0, len(possible), _IDS_AT_ONCE):
+        some = questions.c.id.in_(possible[first : first + _IDS_AT_ONCE])
+        known.update(connection.execute(select(questions.c.id).where(some)).scalars())
+    for number in asked:
+        if number not in known:
+            raise unknown_question(connection, number)
 
 
 def unknown_question(connection: Connection, number: object) -> UnknownQuestion:

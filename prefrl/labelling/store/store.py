@@ -6,9 +6,10 @@ from prefrl.labelling.store.clips import Clips
 from prefrl.labelling.store.exchange import Exchange
 from prefrl.labelling.store.notes import Notes
 from prefrl.labelling.store.people import People
+from prefrl.labelling.store.predictions import Predictions
 
 
-class LabelStore(Asking, Answering, People, Clips, Notes, Exchange):
+class LabelStore(Asking, Answering, People, Clips, Notes, Predictions, Exchange):
     """Keeps questions, answers, leases, annotators and clips in SQLite or PostgreSQL.
 
     It is a `QuestionStore`. One object a process; several threads may use it, and any number of
@@ -17,7 +18,7 @@ class LabelStore(Asking, Answering, People, Clips, Notes, Exchange):
 
     Its methods stand in a class a side: `Asking` and `Listing` for whoever asks, `Answering` and
     `People` for the service, `Clips` for the renderer, `Notes` for settings and status,
-    `Exchange` for files and copies.
+    `Predictions` for those of the reward model, `Exchange` for files and copies.
 
     Args:
         database: `sqlite:///FILE`, `postgresql://USER@HOST/NAME`, or the path of an SQLite file.

@@ -98,6 +98,22 @@ class RewardTrainer:
         ]
         return np.concatenate(scores)
 
+    @property
+    def is_fitted(self) -> bool:
+        """Tells whether the model was ever fitted."""
+        return len(self._asked_p_left) > 0
+
+    def preference_by_head(self, left: SegmentBatch, right: SegmentBatch) -> FloatArray:
+        """Returns (B, K) each head's chance that a teacher who never errs prefers left.
+
+        Args:
+            left: B segments.
+            right: B segments, each as long as the one that it is compared with.
+        """
+        scores = self.score_segments(SegmentBatch.concatenate([left, right]))
+        logits = torch.from_numpy(scores[: len(left)] - scores[len(left) :])
+        return torch.sigmoid(logits / self.model.temperature.cpu()).numpy()
+
     @torch.inference_mode()
     def embed_segments(self, segments: SegmentBatch) -> FloatArray:
         """Returns (S, D) embeddings of segments, of unit length as those in the bank."""

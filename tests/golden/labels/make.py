@@ -26,6 +26,6 @@ if __name__ == "__main__":
     store.give("ann", 4, "right")
     store.add_clips(2, b"left", b"right")
     store.put_clip(store.add_clip(b"left"), b"film", {"fps": 30})
-    store.set_prediction(0, [0.75, 0.5], 1)
+    store.set_predictions([0], [[0.75, 0.5]], model_version=1)
     store.set_status("step", 900)
     store.close()

@@ -235,7 +235,7 @@ def test_axe_finds_nothing_that_keeps_anybody_out(opened, labelling, who, path, 
 @pytest.mark.parametrize("size", WIDTHS)
 def test_the_owner_invites_pauses_and_revokes(opened, labelling, tmp_path, size):
     for number, said in zip(labelling.ids, ("left", "right", "tie", "skip"), strict=False):
-        labelling.store.set_prediction(number, [0.8, 0.6, 0.7], model_version=1)
+        labelling.store.set_predictions([number], [[0.8, 0.6, 0.7]], model_version=1)
         labelling.ann.answer(number, said, response_time_s=3.1)
     page = opened("owner", size=size, path="/owner")
     page.on("dialog", lambda dialog: dialog.accept())

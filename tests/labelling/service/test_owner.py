@@ -107,7 +107,7 @@ def test_segments_are_numbers_without_rewards(service):
 
 def test_the_overview_counts_questions_and_sums_annotators_up(service):
     first, second, third, *_ = service.ask_about(4)
-    service.store.set_prediction(first, [0.9, 0.7], model_version=1)
+    service.store.set_predictions([first], [[0.9, 0.7]], model_version=1)
     service.ann.answer(first, "left")
     service.ann.answer(second, "skip")
     service.store.withdraw([third])
@@ -123,7 +123,7 @@ def test_the_overview_counts_questions_and_sums_annotators_up(service):
 def test_questions_are_listed_with_what_was_said_and_predicted(service):
     ids = service.ask_about(60)
     service.ann.answer(ids[-1], "left")
-    service.store.set_prediction(ids[-1], [0.9, 0.5], model_version=3)
+    service.store.set_predictions([ids[-1]], [[0.9, 0.5]], model_version=3)
     told = service.owner.get("questions").json
     newest = told["questions"][0]
     assert len(told["questions"]) == 50

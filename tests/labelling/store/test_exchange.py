@@ -166,7 +166,7 @@ def test_a_backup_is_a_store_with_everything_in_it(store, tmp_path, opened):
     key = store.add_clip(b"spec")
     store.put_clip(key, b"film", {"fps": 30})
     store.set_status("curve", [1, 2.5, None])
-    store.set_prediction(1, [0.5, 0.25], 3)
+    store.set_predictions([1], [[0.5, 0.25]], model_version=3)
     store.lease("ann", 1, duration_s=60)
     store.backup(tmp_path / "backup.sqlite")
     assert [path.name for path in tmp_path.iterdir()] == ["backup.sqlite"]

@@ -77,6 +77,19 @@ class TestLearning:
         np.testing.assert_allclose(logits, scores, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(turned, -logits)
 
+    def test_each_head_has_a_chance_of_left_and_their_mean_is_that_of_the_model(self):
+        trainer, stream = make_trainer(max_updates=5), rng()
+        assert not trainer.is_fitted
+        trainer.fit(linear_task.comparisons(20, rng=stream), session=0)
+        assert trainer.is_fitted
+        left, right = linear_task.segments(6, rng=stream), linear_task.segments(6, rng=stream)
+        by_head = trainer.preference_by_head(left, right)
+        scores = trainer.score_segments(left) - trainer.score_segments(right)
+        temperature = float(trainer.model.temperature)
+        np.testing.assert_allclose(by_head, 1 / (1 + np.exp(-scores / temperature)), rtol=1e-5)
+        of_model = trainer.model.preference_probability(left.inputs(), right.inputs())
+        np.testing.assert_allclose(by_head.mean(1), of_model, rtol=1e-5)
+
     def test_swapping_the_sides_of_every_comparison_changes_no_figure(self):
         dataset = linear_task.comparisons(40, rng=rng(), validation_fraction=0.25)
         swapped = with_sides_swapped(dataset)
