@@ -1,4 +1,4 @@
-"""What the heads predict of the questions that are put, for whoever owns the run.
+"""Predictions of the questions that are put, head by head, for whoever owns the run.
 
 Axes: B questions, K heads.
 """

@@ -24,13 +24,16 @@ class Labeller(threading.Thread):
         judge: says what is better.
 
     What it has sent stands in `said`; once it was told that it is kept, in `given` as well.
+        sees_clips: it is handed questions when their clips are there, as a page is; else it takes
+            them from the owner's list, and waits for no renderer.
     """
 
-    def __init__(self, folder: Path, judge: Judge) -> None:
+    def __init__(self, folder: Path, judge: Judge, *, sees_clips: bool = True) -> None:
         super().__init__(daemon=True)
         self.folder = folder
         self.judge = judge
         self.said: dict[int, str] = {}
+        self.sees_clips = sees_clips
         self.given: dict[int, str] = {}
         self.seen: dict[str, Any] = {}
         self.fault = ""
@@ -56,13 +59,10 @@ class Labeller(threading.Thread):
             return False
         self.seen["mode"] = links.stat().st_mode & 0o777
         where = json.loads(links.read_text())
-        question = self._call(where, "GET", "questions/next")
-        self.seen["progress"] = self._call(where, "GET", "progress")
-        if question is None:
-            return False
-        number = question["id"]
-        self.seen["clip"] = question["left"]
         as_owner = {**where, "token": where["owner_token"]}
+        number = self._handed(where) if self.sees_clips else self._listed(as_owner)
+        if number is None:
+            return False
         self.seen["overview"] = self._call(as_owner, "GET", "overview")
         self.seen["rows"] = self._call(as_owner, "GET", "questions")["questions"]
         said = self.judge(self._call(as_owner, "GET", f"questions/{number}/segments"))
@@ -71,6 +71,18 @@ class Labeller(threading.Thread):
         self._call(where, "PUT", f"questions/{number}/answer", answer)
         self.given[number] = said
         return True
+
+    def _handed(self, where: Mapping[str, str]) -> int | None:
+        question = self._call(where, "GET", "questions/next")
+        self.seen["progress"] = self._call(where, "GET", "progress")
+        if question is None:
+            return None
+        self.seen["clip"] = question["left"]
+        return int(question["id"])
+
+    def _listed(self, as_owner: Mapping[str, str]) -> int | None:
+        listed = self._call(as_owner, "GET", "questions?state=open")["questions"]
+        return min((int(one["id"]) for one in listed), default=None)
 
     def _call(self, where: Mapping[str, str], method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(

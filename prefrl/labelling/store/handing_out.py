@@ -1,4 +1,4 @@
-"""Who may be given which question, and who may answer it: one rule, whoever hands it out."""
+"""One rule of who may be given which question, and who may answer it, whoever hands it out."""
 
 import functools
 from typing import Any, Literal

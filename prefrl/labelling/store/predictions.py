@@ -1,4 +1,4 @@
-"""What the heads of a reward model predicted of questions."""
+"""Predictions that the heads of a reward model made of questions."""
 
 from collections.abc import Sequence
 from typing import Any
