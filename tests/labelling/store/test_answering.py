@@ -39,7 +39,7 @@ def test_the_oldest_question_is_handed_out_until_it_is_answered(store, clock):
     (one,) = store.answers()
     assert (one.question, one.annotator, one.said, one.p_left) == (0, "ann", "left", 1.0)
     assert (one.response_time_s, one.answered_s, one.policy_step) == (1.25, 1_005.0, 500)
-    assert store.standings("answered")[0].answer == Answer(0, 1.0, "ann", 1_005.0)
+    assert store.standings("answered")[0].answer == Answer(0, 1.0, "ann", 1_005.0, "human")
 
 
 def test_two_people_never_see_a_question_at_once(store, clock):
