@@ -1,4 +1,4 @@
-"""Whatever three annotators do, in whichever order and over kills: every store keeps the rules."""
+"""Three annotators in whichever order, and over kills: every kind of store keeps the rules."""
 
 import math
 import shutil

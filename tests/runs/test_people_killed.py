@@ -1,4 +1,4 @@
-"""Whatever is killed while people label, nothing that was acknowledged is lost or doubled."""
+"""Trainer and service are killed while people label: no acknowledged answer is lost or doubled."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What the heads predict of questions is noted when these are put, all of them at once."""
+"""Predictions of the heads are noted when questions are put, of all of them at once."""
 
 import numpy as np
 import pytest
