@@ -22,10 +22,10 @@ class Labeller(threading.Thread):
     Args:
         folder: of the run; its `labelling.json` may not be there yet.
         judge: says what is better.
-
-    What it has sent stands in `said`; once it was told that it is kept, in `given` as well.
         sees_clips: it is handed questions when their clips are there, as a page is; else it takes
             them from the owner's list, and waits for no renderer.
+
+    What it has sent stands in `said`; once it was told that it is kept, in `given` as well.
     """
 
     def __init__(self, folder: Path, judge: Judge, *, sees_clips: bool = True) -> None:
