@@ -27,7 +27,7 @@ USAGE = """usage: prefrl COMMAND [OPTIONS]
   eval     evaluate a finished run:        prefrl eval RUN --video out.mp4
   label    ask people about a run:         prefrl label RUN, or prefrl label --data FILE.npz
   learn    fit recorded answers:           prefrl learn --data comparisons.npz --out DIR
-  answers  merge files of answers:         prefrl answers merge A.npz B.npz --out C.npz
+  answers  answers of people, and files:   prefrl answers RUN
   bench    compare query strategies:       prefrl bench --strategies uniform entropy --out DIR
   report   make its report anew:           prefrl report DIR
 

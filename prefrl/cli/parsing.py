@@ -68,7 +68,7 @@ _PLAINER = (
     (r"Missing value for argument '(--\S+)'\. Expected 1 values", r"\1 is given without a value"),
     (r"Missing value for argument '(\S+)'\. Expected 1 values", r"\1 is missing"),
     (r"Missing from prefrl [\w ]+: (--\S+) .*", r"\1 is missing"),
-    (r"Missing from prefrl [\w ]+: PATH ([^.,]*).*", r"\1 is missing"),
+    (r"Missing from prefrl [\w ]+: (?:PATH|STR) ([^.,]*).*", r"\1 is missing"),
 )
 """Words of tyro about a value that is none, and ours."""
 

@@ -84,6 +84,7 @@ class PatientStore(LabelStore):
     set_settings = _patient(LabelStore.set_settings)
     set_status = _patient(LabelStore.set_status)
     set_predictions = _patient(LabelStore.set_predictions)
+    predictions = _patient(LabelStore.predictions)
 
     def put(
         self,

@@ -189,3 +189,8 @@ class Prediction:
     question: int
     p_left_by_head: tuple[float, ...]
     model_version: int
+
+    @property
+    def p_left(self) -> float:
+        """Returns the mean of the heads' chances."""
+        return math.fsum(self.p_left_by_head) / len(self.p_left_by_head)

@@ -20,6 +20,7 @@ from prefrl.media.mp4 import check_encoder
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.rewards import RewardTrainer
+from prefrl.runs.answers import statistics_of
 from prefrl.runs.predictions import NotedPredictions
 from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env
 from prefrl.runs.serving import Processes, check_installed, open_page, serving_store
@@ -221,10 +222,8 @@ class People:
 
     def statistics(self) -> dict[str, Any]:
         """Returns who answered, how fast, and how much they agree, for summary.json."""
-        from prefrl.labelling.statistics import labelling_statistics
-
         assert self._store is not None
-        return asdict(labelling_statistics(self._store.answers()))
+        return asdict(statistics_of(self._store))
 
     def _note(self, step: int, metrics: Mapping[str, Any]) -> None:
         assert self._status is not None

@@ -83,6 +83,11 @@ def answers(*names: str) -> Callable[[Path], None]:
     return prepare
 
 
+def labelled() -> Callable[[Path], None]:
+    """A folder with a run that people are asked in, as far as there is a page."""
+    return file("run/serving.json", '{"run": "abc"}\n')
+
+
 def cut(name: str) -> Callable[[Path], None]:
     """A folder with half a file of answers."""
 
@@ -374,6 +379,26 @@ CASES: dict[str, Case] = {
     # answers.
     "answers: nothing": Case(("answers",)),
     "answers: an unknown command": Case(("answers", "marge")),
+    "answers: of a folder that people label nothing in": Case(("answers", "."), answers("a")),
+    "answers: of a run of another teacher": Case(
+        ("answers", "list", "run"), file("run/comparisons.npz", "")
+    ),
+    "answers: of a run whose database is gone": Case(("answers", "run"), labelled()),
+    "answers: of a run whose database is damaged": Case(
+        ("answers", "run"), all_of(labelled(), file("run/labels.sqlite", "left, mostly"))
+    ),
+    "answers: nothing to export into": Case(("answers", "export", "run"), labelled()),
+    "answers: an export that is there": Case(
+        ("answers", "export", "run", "--out", "a.npz"), all_of(labelled(), answers("a"))
+    ),
+    "answers: no file to import": Case(("answers", "import", "run"), labelled()),
+    "answers: a file to import that is not there": Case(
+        ("answers", "import", "run", "a.npz"), labelled()
+    ),
+    "answers: a database that is none": Case(
+        ("answers", "run", "--database", "mysql://localhost/labels"), labelled()
+    ),
+    "answers: nobody to delete": Case(("answers", "delete", "run"), labelled()),
     "answers: one file to merge": Case(
         ("answers", "merge", "a.npz", "--out", "b.npz"), answers("a")
     ),

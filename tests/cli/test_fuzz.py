@@ -11,7 +11,8 @@ from tests.cli.in_process import call, contents
 COMMANDS = st.sampled_from(
     [
         *(["label"], ["label", "backup"]),
-        *(["run"], ["eval"], ["bench"], ["report"], ["learn"], ["answers"], ["answers", "merge"]),
+        *(["run"], ["eval"], ["bench"], ["report"], ["learn"], ["answers"]),
+        *(["answers", name] for name in ("list", "export", "import", "delete", "merge")),
         *([], ["--debug", "run"], ["nonsense"], [""], ["\udcff"], ["-"], ["--"], ["run", "eval"]),
     ]
 )

@@ -30,6 +30,10 @@ COMMANDS = {
     "label --instructions": ["label", "--data", "a.npz", "--instructions"],
     "label backup": ["label", "backup", "--database", "sqlite:///nowhere/x"],
     "label backup FILE": ["label", "backup", "run"],
+    "answers list": ["answers", "list"],
+    "answers export": ["answers", "export", "--out", "c.npz"],
+    "answers import": ["answers", "import", "run"],
+    "answers delete": ["answers", "delete", "--yes", "ann"],
     "answers merge": ["answers", "merge", "a.npz", "--out", "c.npz"],
     "answers merge --out": ["answers", "merge", "a.npz", "nothing.npz", "--out"],
 }

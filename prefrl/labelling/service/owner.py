@@ -117,7 +117,7 @@ def _add_questions(routes: APIRouter, parts: Parts) -> None:
                     state=standing.state,
                     holder=standing.holder if standing.state == "leased" else "",
                     answers=said.get(number, []),
-                    p_left=float(np.mean(by_head)) if by_head else None,
+                    p_left=predicted.p_left if predicted else None,
                     p_left_by_head=by_head,
                     model_version=predicted.model_version if predicted else None,
                 )
@@ -186,10 +186,7 @@ def _add_overview(routes: APIRouter, parts: Parts) -> None:
 
 def _statistics(parts: Parts) -> LabellingStatistics:
     rows = [one for answers in parts.digest.answers().values() for one in answers]
-    p_left = {
-        number: float(np.mean(one.p_left_by_head))
-        for number, one in parts.store.predictions().items()
-    }
+    p_left = {number: one.p_left for number, one in parts.store.predictions().items()}
     return labelling_statistics(rows, p_left=p_left)
 
 
