@@ -120,7 +120,9 @@ def check_serving(serving: ServingConfig) -> None:
 
     if serving.database is not None:
         url_of(serving.database)
-    settings = ServiceSettings(public_url=serving.public_url or "")
+    settings = ServiceSettings(
+        public_url=serving.public_url or "", allowed_hosts=serving.allowed_hosts
+    )
     if serving.instructions is not None:
         dataclasses.replace(settings, instructions=read_instructions(serving.instructions))
 

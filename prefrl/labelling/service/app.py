@@ -1,6 +1,6 @@
 """The service as an application: endpoints under /api/v1, the pages, and the guard before them."""
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import FastAPI
 
@@ -59,7 +59,13 @@ def make_app(store: LabelStore, settings: ServiceSettings | None = None) -> Fast
     app.add_middleware(
         Guard,
         hosts=[*settings.allowed_hosts, *([url.hostname] if url.hostname else [])],
-        origins=[f"{url.scheme}://{url.netloc}"] if url.netloc else [],
+        origins=[_origin(url)] if url.netloc else [],
         max_body_bytes=settings.max_body_bytes,
     )
     return app
+
+
+def _origin(url: SplitResult) -> str:
+    """Returns the origin of an address as browsers say it, without a port that is the usual one."""
+    usual = {"http": ":80", "https": ":443"}[url.scheme]
+    return f"{url.scheme}://{url.netloc.removesuffix(usual)}"

@@ -1,8 +1,9 @@
 """Bodies of requests and responses, as JSON."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from prefrl.labelling.rows import Said
 
@@ -91,14 +92,24 @@ class Segments(BaseModel):
     right: Side
 
 
+# It becomes part of an address, in which "." and ".." have a meaning.
+_NAME = r"^[^/\\\x00-\x1f\x7f]*[^./\\\x00-\x20\x7f][^/\\\x00-\x1f\x7f]*$"
+
+
+def _name(given: str) -> str:
+    if re.fullmatch(_NAME, given) is None:
+        raise ValueError(
+            "expected letters, digits, blanks and signs, but no / or \\ and no mere dots"
+        )
+    return given.strip()
+
+
 class Name(_Given):
     """The name of an annotator."""
 
-    # It becomes part of an address, in which "." and ".." have a meaning.
-    name: str = Field(
-        min_length=1,
-        max_length=80,
-        pattern=r"^[^/\\\x00-\x1f\x7f]*[^./\\\x00-\x20\x7f][^/\\\x00-\x1f\x7f]*$",
+    # The pattern stands in the document alone: whoever types a name is told in words.
+    name: Annotated[str, AfterValidator(_name)] = Field(
+        min_length=1, max_length=80, json_schema_extra={"pattern": _NAME}
     )
 
 

@@ -56,7 +56,7 @@ def _add_annotators(routes: APIRouter, parts: Parts) -> None:
         """Invites an annotator."""
         try:
             token = store.add_annotator(given.name)
-            return Invitation(name=given.name.strip(), token=token, url=url)
+            return Invitation(name=given.name, token=token, url=url)
         except DataError as error:
             raise Refused(409, one_line(str(error))) from None
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from prefrl.errors import one_line
+from prefrl.errors import one_line, shown
 from prefrl.labelling.errors import (
     Closed,
     LeasedByOther,
@@ -79,9 +79,14 @@ def add_problems(app: FastAPI) -> None:
         LOG.warning("%s", error)
         return problem(503, "the database is away", {"Retry-After": str(AWAY_RETRY_S)})
 
-    def invalid(_: Request, error: Exception) -> JSONResponse:
+    def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         errors = error.errors()
+        # FastAPI then takes the whole body for one text, and says that this is no object.
+        if any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in errors):
+            given = request.headers.get("content-type")
+            named = f"Content-Type is {shown(given)}" if given else "Content-Type is missing"
+            return problem(422, f"{named}; expected application/json")
         is_json = all(one["type"] not in ("json_invalid", "json_type") for one in errors)
         return problem(422 if is_json else 400, _worded(errors))
 
@@ -107,5 +112,6 @@ def _worded(errors: Any) -> str:
     lines = []
     for one in errors:
         where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))
-        lines.append(f"{where[:60]}: {one['msg']}" if where else str(one["msg"]))
+        said = str(one["msg"]).removeprefix("Value error, ")
+        lines.append(f"{where[:60]}: {said}" if where else said)
     return one_line("; ".join(lines))[:_LONGEST]

@@ -19,7 +19,7 @@ from prefrl.labelling.run_status import read_run_status
 from prefrl.labelling.service.app import make_app
 from prefrl.labelling.service.link_file import Links, read_links, tokens_of, write_links
 from prefrl.labelling.service.one_at_a_time import only_service
-from prefrl.labelling.service.settings import ServiceSettings
+from prefrl.labelling.service.settings import ServiceSettings, is_host_name
 from prefrl.labelling.store import LabelStore
 
 LOG = logging.getLogger("prefrl.labelling.service")
@@ -72,7 +72,7 @@ def serve(process: ServiceProcess) -> None:
         known = read_links(process.folder)
         with contextlib.closing(_bound(process, known)) as listening:
             links = _links(store, process, known, listening.getsockname()[1])
-            app = make_app(store, replace(process.settings, public_url=links.public_url))
+            app = make_app(store, _settings(process, links))
             server = _Server(process, app, lambda: _announce(process.folder, links))
             with _watching(store, server) if process.ends_with_run else contextlib.nullcontext():
                 server.run(sockets=[listening])
@@ -122,11 +122,11 @@ def _bound(process: ServiceProcess, known: Links | None) -> socket.socket:
     """
     if not 0 <= process.port <= 65_535:
         raise ConfigError(f"port is {process.port}; expected 0 to 65,535, where 0 is any free one")
-    last = urlsplit(known.url).port if known else None
+    last = _port_of(known)
     for port in (last, 0) if process.port == 0 and last else (process.port,):
         try:
             return _bind(process.host, port or 0)
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:  # a name may be none that can be sent
             if port == process.port:
                 raise ConfigError(_why_not(process.host, port, error)) from None
     raise AssertionError("port 0 is any free one")
@@ -148,7 +148,17 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _port_of(known: Links | None) -> int | None:
+    """Returns the port of the last service; None where that is not known, or damaged."""
+    try:
+        return urlsplit(known.url).port if known else None
+    except ValueError:
+        return None
+
+
+def _why_not(host: str, port: int, error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return f"host is {host!r}, which is the name of no machine"
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use; choose another --port, or 0 for any free one"
     if error.errno == errno.EACCES:
@@ -164,6 +174,14 @@ def _links(store: LabelStore, process: ServiceProcess, known: Links | None, port
     if not public and process.host in _ANY:
         public = f"http://{socket.gethostname()}:{port}"
     return Links(f"http://{own}:{port}", owner, annotator, token, public)
+
+
+def _settings(process: ServiceProcess, links: Links) -> ServiceSettings:
+    """Returns the settings, by which the service goes by the names in its links, too."""
+    names, own = process.settings.allowed_hosts, urlsplit(links.url).hostname or ""
+    if is_host_name(own):
+        names = (*names, own)
+    return replace(process.settings, public_url=links.public_url, allowed_hosts=names)
 
 
 def _announce(folder: Path, links: Links) -> None:

@@ -32,7 +32,11 @@ def question_routes(parts: Parts) -> APIRouter:
         annotator: Asker,
         after: Annotated[
             int | None,
-            Query(ge=0, description="The question you have: one more is leased, two at most."),
+            Query(
+                ge=0,
+                le=LARGEST_ID,
+                description="The question you have: one more is leased, two at most.",
+            ),
         ] = None,
     ) -> QuestionShown | Response:
         """Leases a question: your oldest lease, prolonged, else the oldest that waits for you."""

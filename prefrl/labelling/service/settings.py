@@ -1,5 +1,6 @@
 """Settings of the service."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ INSTRUCTIONS = (
     "About the same: **tie**. You cannot tell: **skip** it.\n"
 )
 LONGEST_INSTRUCTIONS = 20_000
+# As browsers send it: letters that are not ASCII's are written as xn--.
+_NAME = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class ServiceSettings:
         failed_per_minute: wrong tokens from one address before it is told to wait.
 
     Raises:
-        ConfigError: the instructions are too long, or a number is too small.
+        ConfigError: the instructions are too long, or a number is too small, or a name or
+            an address is none.
     """
 
     instructions: str = INSTRUCTIONS
@@ -44,11 +48,22 @@ class ServiceSettings:
         for name in ("max_body_bytes", "failed_per_minute"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for host in self.allowed_hosts:
+            if not is_host_name(host):
+                raise ConfigError(
+                    f"{option('allowed_hosts')} is {host!r}; expected names such as "
+                    "lab.example.org, without http:// and without a port"
+                )
         if self.public_url and not _is_address(self.public_url):
             raise ConfigError(
                 f"{option('public_url')} is {self.public_url!r}; expected an address such as "
                 "https://label.example.org or https://lab.example.org/prefrl"
             )
+
+
+def is_host_name(host: str) -> bool:
+    """Tells whether a browser may send it as the name of where it asks, the port apart."""
+    return _NAME.fullmatch(host) is not None
 
 
 def _is_address(url: str) -> bool:

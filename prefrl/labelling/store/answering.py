@@ -15,7 +15,6 @@ from prefrl.labelling.store.notes import rules_and_pause, rules_of
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import HUMAN, annotators, answers, leases, questions
 from prefrl.labelling.store.standing import (
-    LARGEST_ID,
     NOW_S,
     NUMBER,
     WHO,
@@ -229,7 +228,7 @@ class Answering(Opened):
             UnknownAnnotator: there is none of that name.
         """
         instance("annotator", annotator, str)
-        if after is not None and not 0 <= whole_number("after", after) <= LARGEST_ID:
+        if after is not None and whole_number("after", after) < 0:
             after = None
         with self._database.writing(is_durable=False) as connection:
             rules, is_paused = rules_and_pause(connection)

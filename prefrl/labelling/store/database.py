@@ -45,7 +45,10 @@ _AWAY = (
     psycopg.InterfaceError,
     psycopg.errors.ReadOnlySqlTransaction,
 )
-_DAMAGE = ("malformed", "not a database", "corrupt")
+_DAMAGE = (
+    *("malformed", "not a database", "corrupt"),
+    *("no such table", "no such column", "already exists"),
+)
 
 
 def url_of(database: str | os.PathLike[str]) -> URL:
@@ -67,6 +70,9 @@ def url_of(database: str | os.PathLike[str]) -> URL:
     except (exc.ArgumentError, ValueError):
         # The text itself may hold a password.
         raise ConfigError(f"the database's URL cannot be read; expected {_EXPECTED}") from None
+    texts = (url.username, url.password, url.host, url.database, *url.query.values())
+    if any("\0" in text for text in texts if text):
+        raise ConfigError(f"the database's URL holds the character NUL; expected {_EXPECTED}")
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         if database.count("@") > 1:
             # The rest of a password must not come to be shown as a host's name.
@@ -76,6 +82,11 @@ def url_of(database: str | os.PathLike[str]) -> URL:
         return url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise ConfigError(f"the database is of kind {url.drivername}; expected {_EXPECTED}")
+    if url.query:
+        raise ConfigError(
+            f"the SQLite database's URL has options ({', '.join(sorted(url.query))}); expected "
+            "sqlite:///FILE alone"
+        )
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ConfigError(
             "the SQLite database has no file, and other processes could not see it; expected "

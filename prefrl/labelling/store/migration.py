@@ -3,6 +3,7 @@
 Alembic's scripts are in `versions/`; a database says in `prefrl_version` which it was last at.
 """
 
+import re
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table
@@ -76,15 +77,21 @@ def _version(database: Database, connection: Connection) -> str | None:
     return None
 
 
+def _versions() -> set[str]:
+    """Returns all versions that there were, by the names of their scripts."""
+    return {path.name[1:5] for path in VERSIONS.glob("v[0-9]*.py")}
+
+
 def _check(database: Database, found: str | None, *, is_upgraded: bool) -> None:
     if found is None:
         if not is_upgraded:
             raise Unavailable(f"{database.name} holds no questions yet")
         return
-    if not (found.isdigit() and len(found) == len(SCHEMA_VERSION)) or found > SCHEMA_VERSION:
+    if found not in _versions():
+        is_newer = re.fullmatch(r"\d{4}", found) and found > SCHEMA_VERSION
         raise StorageError(
             f"{database.name} is of schema version {found}; this prefrl reads up to "
-            f"{SCHEMA_VERSION}: a newer one wrote it"
+            f"{SCHEMA_VERSION}" + (": a newer one wrote it" if is_newer else ", and no such one")
         )
     if not is_upgraded:
         raise StorageError(

@@ -53,11 +53,14 @@ def _add(connection: Connection, name: str, token: str, now_s: float) -> None:
     """Adds an annotator.
 
     Raises:
-        DataError: there is one of that name.
+        DataError: there is one of that name, or there are answers under it.
     """
     is_it = annotators.c.name == name
     if connection.execute(select(annotators.c.name).where(is_it)).one_or_none() is not None:
         raise DataError(f"there is an annotator {name!r} already; choose another name")
+    # They would be taken for whoever gave them, and could change them.
+    if connection.execute(select(answers.c.question).where(answers.c.annotator == name)).first():
+        raise DataError(f"there are answers of {name!r} already; choose another name")
     row = {"name": name, "token_hash": _hash_of(token), "added_s": now_s}
     connection.execute(insert(annotators).values(row))
 

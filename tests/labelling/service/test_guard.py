@@ -76,6 +76,21 @@ def test_a_name_that_was_allowed_is_answered(template, server, tmp_path):
         assert service.ann.get("progress", Origin="https://lab.example").status == 403
 
 
+@pytest.mark.parametrize(
+    ("public", "origin"),
+    [
+        ("https://Lab.example:443/prefrl", "https://lab.example"),
+        ("http://lab.example:80", "http://lab.example"),
+        ("https://lab.example:80", "https://lab.example:80"),
+        ("HTTPS://lab.example", "https://lab.example"),
+    ],
+)
+def test_browsers_leave_the_usual_port_out_of_an_origin(template, server, tmp_path, public, origin):
+    settings = ServiceSettings(public_url=public)
+    with service_of(template, server, tmp_path / "l.sqlite", settings) as service:
+        assert service.ann.get("progress", Origin=origin, Host="127.0.0.1").status == 200
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])
 def test_requests_from_another_site_are_refused(steady, site):
     number = min(steady.store.standings())

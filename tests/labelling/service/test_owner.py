@@ -64,9 +64,24 @@ def test_a_name_is_given_once(service):
     assert "there is an annotator 'ann' already" in refused.json["detail"]
 
 
-@pytest.mark.parametrize("name", ["", " ", "a/b", "a\nb", "x" * 81, "..", ".", "\u200b", 5, None])
-def test_what_is_no_name_is_refused(steady, name):
-    assert steady.owner.post("annotators", {"name": name}).status in (409, 422)
+@pytest.mark.parametrize("name", [" ", "a/b", "a\\b", "a\nb", "..", " . "])
+def test_what_is_no_name_is_refused_and_it_is_said_what_is_one(steady, name):
+    refused = steady.owner.post("annotators", {"name": name})
+    assert refused.status == 422
+    assert "expected letters, digits, blanks and signs" in refused.json["detail"]
+    assert len(steady.store.annotators()) == 2
+
+
+@pytest.mark.parametrize("name", ["", "x" * 81, 5, None, "\ud800"])
+def test_what_is_too_long_or_no_text_is_refused(steady, name):
+    assert steady.owner.post("annotators", {"name": name}).status == 422
+
+
+@pytest.mark.parametrize("name", ["\u200b", "\u202eann", "\x9f"])
+def test_a_name_that_nobody_can_read_is_refused(steady, name):
+    refused = steady.owner.post("annotators", {"name": name})
+    assert refused.status == 409
+    assert "the annotator's name is " in refused.json["detail"]
     assert len(steady.store.annotators()) == 2
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.run_status import RunStatus, write_run_status
+from prefrl.labelling.service.link_file import Links
 from prefrl.labelling.service.one_at_a_time import LOCK, links_of_running, only_service
-from prefrl.labelling.service.process import _bind
+from prefrl.labelling.service.process import ServiceProcess, _bind, _settings
 from prefrl.labelling.store import LabelStore
 from tests.labelling.service.serving import Client
 from tests.ports import free_port
@@ -177,6 +178,8 @@ def test_a_port_in_use_is_one_line(start):
         (("--host", "203.0.113.7"), "host is '203.0.113.7', on which nothing can listen here"),
         (("--instructions", "/nowhere.md"), "could not read /nowhere.md"),
         (("--public-url", "label.example.org"), "expected an address such as https://"),
+        (("--host", b"\xff"), "which is the name of no machine"),
+        (("--allowed-host", "https://lab.example"), "expected names such as"),
         (("--database", "mysql://x"), "the database is of kind mysql"),
     ],
 )
@@ -236,8 +239,18 @@ def test_it_ends_when_the_run_has_ended_and_says_so_to_open_pages_before(start, 
     assert served.process.wait(timeout=PATIENCE_S) == 0
 
 
-def test_a_damaged_file_of_links_is_written_anew(start, tmp_path):
-    (tmp_path / "labelling.json").write_text('{"url": ')
+DAMAGED = (
+    '{"url": ',
+    *(
+        json.dumps({"url": url, **dict.fromkeys(("owner_token", "annotator", "token"), "x")})
+        for url in ("http://127.0.0.1:99999", "http://127.0.0.1:port", "http://[", "")
+    ),
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_file_of_links_is_written_anew(start, tmp_path, content):
+    (tmp_path / "labelling.json").write_text(content)
     served = start().wait_until_reachable()
     assert served.ann.get("annotators/me").status == 200
 
@@ -255,6 +268,12 @@ def test_other_machines_may_ask_where_that_is_wanted(start):
     # By the name in the link, as by the address.
     assert served.ann.get("annotators/me", Host=f"{socket.gethostname()}:{port}").status == 200
     assert Client(served.links["url"]).get("annotators/me").status == 401
+
+
+def test_it_goes_by_the_name_in_its_own_link(tmp_path):
+    links = Links("http://lab.example:8000", "owner", "ann", "token")
+    settings = _settings(ServiceProcess("x", tmp_path, "lab.example"), links)
+    assert settings.allowed_hosts == ("lab.example",)
 
 
 def test_the_end_of_a_response_does_not_wait_until_its_beginning_was_confirmed():

@@ -185,3 +185,19 @@ def test_a_revoked_token_is_401_at_once(service):
     refused = service.ann.get("questions/next")
     assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert service.bob.get("questions/next").status == 200
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30])
+def test_no_question_has_a_number_that_no_database_holds(service, number):
+    service.ask_about(1)
+    assert service.ann.get(f"questions/next?after={number}").status == 422
+    assert service.ann.answer(number, "left").status == 404
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_told_so(service):
+    (number,) = service.ask_about(1)
+    for said in ({}, {"Content_Type": "application/x-www-form-urlencoded"}):
+        refused = service.ann.put(f"questions/{number}/answer", b'{"answer": "left"}', **said)
+        assert refused.status == 422
+        assert "Content-Type is " in refused.json["detail"]
+        assert refused.json["detail"].endswith("expected application/json")

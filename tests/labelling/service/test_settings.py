@@ -38,3 +38,11 @@ def test_a_public_address_may_have_a_port_and_a_path(url):
 def test_no_link_could_begin_with_anything_else(url):
     with pytest.raises(ConfigError, match="expected an address such as https://"):
         ServiceSettings(public_url=url)
+
+
+@pytest.mark.parametrize(
+    "name", ["https://lab.example", "lab.example:80", "a b", "", "x/y", "[", "ö.de"]
+)
+def test_what_no_browser_sends_as_a_name_is_refused(name):
+    with pytest.raises(ConfigError, match=r"expected names such as lab\.example\.org"):
+        ServiceSettings(allowed_hosts=("lab.example", name))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from prefrl.errors import ConfigError, StorageError
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.store import LabelStore
 from prefrl.labelling.store import database as database_module
@@ -89,3 +90,30 @@ def test_all_who_open_a_new_file_at_once_wait_for_each_other(path, at_work, monk
     store = LabelStore(path)
     assert store.entries() == []
     store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///labels.sqlite?timeout=never",
+        "sqlite:///labels.sqlite?uri=true",
+        "sqlite:///labels\0.sqlite",
+        "postgresql://ann:secr%00et@127.0.0.1/labels",
+        "postgresql://ann:secret@127.0.0.1/labels?host=\0",
+    ],
+)
+def test_a_url_that_no_driver_reads_as_it_stands_is_refused_without_its_password(url):
+    with pytest.raises(ConfigError, match="expected sqlite:///FILE") as refused:
+        Database(url)
+    assert "secr" not in str(refused.value)
+
+
+@pytest.mark.parametrize("table", ["answers", "settings"])
+def test_a_database_without_one_of_its_tables_is_damaged_and_not_waited_for(path, table):
+    LabelStore(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(f"DROP TABLE {table}")
+    with contextlib.closing(LabelStore(path)) as store:
+        with pytest.raises(StorageError, match=f"is damaged: no such table: {table}") as refused:
+            store.answers() if table == "answers" else store.settings()
+        assert not isinstance(refused.value, Unavailable)

@@ -99,6 +99,16 @@ def test_a_newer_database_is_refused_and_left_alone(database, opened):
     assert len(opened(database).entries()) == 1
 
 
+@pytest.mark.parametrize("version", ["0000", "abc", "00002", ""])
+def test_a_version_that_never_was_is_refused(database, opened, version):
+    store = opened(database)
+    set_version(store._database, version)
+    with pytest.raises(
+        StorageError, match=f"is of schema version {version}; this prefrl reads up to 0002, and no"
+    ):
+        opened(database)
+
+
 def test_an_older_database_is_refused_where_nobody_is_to_upgrade_it(database, opened, monkeypatch):
     opened(database)
     monkeypatch.setattr(migration, "SCHEMA_VERSION", "0003")

@@ -56,6 +56,15 @@ def test_what_is_no_name_is_refused(store, name):
         store.add_annotator(name)
 
 
+def test_nobody_is_invited_under_a_name_that_has_answers_of_somebody_else(store):
+    put(store, 1)
+    store.give("ann", 0, "left")
+    store.revoke("ann", with_answers=False)
+    with pytest.raises(DataError, match="there are answers of 'removed 1' already"):
+        store.add_annotator("removed 1")
+    assert store.add_annotator("ann")
+
+
 def test_a_name_is_given_once(store):
     with pytest.raises(DataError, match="there is an annotator 'ann' already"):
         store.add_annotator("ann")
