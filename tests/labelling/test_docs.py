@@ -67,7 +67,8 @@ def test_the_environment_of_ones_own_can_be_shown_by_its_pictures(
     (tmp_path / "my_robot.py").write_text(FILES["my_robot.py"], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     source = choose_source(*named("my_robot:Cart-v0"))
-    assert (source.kind, source.dt) == ("pictures", pytest.approx(1 / 20))
+    assert source.kind == "pictures"
+    assert source.dt == pytest.approx(1 / 20)
 
 
 def test_the_instructions_are_shown_as_they_are_meant() -> None:
