@@ -20,12 +20,12 @@ from prefrl.labelling.store.standing import (
     LARGEST_ID,
     MAY_ANSWER,
     NUM_LEASES,
-    NUM_VOTES,
     NUMBER,
     SET_STATE,
     bump,
     check_known,
     end_lease,
+    num_votes,
     question_row,
     set_lease,
     settle,
@@ -36,7 +36,6 @@ from prefrl.session.question_store import answers_wanted, made_questions
 _IS_IT = questions.c.id == NUMBER
 _IS_NEWS = select(questions).where(_IS_IT, questions.c.state == "open", MAY_ANSWER)
 _NUM_LEASES_OF = select(NUM_LEASES).where(_IS_IT)
-_NUM_VOTES_OF = select(NUM_VOTES).where(_IS_IT)
 
 
 def next_id(connection: Connection, first_id: int) -> int:
@@ -217,7 +216,7 @@ def _withdraw(
         row = question_row(connection, number)
         if row.state != "open" or not (also_leased or _is_free(connection, number, now_s)):
             continue
-        num = _num_votes(connection, number)
+        num = num_votes(connection, number)
         if num:
             ended = {"number": number, "state": "answered", "wanted": num}
             connection.execute(SET_STATE, ended)
@@ -232,10 +231,6 @@ def _withdraw(
 def _is_free(connection: Connection, number: int, now_s: float) -> bool:
     which = {"number": number, "now_s": now_s}
     return not connection.execute(_NUM_LEASES_OF, which).scalar_one()
-
-
-def _num_votes(connection: Connection, number: int) -> int:
-    return int(connection.execute(_NUM_VOTES_OF, {"number": number}).scalar_one())
 
 
 class Asking(Listing):

@@ -15,11 +15,11 @@ from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Question
 from prefrl.labelling.store.asking import insert_questions, next_id
 from prefrl.labelling.store.database import Database
-from prefrl.labelling.store.listing import Listing
+from prefrl.labelling.store.listing import GIVEN, Listing
 from prefrl.labelling.store.migration import bring_up_to_date
 from prefrl.labelling.store.people import add_without_token
 from prefrl.labelling.store.schema import answers, metadata, questions
-from prefrl.labelling.store.standing import bump, end_lease
+from prefrl.labelling.store.standing import bump, end_lease, num_votes
 from prefrl.records.files import beside, reason
 from prefrl.segments import SegmentBatch
 
@@ -41,11 +41,7 @@ class Exchange(Listing):
         """
         optional("env_id", env_id, str)
         with self._database.reading() as connection:
-            statement = select(answers, questions).join(
-                questions, questions.c.id == answers.c.question
-            )
-            in_order = (answers.c.question, answers.c.answered_s, answers.c.annotator)
-            rows = list(connection.execute(statement.order_by(*in_order)))
+            rows = list(connection.execute(GIVEN))
             known = self._questions(connection, rows)
         if not rows:
             return PreferenceDataset(env_id=env_id)
@@ -278,8 +274,7 @@ def _import_answer(
 
 def _close(connection: Connection, number: int, now_s: float) -> None:
     """Closes a question with the answers that it has."""
-    votes = select(func.count(answers.c.p_left)).where(answers.c.question == number)
-    num = connection.execute(votes).scalar_one()
+    num = num_votes(connection, number)
     of_it = update(questions).where(questions.c.id == number)
     connection.execute(of_it.values(state="answered" if num else "skipped", wanted=max(num, 1)))
     end_lease(connection, number, now_s)

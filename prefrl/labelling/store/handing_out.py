@@ -17,6 +17,7 @@ from prefrl.labelling.store.standing import (
     NUMBER,
     WHO,
     num_spent,
+    num_votes,
     spent_and_reserved,
 )
 
@@ -35,7 +36,6 @@ _NUM_OWN_VOTES = select(func.count()).where(
 )
 _IS_IT = questions.c.id == NUMBER
 _ROOM = select(NUM_VOTES, NUM_OTHERS_LEASES, NUM_LEASES).where(_IS_IT)
-_NUM_VOTES_OF = select(NUM_VOTES).where(_IS_IT)
 
 
 @functools.cache
@@ -124,5 +124,4 @@ def has_budget(connection: Connection, row: Row[Any], rules: StoreSettings) -> b
     """Tells whether the budget has room for one more answer to a question."""
     if rules.budget is None or row.repeat_of is not None:
         return True
-    num = connection.execute(_NUM_VOTES_OF, {"number": row.id}).scalar_one()
-    return num > 0 or num_spent(connection) < rules.budget
+    return num_votes(connection, row.id) > 0 or num_spent(connection) < rules.budget

@@ -12,17 +12,25 @@ from prefrl.labelling.rows import P_LEFT, Counts, GivenAnswer
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import answers, questions, segments
 from prefrl.labelling.store.segment_bytes import segments_from
-from prefrl.labelling.store.standing import WHO, num_leased, num_spent, question_row, standings
+from prefrl.labelling.store.standing import (
+    IDS_AT_ONCE,
+    WHO,
+    num_leased,
+    num_spent,
+    question_row,
+    standings,
+)
 from prefrl.session.questions import Entry, QuestionState, Standing, check_states
 
 _SAID: dict[float | None, Any] = {p_left: said for said, p_left in P_LEFT.items()}
 
-_GIVEN = (
+# Every answer with its question, by question and time.
+GIVEN = (
     select(answers, questions)
     .join(questions, questions.c.id == answers.c.question)
     .order_by(answers.c.question, answers.c.answered_s, answers.c.annotator)
 )
-_GIVEN_BY = _GIVEN.where(answers.c.annotator == WHO)
+_GIVEN_BY = GIVEN.where(answers.c.annotator == WHO)
 
 
 def _rows_in(
@@ -46,8 +54,8 @@ def _load(connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
     """
     ids = [row.id for row in rows]
     sides: dict[int, Row[Any]] = {}
-    for first in range(0, len(ids), 500):
-        some = segments.c.question.in_(ids[first : first + 500])
+    for first in range(0, len(ids), IDS_AT_ONCE):
+        some = segments.c.question.in_(ids[first : first + IDS_AT_ONCE])
         sides |= {one.question: one for one in connection.execute(select(segments).where(some))}
     return [
         Question(
@@ -82,7 +90,7 @@ def _given(connection: Connection, annotator: str | None = None) -> list[GivenAn
             is_audit=row.is_audit,
             source=row.source,
         )
-        for row in connection.execute(_GIVEN if annotator is None else _GIVEN_BY, which)
+        for row in connection.execute(GIVEN if annotator is None else _GIVEN_BY, which)
     ]
 
 

@@ -22,11 +22,11 @@ from prefrl.labelling.errors import UnknownQuestion
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store.schema import annotators, answers, leases, questions, revision
 from prefrl.session.questions import QuestionState, Standing
+from prefrl.session.told_standing import ENOUGH_SKIPS
 
-# Two of them are enough to take a question for one that nobody can answer.
-_ENOUGH_SKIPS = 2
 LARGEST_ID = 2**63 - 1
-_IDS_AT_ONCE = 500
+# More values in a statement would be too many for some databases.
+IDS_AT_ONCE = 500
 
 # Statements are made once: to put one together takes SQLAlchemy longer than SQLite takes to answer
 # it. What differs from call to call is the number of a question, who asks, and when.
@@ -57,6 +57,7 @@ MAY_ANSWER = ~exists().where(_OF_QUESTION, answers.c.annotator == WHO) & or_(
 
 _BUMP = update(revision).values(number=revision.c.number + 1)
 _QUESTION = select(questions).where(questions.c.id == NUMBER)
+_NUM_VOTES_OF = select(NUM_VOTES).where(questions.c.id == NUMBER)
 _SAID = select(answers).where(answers.c.question == NUMBER)
 SET_STATE = update(questions).where(questions.c.id == NUMBER)
 _ACTIVE = select(annotators.c.name).where(annotators.c.seen_s > bindparam("since_s"))
@@ -115,8 +116,8 @@ def check_known(connection: Connection, ids: Iterable[int]) -> None:
     asked = list(dict.fromkeys(int(number) for number in ids))
     possible = [number for number in asked if 0 <= number <= LARGEST_ID]
     known: set[int] = set()
-    for first in range(0, len(possible), _IDS_AT_ONCE):
-        some = questions.c.id.in_(possible[first : first + _IDS_AT_ONCE])
+    for first in range(0, len(possible), IDS_AT_ONCE):
+        some = questions.c.id.in_(possible[first : first + IDS_AT_ONCE])
         known.update(connection.execute(select(questions.c.id).where(some)).scalars())
     for number in asked:
         if number not in known:
@@ -151,7 +152,8 @@ def standings(
 def _about(table: Any, ids: set[int]) -> Any:
     """Selects what a table has of questions: of few by their ids, of many by looking at all."""
     statement = select(table)
-    return statement.where(table.c.question.in_(sorted(ids))) if len(ids) < 500 else statement
+    is_few = len(ids) < IDS_AT_ONCE
+    return statement.where(table.c.question.in_(sorted(ids))) if is_few else statement
 
 
 def _standing(
@@ -197,7 +199,7 @@ def settle(connection: Connection, ids: Iterable[int], rules: StoreSettings, now
                 active = active_annotators(connection, rules, now_s)
             # Whoever answered it will not be asked again, either.
             nobody_is_left = active <= {one.annotator for one in said}
-            if len(skips) >= _ENOUGH_SKIPS or nobody_is_left or row.repeat_of is not None:
+            if len(skips) >= ENOUGH_SKIPS or nobody_is_left or row.repeat_of is not None:
                 state = "answered" if num else "skipped"
         if state != row.state:
             connection.execute(SET_STATE, {"number": number, "state": state})
@@ -209,6 +211,11 @@ def active_annotators(connection: Connection, rules: StoreSettings, now_s: float
     """Returns the names of those who asked or answered lately."""
     since_s = now_s - rules.active_s
     return set(connection.execute(_ACTIVE, {"since_s": since_s}).scalars())
+
+
+def num_votes(connection: Connection, number: int) -> int:
+    """Counts the answers to a question that are no skips."""
+    return int(connection.execute(_NUM_VOTES_OF, {"number": number}).scalar_one())
 
 
 def num_spent(connection: Connection) -> int:
