@@ -7,11 +7,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from prefrl.envs.episode_files import EpisodeFiles
 from prefrl.errors import DataError, text_of
-from prefrl.segments import SegmentBatch
 
 Beginning = Mapping[str, Any]
 """The source of a reset's draws, as JSON can hold it: {"seed": ...} or {"generator": ...}."""
@@ -85,10 +83,6 @@ class Beginnings:
             del self._episodes[gone]
             if self._files is not None:
                 self._files.remove(gone)
-
-    def covers(self, segments: SegmentBatch) -> NDArray[np.bool_]:
-        """Returns (S,) of which segments it is known how their episode began."""
-        return np.array([number in self._episodes for number in segments.episode.tolist()], bool)
 
     def of(self, episode: int) -> Beginning:
         """Returns how an episode began.

@@ -19,7 +19,6 @@ from prefrl.envs.env_checker import env_name
 from prefrl.envs.episode_files import EpisodeFiles
 from prefrl.errors import DataError, EnvironmentFault, text_of, with_type
 from prefrl.media.pictures import check_picture, resized
-from prefrl.segments import SegmentBatch
 
 Picture = NDArray[np.uint8]
 
@@ -89,10 +88,6 @@ class Films:
             self.num_bytes -= sum(map(len, self._episodes.pop(other)))
             if self._files is not None:
                 self._files.remove(other)
-
-    def covers(self, segments: SegmentBatch) -> NDArray[np.bool_]:
-        """Returns (S,) which segments there are pictures of."""
-        return np.array([number in self._episodes for number in segments.episode.tolist()], bool)
 
     def pictures(self, episode: int, steps: NDArray[np.int64]) -> list[Picture]:
         """Returns the pictures before some steps of an episode, (H, W, 3) each.

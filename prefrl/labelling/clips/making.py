@@ -54,12 +54,6 @@ class ClipMaker:
         """
         return [self._spec(segments[[row]], store) for row in range(len(segments))]
 
-    def can_show(self, segments: SegmentBatch) -> NDArray[np.bool_]:
-        """Returns (S,) which segments clips can be made of now."""
-        if self.beside is not None:
-            return self.beside.covers(segments)
-        return np.full(len(segments), segments.sim_states.shape[2] > 0)
-
     def _spec(self, segment: SegmentBatch, store: EpisodeStore | None) -> ClipSpec:
         first, length = int(segment.start[0]), int(segment.length[0])
         number = int(segment.episode[0])

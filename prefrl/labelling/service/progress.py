@@ -10,7 +10,7 @@ from prefrl.labelling.run_status import read_run_status
 from prefrl.labelling.service.bodies import Health, Me, Progress, Run
 from prefrl.labelling.service.parts import Parts, clip_address
 from prefrl.labelling.service.problems import may_answer
-from prefrl.labelling.service.waiting import Standing, why_none
+from prefrl.labelling.service.waiting import Situation, why_none
 from prefrl.labelling.statistics import labelling_statistics
 
 
@@ -28,7 +28,7 @@ def progress_routes(parts: Parts) -> APIRouter:
         own = store.answers_of(annotator.name)
         num_answers, num_skips = _num(own)
         budget, is_paused = store.settings().budget, store.is_paused()
-        standing = Standing(
+        situation = Situation(
             run,
             counts,
             budget=budget,
@@ -45,7 +45,7 @@ def progress_routes(parts: Parts) -> APIRouter:
             answers_per_hour=_pace(own),
             is_paused=is_paused,
             waits_for=run.waits_for,
-            why_none=why_none(standing),
+            why_none=why_none(situation),
             has_ended=run.has_ended,
         )
 

@@ -7,8 +7,8 @@ from prefrl.labelling.run_status import RunStatus
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The standing of a run's questions, as far as it explains that none is handed out.
+class Situation:
+    """The situation of a run's questions, as far as it explains that none is handed out.
 
     Args:
         run: how the run stands; of a dataset, the defaults.
@@ -27,27 +27,27 @@ class Standing:
     num_faulty: int = 0
 
 
-def why_none(standing: Standing) -> str:
+def why_none(situation: Situation) -> str:
     """Returns why somebody has no question before them, in a sentence or several."""
-    run, counts = standing.run, standing.counts
+    run, counts = situation.run, situation.counts
     if run.has_ended:
         return "The run has ended."
-    if standing.is_paused:
+    if situation.is_paused:
         return "The owner of the run will let it go on; the next question comes by itself then."
-    if standing.budget is not None and counts.spent >= standing.budget:
+    if situation.budget is not None and counts.spent >= situation.budget:
         is_training = run.num_steps is not None
         trains = " The run trains on them until its end." if is_training else ""
-        return f"All {standing.budget:,} answers of the budget are there.{trains}"
+        return f"All {situation.budget:,} answers of the budget are there.{trains}"
     reasons = [run.waits_for] if run.waits_for else []
-    num_rendering = standing.num_unrendered - standing.num_faulty
+    num_rendering = situation.num_unrendered - situation.num_faulty
     if num_rendering > 0:
         reasons.append(f"The clips of {_questions(num_rendering)} are being rendered.")
-    if standing.num_faulty > 0:
-        cannot = f"{_questions(standing.num_faulty)} cannot be shown"
+    if situation.num_faulty > 0:
+        cannot = f"{_questions(situation.num_faulty)} cannot be shown"
         reasons.append(f"{cannot}; the owner's page says why.")
     if counts.leased:
         reasons.append(f"Others are looking at {_questions(counts.leased)}.")
-    if (num_others := counts.open - standing.num_unrendered) > 0:
+    if (num_others := counts.open - situation.num_unrendered) > 0:
         wait = "waits" if num_others == 1 else "wait"
         reasons.append(f"{_questions(num_others)} that you have seen {wait} for somebody else.")
     if not reasons and run.num_steps is not None:
