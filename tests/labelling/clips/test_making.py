@@ -119,11 +119,11 @@ def test_actions_that_were_recorded_are_what_a_replay_is_made_of():
 
 
 @pytest.mark.parametrize("kind", ["pictures", "actions"])
-def test_what_was_recorded_before_the_run_was_stopped_cannot_be_shown(kind):
+def test_an_episode_of_which_nothing_is_kept_cannot_be_shown(kind):
     store = numbered((40,))
     segments = store.sample(2, 10, rng=np.random.default_rng(0))
     maker = ClipMaker(ClipSource(kind, NamedEnv("CartPole-v1"), 0.02))
-    with pytest.raises(DataError, match="before the run was stopped and gone on with"):
+    with pytest.raises(DataError, match="too long ago, or its file was lost"):
         maker.specs(segments, store)
     with pytest.raises(DataError, match="episode 0 is not kept any more"):
         maker.specs(segments, EpisodeStore())
