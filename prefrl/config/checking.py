@@ -65,6 +65,12 @@ def settings(
     return decorate
 
 
+def changed(settings: object) -> list[str]:
+    """Returns the names of the settings that are not what they are by default."""
+    usual = type(settings)()
+    return [name for name, value in vars(settings).items() if value != getattr(usual, name)]
+
+
 def validated(kind: type[_Settings], tree: Any, *, source: str) -> _Settings:
     """Makes settings from a tree of mappings.
 

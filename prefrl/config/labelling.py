@@ -45,8 +45,3 @@ class LabelConfig:
     ease: bool = False
     open_ahead: PositiveInt = OPEN_AHEAD
     seed: SeedInt | None = None
-
-    def given(self) -> list[str]:
-        """Returns the names of the settings that say something."""
-        usual = LabelConfig()
-        return [name for name, value in vars(self).items() if value != getattr(usual, name)]

@@ -49,8 +49,3 @@ class ServingConfig:
     instructions: Path | None = None
     database: str | None = dataclasses.field(default=None, repr=False)
     open_page: bool = True
-
-    def given(self) -> list[str]:
-        """Returns the names of the settings that say something."""
-        usual = ServingConfig()
-        return [name for name, value in vars(self).items() if value != getattr(usual, name)]

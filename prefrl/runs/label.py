@@ -1,9 +1,8 @@
 """Labelling apart from a run: of a finished or stopped run, or of recorded data."""
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from prefrl.config import LabelConfig, ResolvedRun, RunConfig, ServingConfig
+from prefrl.config.checking import changed
 from prefrl.errors import ConfigError, StorageError, option
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.media.mp4 import check_encoder
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, is_there
 from prefrl.records.new_folder import new_folder
@@ -24,19 +23,12 @@ from prefrl.runs.label_of_data import about_of, data_material
 from prefrl.runs.label_of_run import run_material
 from prefrl.runs.label_work import LabelWork
 from prefrl.runs.own_parts import check_same_env
+from prefrl.runs.processes import served
 from prefrl.runs.resolve import check_is_run, settings_of
-from prefrl.runs.serving import (
-    FolderServing,
-    Processes,
-    check_serving,
-    open_page,
-    read_serving,
-    serving_store,
-)
+from prefrl.runs.serving import check_serving, read_serving, serving_store
 
 if TYPE_CHECKING:
     from prefrl.labelling.service.link_file import Links
-    from prefrl.labelling.store import LabelStore
 
 _LOOK_EVERY_S = 0.5
 STOPPED = "The run is stopped. What is open can be answered; more is asked when it goes on."
@@ -156,12 +148,14 @@ def _label(
     about: str = "",
 ) -> Labelled:
     """Asks about a material until it is interrupted."""
-    _check_can_render(is_rendered=material.is_rendered)
+    from prefrl.labelling.clips.graphics import check_can_render
+
+    check_can_render(is_rendered=material.is_rendered)
     answers = folder / run_folder.COMPARISONS
     first_id = int(material.dataset.question.max(initial=-1)) + 1
     with serving_store(folder, serving, first_id=first_id, about=about, say=say) as (store, kept):
         work = LabelWork(material, store, settings, answers, say)
-        with _served(store, folder, kept, serving, say) as processes:
+        with served(store, folder, kept, serving, say=say, is_runs=False) as processes:
             try:
                 work.run(processes)
             except KeyboardInterrupt:
@@ -178,6 +172,7 @@ def _serve_stopped(
     say: Callable[[str], None],
 ) -> Labelled:
     """Serves the open questions of a run that has not ended, until it is interrupted or goes on."""
+    from prefrl.labelling.clips.graphics import check_can_render
     from prefrl.labelling.run_status import read_run_status, write_run_status
 
     if not config.teacher.are_people:
@@ -186,17 +181,17 @@ def _serve_stopped(
             f"({config.teacher.name}); go on with it by prefrl run --resume {folder}, and label it "
             "when it has ended"
         )
-    if given := settings.given():
+    if given := changed(settings):
         raise ConfigError(
             f"{option(given[0])} is of runs that have ended; what one that was stopped asks is up "
             "to its own settings"
         )
     if read_serving(folder) is None:
         raise StorageError(f"the run in {folder} has put no questions yet")
-    _check_can_render()
+    check_can_render()
     with serving_store(folder, serving, say=say) as (store, kept):
         write_run_status(store, dataclasses.replace(read_run_status(store), waits_for=STOPPED))
-        with _served(store, folder, kept, serving, say) as processes:
+        with served(store, folder, kept, serving, say=say, is_runs=False) as processes:
             try:
                 while not processes.is_replaced:
                     processes.look_after()
@@ -205,30 +200,6 @@ def _serve_stopped(
             except KeyboardInterrupt:
                 say("ending the service")
         return Labelled(store.counts().spent, is_stopped=True)
-
-
-@contextlib.contextmanager
-def _served(
-    store: "LabelStore",
-    folder: Path,
-    kept: FolderServing,
-    serving: ServingConfig,
-    say: Callable[[str], None],
-) -> Iterator[Processes]:
-    with Processes(store, folder, kept, port=serving.port, is_runs=False) as processes:
-        say(processes.links.as_text())
-        if serving.open_page:
-            open_page(processes.links.label_link)
-        yield processes
-
-
-def _check_can_render(*, is_rendered: bool = True) -> None:
-    """Makes sure that clips can be made, before anybody waits for one."""
-    from prefrl.labelling.clips.graphics import choose_graphics
-
-    check_encoder()
-    if is_rendered:
-        choose_graphics()
 
 
 def _is_about(folder: Path, about: str) -> bool:

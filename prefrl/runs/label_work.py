@@ -14,7 +14,7 @@ from prefrl.config import LabelConfig
 from prefrl.errors import ConfigError, option
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.runs.label_material import Material
-from prefrl.runs.serving import Processes
+from prefrl.runs.processes import Processes
 from prefrl.session.asker import Asker
 
 if TYPE_CHECKING:

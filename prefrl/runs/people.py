@@ -16,14 +16,14 @@ from prefrl.envs.beginnings import NotedResets
 from prefrl.envs.beside import Beside
 from prefrl.errors import ConfigError, DataError, option
 from prefrl.feedback.protocols import Answer, Question
-from prefrl.media.mp4 import check_encoder
 from prefrl.records import run_folder
 from prefrl.records.metrics import read_metrics
 from prefrl.rewards import RewardTrainer
 from prefrl.runs.answers import statistics_of
 from prefrl.runs.predictions import NotedPredictions
+from prefrl.runs.processes import Processes, served
 from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env
-from prefrl.runs.serving import Processes, check_installed, open_page, serving_store
+from prefrl.runs.serving import check_installed, serving_store
 from prefrl.segments import EpisodeStore
 from prefrl.segments.windows import Windows
 
@@ -68,7 +68,7 @@ class People:
                 "thing; leave it out"
             )
         from prefrl.labelling.clips import ClipMaker, choose_source
-        from prefrl.labelling.clips.graphics import choose_graphics
+        from prefrl.labelling.clips.graphics import check_can_render
 
         named = None
         make: Callable[[str | None], gym.Env[Any, Any]]
@@ -79,9 +79,7 @@ class People:
             as_it_is = env_maker(config, own)
             make = lambda _: as_it_is()  # noqa: E731 - one of two ways to make it
         source = choose_source(make, named)
-        check_encoder()
-        if source.kind != "pictures":
-            choose_graphics()
+        check_can_render(is_rendered=source.kind != "pictures")
         self._config = config
         self._make = make
         self._maker = ClipMaker(source)
@@ -165,11 +163,7 @@ class People:
                 num_fits = sum(_FIT in row for row in rows)
                 self._predictions = NotedPredictions(store, learner, num_fits)
             self._tell_status()
-            with Processes(store, folder, kept, port=serving.port) as self._processes:
-                links = self._processes.links
-                say(links.as_text())
-                if serving.open_page:
-                    open_page(links.label_link)
+            with served(store, folder, kept, serving, say=say) as self._processes:
                 yield store
                 self._change(has_ended=True, waits_for="")
 

@@ -1,24 +1,17 @@
-"""A folder whose questions people answer: its database, its page, and the processes behind both.
-
-Whoever puts the questions, the service and the renderer are processes that meet in the database
-alone. The first starts the other two, starts them anew should they end, and ends them with itself.
-"""
+"""A folder whose questions people answer: its database, and what it keeps of its page."""
 
 import contextlib
 import dataclasses
 import json
 import os
-import sys
-import time
 import uuid
-import webbrowser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefrl.config import ServingConfig
+from prefrl.config.checking import changed
 from prefrl.errors import ConfigError, StorageError, option, text_of
 from prefrl.records import run_folder
 from prefrl.records.files import is_there, write_text_atomically
@@ -26,10 +19,7 @@ from prefrl.records.json_file import entry, read_json_object
 from prefrl.records.run_records import say_on_stderr
 
 if TYPE_CHECKING:
-    from prefrl.labelling.service.link_file import Links
     from prefrl.labelling.store import LabelStore
-
-_LOOK_AFTER_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -216,7 +206,7 @@ def serving_store(
         given = {
             name: getattr(serving, name)
             for name in ("host", "public_url", "allowed_hosts", "trusted_proxies")
-            if name in serving.given()
+            if name in changed(serving)
         }
         database = "" if store.address == own else store.address
         now = dataclasses.replace(now, **given, database=database)
@@ -256,81 +246,3 @@ def _keep_instructions(folder: Path, path: Path) -> None:
     from prefrl.labelling.service.instructions import read_instructions
 
     write_text_atomically(folder / run_folder.INSTRUCTIONS, read_instructions(path))
-
-
-class Processes:
-    """The service and the renderer of a folder, beside whoever puts the questions.
-
-    Args:
-        store: where they meet.
-        folder: that of `labelling.json`.
-        kept: how the page is served.
-        port: to be served at; None: the last one, or any.
-        is_runs: the service ends with the run, and whoever comes first starts it anew.
-
-    Raises:
-        ConfigError: the service cannot be started; it says why.
-    """
-
-    def __init__(
-        self,
-        store: "LabelStore",
-        folder: Path,
-        kept: FolderServing,
-        *,
-        port: int | None,
-        is_runs: bool = True,
-    ) -> None:
-        from prefrl.labelling.renderer import RendererProcess
-        from prefrl.labelling.starting import StartedService
-
-        words = [*kept.words(folder), *([] if port is None else [f"--port={port}"])]
-        words += ["--ends-with-run"] if is_runs else []
-        self._store, self._folder, self._is_runs = store, folder, is_runs
-        self._start_service = partial(StartedService, store.url, folder, words)
-        self._start_renderer = partial(RendererProcess, store.url, stays=not is_runs)
-        self._service = self._start_service()
-        self._renderer = self._start_renderer()
-        self._looked_s = time.monotonic()
-
-    @property
-    def links(self) -> "Links":
-        """Returns the links under which people label, and under which the owner looks on."""
-        return self._service.links
-
-    def look_after(self) -> None:
-        """Starts anew what has ended."""
-        if time.monotonic() - self._looked_s < _LOOK_AFTER_EVERY_S:
-            return
-        self._looked_s = time.monotonic()
-        if not (self._service.is_alive and self._renderer.is_alive):
-            self._store.revision()  # While the database is away nothing can be started.
-        if not self._service.is_alive:
-            self._service.close()
-            self._service = self._start_service()
-        if not self._renderer.is_alive:
-            self._renderer.close()
-            self._renderer = self._start_renderer()
-
-    @property
-    def is_replaced(self) -> bool:
-        """Tells whether the service was told to end, as by that of a run that goes on."""
-        return self._service.has_ended_in_order
-
-    def __enter__(self) -> "Processes":
-        return self
-
-    def __exit__(self, error: object, *_: object) -> None:
-        # Pages are told that the run has ended, if it has.
-        self._service.close(patience_s=10.0 if error is None and self._is_runs else 0.0)
-        self._renderer.close()
-
-
-def open_page(link: str) -> None:
-    """Opens the page where somebody sits in front of a screen."""
-    has_screen = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-    if has_screen and sys.stderr.isatty():
-        with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(link)

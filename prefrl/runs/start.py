@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prefrl.arguments import flag, function, instance, optional, path, whole_number
 from prefrl.config import ResolvedRun, RunConfig, ServingConfig, to_yaml
+from prefrl.config.checking import changed
 from prefrl.errors import ConfigError, option, resuming
 from prefrl.feedback.protocols import is_async
 from prefrl.records import run_folder
@@ -260,7 +261,7 @@ def _checked_serving(serving: object, config: RunConfig, parts: Parts) -> Servin
     own = optional("serving", serving, ServingConfig) or ServingConfig()
     if config.teacher.are_people and parts.teacher is None and config.reward == "learned":
         check_serving(own)
-    elif given := own.given():
+    elif given := changed(own):
         raise ConfigError(
             f"{option(given[0])} is of the page on which people label, and this run asks nobody "
             f"there; leave it out, or choose {option('teacher.name', 'human')}"

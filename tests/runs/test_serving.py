@@ -1,7 +1,6 @@
 """A folder's page and its database: what is kept of them, and whose they are."""
 
 import contextlib
-import json
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 
 from prefrl import ServingConfig
 from prefrl.errors import ConfigError, PrefrlError, StorageError
-from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import Unavailable
 from tests.session.stores import put
 
@@ -19,7 +17,6 @@ pytest.importorskip("fastapi", reason="the extra human is missing")
 from prefrl.labelling.store import LabelStore
 from prefrl.runs.serving import (
     FolderServing,
-    Processes,
     check_serving,
     open_store,
     read_serving,
@@ -188,26 +185,3 @@ def test_instructions_that_cannot_be_shown_are_refused_before_there_is_a_run(
         path.write_bytes(content)
     with pytest.raises(PrefrlError, match=said):
         check_serving(ServingConfig(instructions=path))
-
-
-def test_a_port_in_use_is_a_line_and_nothing_is_lost(folder):
-    with socket.socket() as taken, serving_store(folder, ServingConfig()) as (store, kept):
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        put(store, 1)
-        store.answer([Answer(0, 1.0)])
-        said = f"could not be started: port {port} is in use; choose another --port, or 0"
-        with pytest.raises(ConfigError, match=said):
-            Processes(store, folder, kept, port=port)
-        assert store.counts().spent == 1
-
-
-def test_the_page_has_the_links_of_its_file(folder):
-    with (
-        serving_store(folder, ServingConfig()) as (store, kept),
-        Processes(store, folder, kept, port=0, is_runs=False) as processes,
-    ):
-        written = json.loads((folder / "labelling.json").read_text())
-        assert processes.links.token == written["token"]
-        assert not processes.is_replaced

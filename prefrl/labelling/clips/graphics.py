@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from prefrl.errors import ConfigError, one_line
+from prefrl.media.mp4 import check_encoder
 
 BACKENDS = ("egl", "osmesa")
 _TRY = (
@@ -46,6 +47,20 @@ def choose_graphics() -> str:
         "screen: on Debian and Ubuntu, apt-get install libegl1 libgl1 libgl1-mesa-dri, or "
         f"libosmesa6 and MUJOCO_GL=osmesa{hint}"
     )
+
+
+def check_can_render(*, is_rendered: bool = True) -> None:
+    """Makes sure that clips can be made, before anybody waits for one.
+
+    Args:
+        is_rendered: MuJoCo renders them; else they are of pictures that are there.
+
+    Raises:
+        ConfigError: there is no encoder, or nothing to render with; it says what to install.
+    """
+    check_encoder()
+    if is_rendered:
+        choose_graphics()
 
 
 def _failure(backend: str) -> str:

@@ -13,7 +13,6 @@ from prefrl.records import run_folder
 from prefrl.records.files import write_atomically
 from prefrl.records.json_file import read_json
 
-NAME = run_folder.LABELLING
 ANNOTATOR = "annotator 1"
 
 
@@ -55,7 +54,7 @@ class Links:
 
 def read_links(folder: Path) -> Links | None:
     """Returns what is in a folder's `labelling.json`; None where it is not there, or damaged."""
-    path = folder / NAME
+    path = folder / run_folder.LABELLING
     try:
         found = read_json(path) if path.exists() else None
     except StorageError:
@@ -78,7 +77,7 @@ def write_links(folder: Path, links: Links) -> None:
         os.fchmod(file.fileno(), 0o600)  # before anything is in it
         file.write(text.encode())
 
-    write_atomically(folder / NAME, write)
+    write_atomically(folder / run_folder.LABELLING, write)
 
 
 def tokens_of(store: LabelStore, known: Links | None) -> tuple[str, str, str]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
-from prefrl.labelling.service.link_file import NAME, Links, read_links
+from prefrl.labelling.service.link_file import Links, read_links
+from prefrl.records import run_folder
 from prefrl.records.files import reason
 
 LOCK = ".labelling.lock"
@@ -105,4 +106,5 @@ def _tell_to_end(holder: bytes) -> None:
 def _taken(folder: Path) -> str:
     links = read_links(folder)
     where = f", at {links.public_url or links.url}" if links else ""
-    return f"{folder} has a labelling service already{where}; its links are in {folder / NAME}"
+    path = folder / run_folder.LABELLING
+    return f"{folder} has a labelling service already{where}; its links are in {path}"
