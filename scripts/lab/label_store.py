@@ -1,13 +1,12 @@
 """Measures how fast a store of labels hands out questions and takes answers in.
 
-    python scripts/lab/label_store.py                  SQLite in the temporary folder, 8 threads
-    python scripts/lab/label_store.py --processes      8 processes instead
-    python scripts/lab/label_store.py --database postgresql://USER@HOST/NAME
+    cd scripts && python -m lab.label_store                  SQLite in the temporary folder
+    cd scripts && python -m lab.label_store --processes      8 processes instead of 8 threads
+    cd scripts && python -m lab.label_store --database postgresql://USER@HOST/NAME
 
 Each annotator takes a question and answers it at once, over and over.
 """
 
-import argparse
 import multiprocessing
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.command_line import OneLineParser, number_above_0
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store import LabelStore
 from prefrl.testing.made_up import segments
@@ -57,11 +57,13 @@ def in_process(database: str, name: str, begins_s: float, ends_s: float, results
 
 def main() -> None:
     """Measures, and prints calls a second and milliseconds a call."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database")
-    parser.add_argument("--annotators", type=int, default=8)
+    parser = OneLineParser(
+        prog="python -m lab.label_store", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--database", help="URL of an empty one; SQLite in a temporary folder")
+    parser.add_argument("--annotators", type=number_above_0, default=8)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--questions", type=int, default=10_000)
+    parser.add_argument("--questions", type=number_above_0, default=10_000)
     parser.add_argument("--processes", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
