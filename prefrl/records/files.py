@@ -118,6 +118,15 @@ def claimed(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_claimed(folder: Path) -> bool:
+    """Tells whether another process, or another part of this one, works in a folder."""
+    try:
+        with claimed(folder):
+            return False
+    except StorageError:
+        return True
+
+
 def reason(error: OSError | ValueError) -> str:
     """Returns why the system refused, without the number and the path that `str` would add."""
     if isinstance(error, UnicodeError):

@@ -14,7 +14,7 @@ from prefrl.config.checking import changed
 from prefrl.errors import ConfigError, StorageError, option
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.records import run_folder
-from prefrl.records.files import claimed, is_there
+from prefrl.records.files import claimed, is_claimed, is_there
 from prefrl.records.new_folder import new_folder
 from prefrl.records.run_records import say_on_stderr
 from prefrl.runs.finished import final_state
@@ -196,7 +196,7 @@ def _serve_stopped(
                 while not processes.is_replaced:
                     processes.look_after()
                     time.sleep(_LOOK_EVERY_S)
-                say(f"the run in {folder} goes on, and serves itself")
+                say(f"another process serves the run in {folder} now: it goes on, or is labelled")
             except KeyboardInterrupt:
                 say("ending the service")
         return Labelled(store.counts().spent, is_stopped=True)
@@ -218,6 +218,11 @@ def _is_about(folder: Path, about: str) -> bool:
 
 
 def _links_of_running(folder: Path) -> "Links | None":
+    """Returns the links of a service that somebody stands behind; None: there is none.
+
+    One that a killed process has left takes answers, but nobody renders clips or asks on: it is
+    taken over from.
+    """
     from prefrl.labelling.service.one_at_a_time import LOCK, links_of_running
 
-    return links_of_running(folder) if is_there(folder / LOCK) else None
+    return links_of_running(folder) if is_there(folder / LOCK) and is_claimed(folder) else None

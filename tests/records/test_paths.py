@@ -12,6 +12,7 @@ from prefrl.errors import StorageError
 from prefrl.records.files import (
     check_new_file,
     claimed,
+    is_claimed,
     is_there,
     write_text_atomically,
 )
@@ -81,6 +82,13 @@ def test_a_folder_in_use_is_refused_with_what_to_do(tmp_path):
     for path in (tmp_path, tmp_path / "file"):
         with pytest.raises(StorageError, match=r"is in use; choose another"):
             check_new_folder(path, instead="choose another")
+
+
+def test_a_folder_is_claimed_while_somebody_works_in_it(tmp_path):
+    assert not is_claimed(tmp_path)
+    with claimed(tmp_path):
+        assert is_claimed(tmp_path)
+    assert not is_claimed(tmp_path)
 
 
 def test_a_folder_that_is_none_cannot_be_claimed(tmp_path):

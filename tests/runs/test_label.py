@@ -198,6 +198,22 @@ def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, lab
         assert why in call(tmp_path / "home", ["label", "--data", "walks.npz", *other]).refusal
 
 
+def test_after_a_kill_the_same_command_takes_over_from_the_service_that_is_left(tmp_path, label):
+    path, folder = tmp_path / "home" / "walks.npz", tmp_path / "home" / "walks-labels"
+    recorded().save(path)
+    first = label(folder, "--data", path, "--open-ahead", 4).answered(3)
+    first.process.kill()
+    first.end()
+    second = label(folder, "--data", path, "--budget", 8)
+    second.until(lambda it: "All questions are answered" in it.said)
+    ended = second.end()
+    assert ended.status == 0, ended.err
+    assert "8 questions are answered here" in ended.out
+    given = {**first.labeller.said, **second.labeller.said}
+    assert sorted(given) == list(range(8))
+    said_in(folder / "comparisons.npz", given)
+
+
 def test_segments_of_recorded_pictures_are_chosen_where_there_are_no_pairs(tmp_path, label):
     path, folder = tmp_path / "home" / "films.npz", tmp_path / "answers"
     rng = np.random.default_rng(0)
@@ -249,7 +265,7 @@ def test_a_stopped_run_has_its_questions_answered_and_takes_over_when_it_goes_on
     assert result.summary["num_answers"] == cheetah().budget
     ended = labelling.until(lambda it: not it.process.is_alive).end()
     assert ended.status == 0, ended.err
-    assert "goes on, and serves itself" in ended.err
+    assert "another process serves the run in" in ended.err
     assert "the run learns from them when it goes on" in ended.out
     said = load_comparisons(folder / "comparisons.npz")
     assert given.keys() <= set(said.question.tolist())

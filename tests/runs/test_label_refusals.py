@@ -13,6 +13,7 @@ import pytest
 
 from prefrl import ServingConfig, TeacherConfig, run
 from prefrl.feedback.protocols import Answer
+from prefrl.records.files import claimed
 from tests.cli.in_process import call, contents
 from tests.session.stores import put
 
@@ -157,6 +158,7 @@ def test_a_database_of_a_newer_version_is_left_alone(home):
 def test_who_is_served_already_is_told_where(home):
     folder = labelled(home)
     with (
+        claimed(folder),
         serving_store(folder, ServingConfig()) as (store, kept),
         Processes(store, folder, kept, port=None, is_runs=False) as processes,
     ):
