@@ -12,11 +12,10 @@ policy and counts what it was taught, which is no sum of rewards.
 Axes: B questions, T steps of a segment, E episodes.
 """
 
+import contextlib
 import itertools
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 
 from lab.command_line import OneLineParser, number_above_0
 from lab.hopper_pose import Pose, pose_of
+from lab.label_client import AwayError, LabelClient
 from prefrl.types import Float64Array
 
 HIGH_M, LOW_SHARE = 0.3, 0.3
@@ -97,45 +97,24 @@ class Labeller:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._client = LabelClient(folder)
         self.num_given = 0
 
     def label(self) -> None:
         """Answers question after question until the run has ended."""
         while not (self._folder / "summary.json").exists():
-            try:
+            with contextlib.suppress(AwayError):
                 if self._answer_what_is_open():
                     continue
-            except urllib.error.HTTPError as error:
-                # Withdrawn or answered meanwhile, or the database is busy: all else is a fault.
-                if error.code not in (409, 410, 503):
-                    raise
-            except (OSError, json.JSONDecodeError):
-                pass  # It is not there yet, is being started anew, or has ended.
             time.sleep(PATIENCE_S)
 
     def _answer_what_is_open(self) -> bool:
-        links = json.loads((self._folder / "labelling.json").read_text())
-        as_owner = {**links, "token": links["owner_token"]}
-        found = self._call(as_owner, "GET", "questions?state=open")["questions"]
+        found = self._client.ask("GET", "questions?state=open", as_owner=True)["questions"]
         for number in sorted(row["id"] for row in found):
-            sides = self._call(as_owner, "GET", f"questions/{number}/segments")
-            self._call(links, "PUT", f"questions/{number}/answer", {"answer": answer(sides)})
+            sides = self._client.ask("GET", f"questions/{number}/segments", as_owner=True)
+            self._client.ask("PUT", f"questions/{number}/answer", {"answer": answer(sides)})
             self.num_given += 1
         return bool(found)
-
-    def _call(self, links: Mapping[str, str], method: str, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(
-            f"{links['url']}/api/v1/{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {links['token']}",
-                "Content-Type": "application/json",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            said = response.read()
-        return json.loads(said) if said else None
 
 
 @dataclass(frozen=True)
