@@ -60,6 +60,7 @@ def calls() -> dict[str, Valid]:
     agent = make_agent(make_model("ppo", vec_env(store), {}, seed=0, device="cpu"))
     quick = prefrl.RewardConfig(recipe="plain", max_updates=2, hidden_dim=8)
     told = {"show_progress": False, "wandb_project": None, "on_checkpoint": None, "parts": None}
+    told["serving"] = None
     return {
         "EnhancedRewardModel": (
             prefrl.EnhancedRewardModel,
@@ -150,6 +151,11 @@ def calls() -> dict[str, Valid]:
             prefrl.RunConfig,
             {"env": "a", "steps": 5, "budget": 3, "teacher": prefrl.TeacherConfig(), "seed": 0}
             | {"agent_settings": {}, "objectives": (), "objective_weights": None},
+        ),
+        "ServingConfig": (
+            prefrl.ServingConfig,
+            {"host": "127.0.0.1", "port": 0, "public_url": None, "allowed_hosts": ()}
+            | {"trusted_proxies": (), "instructions": None, "database": None, "open_page": False},
         ),
         "TeacherConfig": (prefrl.TeacherConfig, {"name": "oracle", "beta": 1.0}),
         "RunResult": (
