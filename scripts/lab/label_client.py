@@ -7,6 +7,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from prefrl.records import run_folder
+
 TIMEOUT_S = 60.0
 NOT_NOW = (409, 410, 503)
 """Withdrawn or answered meanwhile, or the database is busy: no fault of the one who asks."""
@@ -40,7 +42,7 @@ class LabelClient:
             urllib.error.HTTPError: any other refusal.
         """
         try:
-            links = json.loads((self._folder / "labelling.json").read_text())
+            links = json.loads((self._folder / run_folder.LABELLING).read_text())
             request = urllib.request.Request(
                 f"{links['url']}/api/v1/{path}",
                 method=method,

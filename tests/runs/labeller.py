@@ -1,16 +1,13 @@
 """A labeller that is a script: it answers over HTTP, as a page does."""
 
-import http.client
-import json
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import PATIENCE_S
+from lab.label_client import AwayError, LabelClient
 
 Judge = Callable[[Mapping[str, Any]], str]
 """Both sides of a question -> left, right, tie or skip."""
@@ -31,6 +28,7 @@ class Labeller(threading.Thread):
     def __init__(self, folder: Path, judge: Judge, *, sees_clips: bool = True) -> None:
         super().__init__(daemon=True)
         self.folder = folder
+        self._client = LabelClient(folder)
         self.judge = judge
         self.said: dict[int, str] = {}
         self.sees_clips = sees_clips
@@ -45,55 +43,37 @@ class Labeller(threading.Thread):
             try:
                 if not self._answer_one():
                     time.sleep(0.05)
+            except AwayError:
+                time.sleep(0.05)
             except urllib.error.HTTPError as error:
-                # Withdrawn or leased anew meanwhile, or the database is busy: all else is a fault.
-                if error.code not in (409, 410, 503):
-                    self.fault = f"{error.url}: {error.code} {error.read().decode()}"
-                    return
-            except (OSError, http.client.HTTPException, json.JSONDecodeError):
-                time.sleep(0.05)  # It is not there yet, is being started anew, or has ended.
+                self.fault = f"{error.url}: {error.code} {error.read().decode()}"
+                return
 
     def _answer_one(self) -> bool:
         links = self.folder / "labelling.json"
         if not links.exists():
             return False
         self.seen["mode"] = links.stat().st_mode & 0o777
-        where = json.loads(links.read_text())
-        as_owner = {**where, "token": where["owner_token"]}
-        number = self._handed(where) if self.sees_clips else self._listed(as_owner)
+        number = self._handed() if self.sees_clips else self._listed()
         if number is None:
             return False
-        self.seen["overview"] = self._call(as_owner, "GET", "overview")
-        self.seen["rows"] = self._call(as_owner, "GET", "questions")["questions"]
-        said = self.judge(self._call(as_owner, "GET", f"questions/{number}/segments"))
+        ask = self._client.ask
+        self.seen["overview"] = ask("GET", "overview", as_owner=True)
+        self.seen["rows"] = ask("GET", "questions", as_owner=True)["questions"]
+        said = self.judge(ask("GET", f"questions/{number}/segments", as_owner=True))
         self.said[number] = said
-        answer = {"answer": said, "response_time_s": 0.1}
-        self._call(where, "PUT", f"questions/{number}/answer", answer)
+        ask("PUT", f"questions/{number}/answer", {"answer": said, "response_time_s": 0.1})
         self.given[number] = said
         return True
 
-    def _handed(self, where: Mapping[str, str]) -> int | None:
-        question = self._call(where, "GET", "questions/next")
-        self.seen["progress"] = self._call(where, "GET", "progress")
+    def _handed(self) -> int | None:
+        question = self._client.ask("GET", "questions/next")
+        self.seen["progress"] = self._client.ask("GET", "progress")
         if question is None:
             return None
         self.seen["clip"] = question["left"]
         return int(question["id"])
 
-    def _listed(self, as_owner: Mapping[str, str]) -> int | None:
-        listed = self._call(as_owner, "GET", "questions?state=open")["questions"]
+    def _listed(self) -> int | None:
+        listed = self._client.ask("GET", "questions?state=open", as_owner=True)["questions"]
         return min((int(one["id"]) for one in listed), default=None)
-
-    def _call(self, where: Mapping[str, str], method: str, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(
-            f"{where['url']}/api/v1/{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {where['token']}",
-                "Content-Type": "application/json",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-            said = response.read()
-        return json.loads(said) if said else None

@@ -2,7 +2,6 @@
 
 import _thread
 import contextlib
-import json
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lab.label_client import AwayError, LabelClient
 from prefrl import Parts, QueryConfig, RewardConfig, RunConfig, TeacherConfig, resume, run
 from prefrl.errors import ConfigError
 from prefrl.feedback.dataset import PreferenceDataset
@@ -103,9 +103,9 @@ def test_a_run_learns_from_what_is_said_over_http_and_ends_with_its_service(tmp_
     assert labeller.seen["mode"] == 0o600
     assert labeller.seen["clip"].startswith("/api/v1/clips/")
     assert_the_owner_sees_predictions(labeller, tmp_path / "run")
-    where = json.loads((tmp_path / "run" / "labelling.json").read_text())
-    with pytest.raises(OSError):  # noqa: PT011 - nobody listens there any more
-        labeller._call(where, "GET", "progress")
+    with pytest.raises(AwayError) as caught:  # nobody listens there any more
+        LabelClient(tmp_path / "run").ask("GET", "progress")
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 def assert_the_owner_sees_predictions(labeller: Labeller, folder: Path) -> None:
