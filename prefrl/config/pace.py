@@ -22,7 +22,7 @@ class PaceConfig:
             long is withdrawn when the next session begins, and another one asked in its place.
             None: there is no end to waiting.
         max_steps_ahead: steps that pace `answers` takes before it waits. None: as many as the phase
-            has that the session belongs to.
+            has that the session belongs to, but half of what the run still has at most.
         min_first_answers: answers before pace `steps` fits for the first time; until then the agent
             explores. The budget, where that is smaller.
         open_ahead: questions that are open at once, at most; others are put as these are answered,

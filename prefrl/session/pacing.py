@@ -100,7 +100,9 @@ class Pacer:
             return None
         limit = self.settings.max_steps_ahead
         if limit is None:
-            limit = self.phase_steps[self.waiting_for]
+            # Answers that come when all steps are taken teach the agent nothing.
+            steps_left = sum(self.phase_steps[self.waiting_for :])
+            limit = min(self.phase_steps[self.waiting_for], steps_left // 2)
         return max(limit - self.steps_ahead, 0)
 
     def stretch(self, left: int, *, multiple: int, at_least: int = 0) -> int:

@@ -227,6 +227,14 @@ class TestAnswers:
         assert run.said[0] == "waiting for 12 answers at step 6,000: 0 of 30 are there"
         assert_in_order(run)
 
+    def test_by_default_half_of_the_steps_are_left_for_the_last_answers(self, tmp_path):
+        plan = (*PLAN[:4], Phase(14_000, 6_000, num_queries=8))
+        run = started(tmp_path, Delayed(10**9, looks=9), pace=PaceConfig("answers"), plan=plan)
+        run.run()
+        assert run.said[-1] == "waiting for 8 answers at step 17,000: 22 of 30 are there"
+        assert sum(steps for _, steps, answers in run.agent.diary if answers == BUDGET) == 3_000
+        assert_in_order(run)
+
     def test_it_may_be_ahead_over_a_checkpoint_and_a_kill(self, tmp_path):
         pace = PaceConfig("answers", max_steps_ahead=7_000)
         whole = started(tmp_path / "whole", Delayed(steps=6_000, looks=99), pace=pace).run()
