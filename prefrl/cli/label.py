@@ -107,7 +107,7 @@ def _result(command: LabelCommand, labelled: "Labelled") -> str:
 
 def _backup(words: list[str]) -> None:
     command = parse(BackupCommand, words, prog="prefrl label backup")
-    from prefrl.runs.label_backup import backup
+    from prefrl.runs.label.backup import backup
 
     num = backup(command.folder, command.file, database=command.database)
     print(f"{num:,} answers, with their questions and clips, are in {command.file}")

@@ -20,11 +20,11 @@ from tests.session.stores import put
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
 from prefrl.labelling.store import LabelStore
-from prefrl.runs.label_of_data import about_of
+from prefrl.runs.label.data_material import about_of
 from prefrl.runs.processes import Processes
 from prefrl.runs.serving import serving_store
 from tests import tiny_runs
-from tests.runs.test_label import recorded
+from tests.runs.label.test_start import recorded
 from tests.runs.test_people import cheetah
 
 pytestmark = pytest.mark.usefixtures("without_curves")

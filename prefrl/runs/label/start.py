@@ -18,10 +18,10 @@ from prefrl.records.files import claimed, is_claimed, is_there
 from prefrl.records.new_folder import new_folder
 from prefrl.records.run_records import say_on_stderr
 from prefrl.runs.finished import final_state
-from prefrl.runs.label_material import Material
-from prefrl.runs.label_of_data import about_of, data_material
-from prefrl.runs.label_of_run import run_material
-from prefrl.runs.label_work import LabelWork
+from prefrl.runs.label.data_material import about_of, data_material
+from prefrl.runs.label.material import Material
+from prefrl.runs.label.run_material import run_material
+from prefrl.runs.label.work import LabelWork
 from prefrl.runs.own_parts import check_same_env
 from prefrl.runs.processes import served
 from prefrl.runs.resolve import check_is_run, settings_of

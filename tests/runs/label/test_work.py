@@ -18,9 +18,9 @@ pytest.importorskip("sqlalchemy", reason="the extra human is missing")
 
 from prefrl.labelling.run_status import RunStatus, read_run_status, write_run_status
 from prefrl.labelling.store import LabelStore
-from prefrl.runs.label_of_data import data_material
-from prefrl.runs.label_work import LabelWork
-from tests.runs.test_label import X_VELOCITY, recorded
+from prefrl.runs.label.data_material import data_material
+from prefrl.runs.label.work import LabelWork
+from tests.runs.label.test_start import X_VELOCITY, recorded
 from tests.session.stores import put
 
 PAIRS = ("left_start", "right_start", "p_left", "segment_length")

@@ -20,7 +20,7 @@ from prefrl.feedback.steps import Steps, true_reward_of
 from prefrl.records.archive import open_archive, read_arrays
 from prefrl.records.files import opened, reason
 from prefrl.rewards import RewardTrainer, build_model
-from prefrl.runs.label_material import Material, chooser_of, decided, pairs_in
+from prefrl.runs.label.material import Material, chooser_of, decided, pairs_in
 from prefrl.seeding import REWARD_WEIGHTS, Streams
 from prefrl.segments import Episode, EpisodeStore, SegmentBatch
 from prefrl.session.listed import ListedPairs

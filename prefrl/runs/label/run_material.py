@@ -14,7 +14,7 @@ from prefrl.records import run_folder
 from prefrl.records.episodes import load_episodes
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.runs.finished import Found
-from prefrl.runs.label_material import Material, chooser_of, decided, pairs_in
+from prefrl.runs.label.material import Material, chooser_of, decided, pairs_in
 from prefrl.runs.people import scene_of
 from prefrl.runs.resolve import make_configured_env, plan
 from prefrl.runs.restoring import check_dims, from_file

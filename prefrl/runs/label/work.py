@@ -13,7 +13,7 @@ import numpy as np
 from prefrl.config import LabelConfig
 from prefrl.errors import ConfigError, option
 from prefrl.feedback.protocols import Answer, Question
-from prefrl.runs.label_material import Material
+from prefrl.runs.label.material import Material
 from prefrl.runs.processes import Processes
 from prefrl.session.asker import Asker
 
