@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from prefrl.errors import DataError, shown
 
@@ -113,6 +113,35 @@ class GivenAnswer:
     session: int = 0
     is_audit: bool = False
     source: str = ""
+
+
+class OwnAnswer(NamedTuple):
+    """An answer, as far as the pace of whoever gave it goes by it.
+
+    Args:
+        said: as in `GivenAnswer`.
+        answered_s: likewise.
+        response_time_s: likewise.
+    """
+
+    said: Said | Literal[""]
+    answered_s: float | None
+    response_time_s: float | None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The numbers of questions by which people are told why nothing is asked; repeats are left out.
+
+    Args:
+        open: questions that nobody looks at.
+        leased: that somebody looks at.
+        spent: as in `Counts`.
+    """
+
+    open: int = 0
+    leased: int = 0
+    spent: int = 0
 
 
 @dataclass(frozen=True)

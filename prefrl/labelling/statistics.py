@@ -24,18 +24,8 @@ PAUSE_S = 120.0
 LEVEL = 0.95
 
 
-class AnswerRow(Protocol):
-    """One answer of one annotator."""
-
-    @property
-    def question(self) -> int:
-        """Returns the id of the question."""
-        ...
-
-    @property
-    def annotator(self) -> str:
-        """Returns the name of who answered."""
-        ...
+class TimedRow(Protocol):
+    """An answer, and when it was given."""
 
     @property
     def said(self) -> str:
@@ -50,6 +40,20 @@ class AnswerRow(Protocol):
     @property
     def answered_s(self) -> float | None:
         """Returns when it was given, in seconds since 1970; None where nobody knows."""
+        ...
+
+
+class AnswerRow(TimedRow, Protocol):
+    """One answer of one annotator."""
+
+    @property
+    def question(self) -> int:
+        """Returns the id of the question."""
+        ...
+
+    @property
+    def annotator(self) -> str:
+        """Returns the name of who answered."""
         ...
 
     @property
@@ -271,7 +275,7 @@ def _annotator_statistics(
     num_same = sum(first != "tie" for first in same)
     times = [_response_time_s(row) for row in answers.values() if row.said != SKIP]
     known = [time_s for time_s in times if time_s is not None]
-    num_timed, active_s = _activity(list(answers.values()))
+    num_timed, active_s = _activity(answers.values())
     predicted = _predicted(list(answers.values()), p_left)
     return AnnotatorStatistics(
         annotator=name,
@@ -283,14 +287,14 @@ def _annotator_statistics(
         self_agreement_decisive=wilson(num_same, len(decisive)),
         left_share=wilson(num["left"], num["left"] + num["right"]),
         left_share_of_same_side=wilson(same_side.count("left"), len(same_side)),
-        answers_per_hour=3600 * num_timed / active_s if active_s >= 1 else None,
+        answers_per_hour=_an_hour(num_timed, active_s),
         active_s=active_s,
         median_response_time_s=statistics.median(known) if known else None,
         model_agreement=wilson(sum(predicted), len(predicted)),
     )
 
 
-def _response_time_s(row: AnswerRow) -> float | None:
+def _response_time_s(row: TimedRow) -> float | None:
     time_s = row.response_time_s
     return time_s if time_s is not None and 0 <= time_s < math.inf else None
 
@@ -305,14 +309,23 @@ def _said_twice(answers: Mapping[int, AnswerRow]) -> list[tuple[str, str]]:
     return twice
 
 
-def _activity(rows: Sequence[AnswerRow]) -> tuple[int, float]:
+def answers_per_hour(rows: Iterable[TimedRow]) -> float | None:
+    """Returns the pace of one annotator, as `AnnotatorStatistics` has it, of all their answers."""
+    return _an_hour(*_activity(rows))
+
+
+def _an_hour(num: int, active_s: float) -> float | None:
+    return 3600 * num / active_s if active_s >= 1 else None
+
+
+def _activity(rows: Iterable[TimedRow]) -> tuple[int, float]:
     """Returns answers, and the seconds that they and the skips between them took.
 
     An answer takes the time since the one before. After a pause, and at the beginning, it takes its
     response time, or where nobody knows that, it does not count.
     """
     num, active_s, before_s = 0, 0.0, -math.inf
-    timed = [(row.answered_s, row) for row in rows if row.answered_s is not None]
+    timed = [(row.answered_s, row) for row in rows if row.answered_s is not None and row.said]
     for answered_s, row in sorted(timed, key=lambda one: one[0]):
         took_s = answered_s - before_s
         before_s = answered_s

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from prefrl.labelling.rows import Counts, GivenAnswer
+from prefrl.labelling.rows import Counts, GivenAnswer, Pending
 from prefrl.labelling.store import LabelStore
 
 _Value = TypeVar("_Value")
@@ -62,6 +62,7 @@ class Digest:
         self._revision = -1
         self._by_annotator: Mapping[str, Sequence[GivenAnswer]] = {}
         self._counts = Remembered(store.counts)
+        self._pending = Remembered(store.pending)
         self._answers = Remembered(self._read_answers)
         self._num_unrendered = Remembered(store.num_unrendered)
         self._clip_failures = Remembered(store.clip_failures)
@@ -69,6 +70,10 @@ class Digest:
     def counts(self) -> Counts:
         """Returns how many questions and answers there are."""
         return self._counts.get()
+
+    def pending(self) -> Pending:
+        """Returns how many questions wait for an answer, and how many the budget has paid for."""
+        return self._pending.get()
 
     def answers(self) -> Mapping[str, Sequence[GivenAnswer]]:
         """Returns the answers by annotator."""

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from prefrl.labelling.rows import Annotator, GivenAnswer
+from prefrl.labelling.rows import Annotator, OwnAnswer
 from prefrl.labelling.run_status import read_run_status
 from prefrl.labelling.service.bodies import Health, Me, Progress, Run
 from prefrl.labelling.service.parts import Parts, clip_address
 from prefrl.labelling.service.problems import may_answer
 from prefrl.labelling.service.waiting import Situation, why_none
-from prefrl.labelling.statistics import labelling_statistics
+from prefrl.labelling.statistics import answers_per_hour
 
 
 def progress_routes(parts: Parts) -> APIRouter:
@@ -24,25 +24,25 @@ def progress_routes(parts: Parts) -> APIRouter:
     @routes.get("/progress", responses=refusals)
     def progress(annotator: Asker) -> Progress:
         """Says how far the labelling is, and how far you are."""
-        counts, run = digest.counts(), read_run_status(store)
+        pending, run = digest.pending(), read_run_status(store)
         own = store.answers_of(annotator.name)
         num_answers, num_skips = _num(own)
-        budget, is_paused = store.settings().budget, store.is_paused()
+        rules, is_paused = store.settings_and_pause()
         situation = Situation(
             run,
-            counts,
-            budget=budget,
+            pending,
+            budget=rules.budget,
             is_paused=is_paused,
             num_unrendered=digest.num_unrendered(),
             num_faulty=len(digest.clip_failures()),
         )
         return Progress(
-            answered=counts.spent,
-            waiting=counts.open + counts.leased,
-            budget=budget,
+            answered=pending.spent,
+            waiting=pending.open + pending.leased,
+            budget=rules.budget,
             own_answers=num_answers,
             own_skips=num_skips,
-            answers_per_hour=_pace(own),
+            answers_per_hour=answers_per_hour(own),
             is_paused=is_paused,
             waits_for=run.waits_for,
             why_none=why_none(situation),
@@ -94,11 +94,6 @@ def health_routes(parts: Parts) -> APIRouter:
     return routes
 
 
-def _num(answers: Sequence[GivenAnswer]) -> tuple[int, int]:
+def _num(answers: Sequence[OwnAnswer]) -> tuple[int, int]:
     num_skips = sum(one.said == "skip" for one in answers)
     return len(answers) - num_skips, num_skips
-
-
-def _pace(answers: Sequence[GivenAnswer]) -> float | None:
-    people = labelling_statistics(answers).annotators
-    return people[0].answers_per_hour if people else None

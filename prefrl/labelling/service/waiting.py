@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prefrl.labelling.rows import Counts
+from prefrl.labelling.rows import Pending
 from prefrl.labelling.run_status import RunStatus
 
 
@@ -12,7 +12,7 @@ class Situation:
 
     Args:
         run: how the run stands; of a dataset, the defaults.
-        counts: of questions.
+        pending: how many wait for an answer, and how many were answered.
         budget: questions that may be answered; None: any number.
         is_paused: the owner has paused the asking.
         num_unrendered: pending questions whose clips are not there.
@@ -20,7 +20,7 @@ class Situation:
     """
 
     run: RunStatus
-    counts: Counts
+    pending: Pending
     budget: int | None = None
     is_paused: bool = False
     num_unrendered: int = 0
@@ -29,12 +29,12 @@ class Situation:
 
 def why_none(situation: Situation) -> str:
     """Returns why somebody has no question before them, in a sentence or several."""
-    run, counts = situation.run, situation.counts
+    run, pending = situation.run, situation.pending
     if run.has_ended:
         return "The run has ended."
     if situation.is_paused:
         return "The owner of the run will let it go on; the next question comes by itself then."
-    if situation.budget is not None and counts.spent >= situation.budget:
+    if situation.budget is not None and pending.spent >= situation.budget:
         is_training = run.num_steps is not None
         trains = " The run trains on them until its end." if is_training else ""
         return f"All {situation.budget:,} answers of the budget are there.{trains}"
@@ -45,9 +45,9 @@ def why_none(situation: Situation) -> str:
     if situation.num_faulty > 0:
         cannot = f"{_questions(situation.num_faulty)} cannot be shown"
         reasons.append(f"{cannot}; the owner's page says why.")
-    if counts.leased:
-        reasons.append(f"Others are looking at {_questions(counts.leased)}.")
-    if (num_others := counts.open - situation.num_unrendered) > 0:
+    if pending.leased:
+        reasons.append(f"Others are looking at {_questions(pending.leased)}.")
+    if (num_others := pending.open - situation.num_unrendered) > 0:
         wait = "waits" if num_others == 1 else "wait"
         reasons.append(f"{_questions(num_others)} that you have seen {wait} for somebody else.")
     if not reasons and run.num_steps is not None:

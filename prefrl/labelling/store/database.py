@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, exc, select
+from sqlalchemy import Connection, Engine, create_engine, event, exc, func, select
 from sqlalchemy.engine import URL, make_url
 
 from prefrl.errors import (
@@ -38,6 +38,10 @@ _EXPECTED = "sqlite:///FILE or postgresql://USER@HOST/NAME"
 # What PostgreSQL's library takes as a password where it stands behind a ? in the URL.
 _SECRET = ("password", "sslpassword")
 _LOCK = select(schema.revision.c.number).with_for_update()
+# The same, and what is changed need not be on disk when the transaction ends.
+_LOCK_AND_HURRY = select(
+    schema.revision.c.number, func.set_config("synchronous_commit", "off", True)
+).with_for_update()
 # What SQLite says of a file that is not, or no longer, a database of its own.
 _AWAY = (
     sqlite3.OperationalError,
@@ -162,9 +166,7 @@ class Database:
             connection = connection.execution_options(is_writing=True, is_durable=is_durable)
             with connection.begin():
                 if not self.is_sqlite:
-                    connection.execute(_LOCK)
-                    if not is_durable:
-                        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    connection.execute(_LOCK if is_durable else _LOCK_AND_HURRY)
                 yield connection
 
     @contextlib.contextmanager
@@ -281,8 +283,10 @@ def _engine(url: URL) -> Engine:
         if not options.get("is_writing", False):
             connection.exec_driver_sql("BEGIN")
             return
-        is_durable = options.get("is_durable", True)
-        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+        synchronous = "FULL" if options.get("is_durable", True) else "NORMAL"
+        if connection.info.get("synchronous") != synchronous:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            connection.info["synchronous"] = synchronous
         # One that began by reading could not wait for others who write.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 

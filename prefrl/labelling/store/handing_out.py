@@ -16,9 +16,8 @@ from prefrl.labelling.store.standing import (
     NUM_VOTES,
     NUMBER,
     WHO,
-    num_spent,
-    num_votes,
     spent_and_reserved,
+    votes_and_spent,
 )
 
 # The questions that the budget has room for: any, those that cost nothing more, and of these those
@@ -124,4 +123,5 @@ def has_budget(connection: Connection, row: Row[Any], rules: StoreSettings) -> b
     """Tells whether the budget has room for one more answer to a question."""
     if rules.budget is None or row.repeat_of is not None:
         return True
-    return num_votes(connection, row.id) > 0 or num_spent(connection) < rules.budget
+    votes, spent = votes_and_spent(connection, row.id)
+    return votes > 0 or spent < rules.budget

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from prefrl.arguments import instance
 from prefrl.feedback.protocols import Question
-from prefrl.labelling.rows import P_LEFT, Counts, GivenAnswer
+from prefrl.labelling.rows import P_LEFT, Counts, GivenAnswer, OwnAnswer, Pending
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import answers, questions, segments
 from prefrl.labelling.store.segment_bytes import segments_from
@@ -16,6 +16,7 @@ from prefrl.labelling.store.standing import (
     IDS_AT_ONCE,
     WHO,
     num_leased,
+    num_pending,
     num_spent,
     question_row,
     standings,
@@ -30,7 +31,9 @@ GIVEN = (
     .join(questions, questions.c.id == answers.c.question)
     .order_by(answers.c.question, answers.c.answered_s, answers.c.annotator)
 )
-_GIVEN_BY = GIVEN.where(answers.c.annotator == WHO)
+_GIVEN_BY = select(answers.c.p_left, answers.c.answered_s, answers.c.response_time_s).where(
+    answers.c.annotator == WHO
+)
 
 
 def _rows_in(
@@ -72,9 +75,8 @@ def _load(connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
     ]
 
 
-def _given(connection: Connection, annotator: str | None = None) -> list[GivenAnswer]:
-    """Returns every answer, or those of one annotator, by question and time."""
-    which = {} if annotator is None else {"who": annotator}
+def _given(connection: Connection) -> list[GivenAnswer]:
+    """Returns every answer, by question and time."""
     return [
         GivenAnswer(
             question=row.question,
@@ -90,7 +92,7 @@ def _given(connection: Connection, annotator: str | None = None) -> list[GivenAn
             is_audit=row.is_audit,
             source=row.source,
         )
-        for row in connection.execute(GIVEN if annotator is None else _GIVEN_BY, which)
+        for row in connection.execute(GIVEN)
     ]
 
 
@@ -160,16 +162,26 @@ class Listing(Opened):
         with self._database.reading() as connection:
             return _given(connection)
 
-    def answers_of(self, annotator: str) -> list[GivenAnswer]:
-        """Returns the answers of one annotator, likewise."""
+    def answers_of(self, annotator: str) -> list[OwnAnswer]:
+        """Returns the answers of one annotator, skips and repeats too, in any order."""
         instance("annotator", annotator, str)
         with self._database.reading() as connection:
-            return _given(connection, annotator)
+            return [
+                OwnAnswer(_SAID.get(p_left, ""), answered_s, response_time_s)
+                for p_left, answered_s, response_time_s in connection.execute(
+                    _GIVEN_BY, {"who": annotator}
+                )
+            ]
 
     def counts(self) -> Counts:
         """Returns how many questions and answers there are."""
         with self._database.reading() as connection:
             return _counts(connection, self.clock())
+
+    def pending(self) -> Pending:
+        """Returns how many questions wait for an answer, and how many the budget has paid for."""
+        with self._database.reading() as connection:
+            return num_pending(connection, self.clock())
 
     def _questions(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Question]:
         """Returns questions with their segments, which are read from the database once."""

@@ -89,6 +89,11 @@ class Notes(Opened):
         with self._database.writing() as connection:
             _set_rules(connection, settings)
 
+    def settings_and_pause(self) -> tuple[StoreSettings, bool]:
+        """Returns the rules, and whether the asking is paused, at the price of one."""
+        with self._database.reading() as connection:
+            return rules_and_pause(connection)
+
     def pause(self, is_paused: bool) -> None:
         """Stops handing out questions, or goes on; what is leased may be answered meanwhile."""
         flag("is_paused", is_paused)

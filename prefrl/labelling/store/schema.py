@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 VERSION_TABLE = "prefrl_version"
 HUMAN = "human"  # the source of answers that people give, as the interchange layout has it
 
@@ -71,6 +71,7 @@ questions = Table(
     Column("left_clip", Text),
     Column("right_clip", Text),
     Index(None, "state", "id"),
+    Index(None, "state", "repeat_of", "wanted"),
     Index(None, "repeat_of"),
     Index(None, "left_clip"),
     Index(None, "right_clip"),

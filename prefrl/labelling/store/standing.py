@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import UnknownQuestion
-from prefrl.labelling.rows import StoreSettings
+from prefrl.labelling.rows import Pending, StoreSettings
 from prefrl.labelling.store.schema import annotators, answers, leases, questions, revision
 from prefrl.session.questions import QuestionState, Standing
 from prefrl.session.told_standing import ENOUGH_SKIPS
@@ -58,7 +58,15 @@ MAY_ANSWER = ~exists().where(_OF_QUESTION, answers.c.annotator == WHO) & or_(
 _BUMP = update(revision).values(number=revision.c.number + 1)
 _QUESTION = select(questions).where(questions.c.id == NUMBER)
 _NUM_VOTES_OF = select(NUM_VOTES).where(questions.c.id == NUMBER)
-_SAID = select(answers).where(answers.c.question == NUMBER)
+# A question beside each of its answers, or beside none.
+_SETTLED_BY = (
+    select(
+        *(questions.c.state, questions.c.wanted, questions.c.repeat_of),
+        *(answers.c.annotator, answers.c.p_left),
+    )
+    .outerjoin_from(questions, answers, _OF_QUESTION)
+    .where(questions.c.id == NUMBER)
+)
 SET_STATE = update(questions).where(questions.c.id == NUMBER)
 _ACTIVE = select(annotators.c.name).where(annotators.c.seen_s > bindparam("since_s"))
 
@@ -68,15 +76,19 @@ _ANSWERED = select(func.count()).where(_IS_FIRST, questions.c.state == "answered
 _BEGUN = select(func.count()).where(
     _IS_FIRST, questions.c.state == "open", questions.c.wanted > 1, NUM_VOTES > 0
 )
-_LEASED = (
-    select(func.count(leases.c.question.distinct()))
-    .join_from(leases, questions, questions.c.id == leases.c.question)
-    .where(leases.c.until_s > NOW_S, questions.c.state == "open", _IS_FIRST)
+# By the leases, of which few have not ended: of the questions many are open in some stores.
+_IS_OPEN = exists().where(
+    questions.c.id == leases.c.question, questions.c.state == "open", _IS_FIRST
 )
+_LEASED = select(func.count(leases.c.question.distinct())).where(leases.c.until_s > NOW_S, _IS_OPEN)
+_HAS_VOTES = exists().where(answers.c.question == leases.c.question, _IS_VOTE)
 _SPENT = _ANSWERED.scalar_subquery() + _BEGUN.scalar_subquery()
 _NUM_SPENT = select(_SPENT)
+_OPEN = select(func.count()).where(_IS_FIRST, questions.c.state == "open")
+_PENDING = select(_OPEN.scalar_subquery(), _LEASED.scalar_subquery(), _SPENT)
+_VOTES_AND_SPENT = select(NUM_VOTES, _SPENT).where(questions.c.id == NUMBER)
 # Leased questions whose first answer will cost the budget one.
-_SPENT_AND_RESERVED = select(_SPENT, _LEASED.where(NUM_VOTES == 0).scalar_subquery())
+_SPENT_AND_RESERVED = select(_SPENT, _LEASED.where(~_HAS_VOTES).scalar_subquery())
 
 _LEASE_AGAIN = update(leases).where(leases.c.question == NUMBER, leases.c.annotator == WHO)
 _LEASE = insert(leases)
@@ -187,10 +199,11 @@ def settle(connection: Connection, ids: Iterable[int], rules: StoreSettings, now
     num_changed = 0
     active: set[str] | None = None
     for number in ids:
-        row = connection.execute(_QUESTION, {"number": number}).one()
+        rows = connection.execute(_SETTLED_BY, {"number": number}).all()
+        row = rows[0]
         if row.state == "withdrawn":
             continue
-        said = connection.execute(_SAID, {"number": number}).all()
+        said = [one for one in rows if one.annotator is not None]
         num = sum(one.p_left is not None for one in said)
         skips = {one.annotator for one in said if one.p_left is None}
         state = "answered" if num >= row.wanted else "open"
@@ -223,6 +236,12 @@ def num_spent(connection: Connection) -> int:
     return int(connection.execute(_NUM_SPENT).scalar_one())
 
 
+def votes_and_spent(connection: Connection, number: int) -> tuple[int, int]:
+    """Counts as `num_votes` and as `num_spent`, at the price of one."""
+    votes, spent = connection.execute(_VOTES_AND_SPENT, {"number": number}).one()
+    return int(votes), int(spent)
+
+
 def spent_and_reserved(connection: Connection, now_s: float) -> tuple[int, int]:
     """Counts as `num_spent`, and the leased questions whose first answer will cost one more."""
     spent, reserved = connection.execute(_SPENT_AND_RESERVED, {"now_s": now_s}).one()
@@ -232,6 +251,12 @@ def spent_and_reserved(connection: Connection, now_s: float) -> tuple[int, int]:
 def num_leased(connection: Connection, now_s: float) -> int:
     """Counts the questions that somebody looks at, repeats apart."""
     return int(connection.execute(_LEASED, {"now_s": now_s}).scalar_one())
+
+
+def num_pending(connection: Connection, now_s: float) -> Pending:
+    """Counts the questions that wait for an answer, and what the budget has spent."""
+    num_open, leased, spent = connection.execute(_PENDING, {"now_s": now_s}).one()
+    return Pending(int(num_open) - int(leased), int(leased), int(spent))
 
 
 def set_lease(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefrl.labelling.rows import Counts
+from prefrl.labelling.rows import Pending
 from prefrl.labelling.run_status import RunStatus
 from prefrl.labelling.service.waiting import Situation, why_none
 
@@ -17,43 +17,43 @@ def waiting(sentence):
 @pytest.mark.parametrize(
     ("situation", "said"),
     [
-        (Situation(RunStatus(), Counts()), COMES),
-        (Situation(RUN, Counts()), f"The run is at step 1,200 of 20,000. {COMES}"),
+        (Situation(RunStatus(), Pending()), COMES),
+        (Situation(RUN, Pending()), f"The run is at step 1,200 of 20,000. {COMES}"),
         (
-            Situation(waiting("The next questions come at step 2,000."), Counts(answered=4)),
+            Situation(waiting("The next questions come at step 2,000."), Pending()),
             "The next questions come at step 2,000.",
         ),
         (
-            Situation(waiting("The agent waits for 2 answers."), Counts(leased=2)),
+            Situation(waiting("The agent waits for 2 answers."), Pending(leased=2)),
             f"The agent waits for 2 answers. Others are looking at 2 questions. {COMES}",
         ),
         (
-            Situation(RUN, Counts(open=3), num_unrendered=3),
+            Situation(RUN, Pending(open=3), num_unrendered=3),
             f"The clips of 3 questions are being rendered. {COMES}",
         ),
         (
-            Situation(RUN, Counts(open=3, leased=1), num_unrendered=2, num_faulty=1),
+            Situation(RUN, Pending(open=3, leased=1), num_unrendered=2, num_faulty=1),
             "The clips of 1 question are being rendered. 1 question cannot be shown; the owner's "
             "page says why. Others are looking at 1 question. 1 question that you have seen waits "
             f"for somebody else. {COMES}",
         ),
         (
-            Situation(RUN, Counts(spent=50, open=2), budget=50),
+            Situation(RUN, Pending(spent=50, open=2), budget=50),
             "All 50 answers of the budget are there. The run trains on them until its end.",
         ),
         (
-            Situation(RunStatus(), Counts(spent=50), budget=50),
+            Situation(RunStatus(), Pending(spent=50), budget=50),
             "All 50 answers of the budget are there.",
         ),
         (
-            Situation(waiting("All questions of this run are answered."), Counts(spent=49)),
+            Situation(waiting("All questions of this run are answered."), Pending(spent=49)),
             "All questions of this run are answered.",
         ),
         (
-            Situation(RUN, Counts(open=2), is_paused=True),
+            Situation(RUN, Pending(open=2), is_paused=True),
             "The owner of the run will let it go on; the next question comes by itself then.",
         ),
-        (Situation(RunStatus(has_ended=True), Counts(open=2)), "The run has ended."),
+        (Situation(RunStatus(has_ended=True), Pending(open=2)), "The run has ended."),
     ],
 )
 def test_the_reason_is_the_one_that_holds(situation, said):

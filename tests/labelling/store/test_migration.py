@@ -92,7 +92,7 @@ def test_a_newer_database_is_refused_and_left_alone(database, opened):
     for is_upgraded in (True, False):
         with pytest.raises(
             StorageError,
-            match=r"is of schema version 9999; this prefrl reads up to 0002: a newer one wrote it",
+            match=r"is of schema version 9999; this prefrl reads up to 0003: a newer one wrote it",
         ):
             opened(database, is_upgraded=is_upgraded)
     set_version(store._database, schema.SCHEMA_VERSION)
@@ -104,16 +104,16 @@ def test_a_version_that_never_was_is_refused(database, opened, version):
     store = opened(database)
     set_version(store._database, version)
     with pytest.raises(
-        StorageError, match=f"is of schema version {version}; this prefrl reads up to 0002, and no"
+        StorageError, match=f"is of schema version {version}; this prefrl reads up to 0003, and no"
     ):
         opened(database)
 
 
 def test_an_older_database_is_refused_where_nobody_is_to_upgrade_it(database, opened, monkeypatch):
     opened(database)
-    monkeypatch.setattr(migration, "SCHEMA_VERSION", "0003")
+    monkeypatch.setattr(migration, "SCHEMA_VERSION", "0004")
     with pytest.raises(
-        StorageError, match=r"is of schema version 0002, .* uses 0003; `prefrl label`"
+        StorageError, match=r"is of schema version 0003, .* uses 0004; `prefrl label`"
     ):
         opened(database, is_upgraded=False)
 
