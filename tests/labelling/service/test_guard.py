@@ -147,7 +147,7 @@ def test_an_error_of_its_own_is_a_line_without_a_trace(service):
     def fails(*_, **__):
         raise ValueError("secret detail at /some/path")
 
-    service.store.is_paused = fails
+    service.store.settings_and_pause = fails
     answered = service.ann.get("progress")
     assert answered.status == 500
     assert answered.json == {"detail": "the service failed; its log says why"}
