@@ -73,13 +73,18 @@ class ProgressBar:
         self.advance(step)
 
     @contextlib.contextmanager
-    def doing(self, activity: str, detail: str = "") -> Iterator[None]:
+    def doing(
+        self, activity: str, detail: str = "", *, num_answers: int | None = None
+    ) -> Iterator[None]:
         """Shows what the run is doing.
 
         Args:
             activity: a word of `prefrl.records.remaining`, or any other.
             detail: shown after it.
+            num_answers: answers that are there by now; None: as many as there were.
         """
+        if num_answers is not None:
+            self._metrics["num_answers"] = num_answers
         self._activities.append(f"{activity} {detail}".rstrip())
         if self._stopwatch is not None:
             self._stopwatch.begin(activity)

@@ -19,7 +19,9 @@ def tell_nobody(sentence: str) -> None:
     """Tells nobody what is waited for."""
 
 
-def show_nothing(activity: str, detail: str = "") -> AbstractContextManager[None]:
+def show_nothing(
+    activity: str, detail: str = "", *, num_answers: int | None = None
+) -> AbstractContextManager[None]:
     """Shows nobody what is being done."""
     return nullcontext()
 
@@ -38,7 +40,8 @@ class Records:
         say: called with what a session waits for.
         tell: called with what the run, or whoever answers, waits for, whenever that is something
             else; "" when nothing is waited for.
-        doing: entered while something is done, with a word for it and what may be added.
+        doing: entered while something is done, with a word for it and what may be added, and while
+            answers are waited for with `num_answers`, those that are there.
     """
 
     metrics: Metrics = field(default_factory=lambda: Metrics([]))

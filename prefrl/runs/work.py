@@ -165,10 +165,12 @@ class Work:
         else:
             say_on_stderr(line)
 
-    def _doing(self, activity: str, detail: str = "") -> contextlib.AbstractContextManager[None]:
+    def _doing(
+        self, activity: str, detail: str = "", *, num_answers: int | None = None
+    ) -> contextlib.AbstractContextManager[None]:
         if self._progress is None:
             return contextlib.nullcontext()
-        return self._progress.doing(activity, detail)
+        return self._progress.doing(activity, detail, num_answers=num_answers)
 
     def _advance(self, step: int) -> None:
         if self._progress is not None:

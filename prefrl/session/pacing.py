@@ -35,7 +35,8 @@ class Pacer:
         say: called with what a session waits for.
         tell: called with what is waited for whenever that is something else, as a sentence; "" when
             nothing is.
-        doing: entered while the agent waits, with a word for it and what may be added.
+        doing: entered while the agent waits, with a word for it, what may be added, and
+            `num_answers`: how many are there by then.
         sleep: waits for so many seconds.
         clock: seconds, from any moment on.
     """
@@ -46,7 +47,7 @@ class Pacer:
     phase_steps: Sequence[int]
     say: Callable[[str], None]
     tell: Callable[[str], None] = lambda sentence: None
-    doing: Callable[..., AbstractContextManager[None]] = lambda *words: nullcontext()
+    doing: Callable[..., AbstractContextManager[None]] = lambda *words, **counts: nullcontext()
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     num_fitted: int = field(default=0, init=False)
@@ -143,7 +144,7 @@ class Pacer:
                 return None
             self._wait(phase, step)
         session, self.waiting_for = self.waiting_for, None
-        self._tell(self._sentence(session))
+        self._tell(self._sentence(session, step))
         return session
 
     def fitted(self, dataset: PreferenceDataset) -> None:
@@ -224,7 +225,7 @@ class Pacer:
                 self.totals[phase], session=phase, step=step, is_fitted=self.is_fitted
             )
         num = self._num_answers(phase)
-        self._tell(self._sentence(phase))
+        self._tell(self._sentence(phase, step))
         if not self.is_fitted:
             return phase if num >= self._num_first() else None
         return phase if is_at_start and self.is_stale(phase) else None
@@ -260,7 +261,8 @@ class Pacer:
         while not has_arrived:
             num = self._num_awaited(phase)
             self._tell(f"The agent waits for {_answers(num)}.")
-            with self.doing(WAITING, f"for {_answers(num)}"):
+            num_there = self._num_answers(phase)
+            with self.doing(WAITING, f"for {_answers(num)}", num_answers=num_there):
                 while not (has_arrived := self._has_arrived(phase, step)):
                     if timeout_s is not None and self.clock() - began_s >= timeout_s:
                         self.say(
@@ -277,7 +279,7 @@ class Pacer:
             self.tell(sentence)
             self._told = sentence
 
-    def _sentence(self, phase: int) -> str:
+    def _sentence(self, phase: int, step: int) -> str:
         """Says what whoever answers waits for while the agent works; "" where questions wait."""
         if self.asker.num_open or not self.asker.is_async:
             return ""
@@ -285,6 +287,8 @@ class Pacer:
         if not later:
             return "All questions of this run are answered."
         first_step = sum(self.phase_steps[: later[0]])
+        if first_step <= step:
+            return "The agent learns from the answers; the next questions come right after."
         return f"The next questions come at step {first_step:,}."
 
 

@@ -9,19 +9,22 @@ page in Debian's Chromium (`apt-get install chromium`), which must be installed.
 `times` answers by keys and prints milliseconds, measured in the browser: from the key to when the
 first frame of each clip of the next pair is on the screen, to when the next pair is loaded, and how
 far apart both clips are while they run. `pictures` writes `label-1280.png` and `label-390.png`,
-the page at 1280 and 390 pixels, in 256 colours.
+the page at 1280 and 390 pixels, and `owner-1280.png`, its owner's, in 256 colours. What they show
+is made up: no run asked, and nobody answered.
 """
 
 import argparse
 import contextlib
 import dataclasses
+import functools
 import os
 import shutil
 import socket
 import statistics
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,11 @@ from lab.command_line import OneLineParser, number_above_0
 
 LENGTH = 25  # steps of a segment, of .05 s
 WIDTHS = ((1280, 800), (390, 844))
+OWNER_SIZE = (1280, 900)
+PEOPLE = {"Ann": (3.4, 0.03), "Bea": (5.2, 0.08)}  # seconds for each answer, share of slips
+NUM_ASKED, NUM_OPEN = 180, 12
+SHARE_TOLD_TWICE, SHARE_REPEATED = 0.2, 0.1
+FORWARD = 8  # in an observation of HalfCheetah: the speed forward
 LOOKED_MS = 1_500  # at each pair
 NUM_COLOURS = 256
 _WATCH = """() => {
@@ -110,9 +118,65 @@ def fill(store: Any, num_questions: int) -> str:
     return str(store.add_annotator("Ann"))
 
 
+def fill_answered(store: Any) -> str:
+    """Puts questions that made-up people answered by who runs further; returns the owner's token.
+
+    Their answers slip now and then, and so does what heads of a reward model foresaw.
+    """
+    import numpy as np
+
+    from prefrl.labelling.rows import StoreSettings
+    from prefrl.labelling.run_status import RunStatus, write_run_status
+
+    rng = np.random.default_rng(2)
+    drawn, _, _ = segments(2 * NUM_ASKED)
+    metres = drawn.observations[:, :, FORWARD].mean(axis=1)
+    ahead = metres[:NUM_ASKED] - metres[NUM_ASKED:]
+    store.set_settings(
+        StoreSettings(budget=300, overlap=SHARE_TOLD_TWICE, needs_clips=False, lease_s=3600)
+    )
+    begun_s = time.time() - 1_800
+    now_s = dict.fromkeys(PEOPLE, begun_s)
+    store.clock = lambda: begun_s
+    for name in PEOPLE:
+        store.add_annotator(name)
+    logits = 3 * ahead[:, None] / ahead.std() + rng.normal(0, 2, (NUM_ASKED, 3))
+    lead: dict[int, float] = {}
+
+    def ask(rows: slice) -> None:
+        left, right = drawn[:NUM_ASKED][rows], drawn[NUM_ASKED:][rows]
+        ids = [one.id for one in store.put(left, right, session=1, policy_step=9_000)]
+        store.set_predictions(ids, 1 / (1 + np.exp(-logits[rows])), model_version=1)
+        lead.update(zip(ids, ahead[rows], strict=True))
+
+    ask(slice(NUM_ASKED - NUM_OPEN))
+    busy = dict.fromkeys(PEOPLE, begun_s)
+    while busy:
+        name = min(busy, key=busy.__getitem__)
+        pace_s, p_slip = PEOPLE[name]
+        took_s = float(pace_s * rng.lognormal(0, 0.3))
+        now_s[name] = busy[name] = busy[name] + took_s
+        store.clock = lambda at_s=now_s[name]: at_s
+        leased = store.next_question(name)
+        if leased is None:
+            del busy[name]
+            continue
+        by = lead[leased.question] * (-1 if rng.random() < p_slip else 1)
+        said = "tie" if abs(by) < 0.1 * ahead.std() else "left" if by > 0 else "right"
+        store.give(name, leased.question, said, response_time_s=round(took_s, 1))
+        asked = store.standings().get(leased.question)  # None: it is a repeat itself
+        if asked and asked.state == "answered" and rng.random() < SHARE_REPEATED:
+            repeat = store.put_repeat(leased.question, session=1, policy_step=9_000)
+            lead[repeat.id] = -lead[leased.question]
+    store.clock = lambda: max(now_s.values())
+    ask(slice(NUM_ASKED - NUM_OPEN, None))
+    write_run_status(store, RunStatus(ENV_ID, 12_000, 20_000, accuracy=0.88))
+    return str(store.set_owner_token())
+
+
 @contextlib.contextmanager
-def served(num_questions: int) -> Iterator[str]:
-    """Serves such questions on this machine; yields the link under which they are answered."""
+def served(fill: Callable[[Any], str], path: str = "/") -> Iterator[str]:
+    """Serves a store that was filled; yields the link of whoever's token `fill` returned."""
     import uvicorn
 
     from prefrl.labelling.clips.graphics import choose_graphics
@@ -123,7 +187,7 @@ def served(num_questions: int) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = stack.enter_context(contextlib.closing(LabelStore(folder / "labels.sqlite")))
-        token = fill(store, num_questions)
+        token = fill(store)
         listening = stack.enter_context(contextlib.closing(socket.socket()))
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(make_app(store), log_config=None, ws="none", lifespan="off")
@@ -131,7 +195,7 @@ def served(num_questions: int) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/#token={token}"
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}{path}#token={token}"
         finally:
             server.should_exit = True
             thread.join()
@@ -139,7 +203,7 @@ def served(num_questions: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def opened(link: str, size: tuple[int, int], scale: float = 1.0) -> Iterator[Any]:
-    """Opens the page in a browser, past its tour, when the next pair is loaded, too."""
+    """Opens a page in a browser, past its tour."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium")
@@ -155,16 +219,22 @@ def opened(link: str, size: tuple[int, int], scale: float = 1.0) -> Iterator[Any
         context.add_init_script("localStorage.setItem('prefrl.toured', 'yes')")
         page = context.new_page()
         page.goto(link)
-        page.wait_for_selector("#pair[data-has-next]", timeout=120_000)
-        page.wait_for_selector("#policy-clip:visible", timeout=120_000)
         yield page
         browser.close()
+
+
+def await_pairs(page: Any) -> None:
+    """Returns when a pair is shown, the next one loaded, and the present policy is seen."""
+    page.wait_for_selector("#pair[data-has-next]", timeout=120_000)
+    page.wait_for_selector("#policy-clip:visible", timeout=120_000)
 
 
 def measure_times(num_answers: int) -> None:
     """Prints how soon the next pair is on the screen after an answer."""
     apart_ms = []
-    with served(num_answers + 2) as link, opened(link, WIDTHS[0]) as page:
+    filled = functools.partial(fill, num_questions=num_answers + 2)
+    with served(filled) as link, opened(link, WIDTHS[0]) as page:
+        await_pairs(page)
         page.evaluate(_WATCH)
         for number in range(num_answers):
             page.wait_for_timeout(LOOKED_MS / 2)
@@ -189,24 +259,32 @@ def measure_times(num_answers: int) -> None:
 
 
 def take_pictures(folder: Path) -> None:
-    """Writes what is seen at each width."""
-    from PIL import Image
-
-    with served(6) as link:
+    """Writes what is seen at each width, and by the owner."""
+    with served(functools.partial(fill, num_questions=6)) as link:
         for size in WIDTHS:
             with opened(link, size, scale=2 if size[0] < 500 else 1) as page:
+                await_pairs(page)
                 page.wait_for_timeout(LOOKED_MS)
                 page.keyboard.press("ArrowLeft")
                 page.wait_for_timeout(600)
                 page.keyboard.press("Space")
                 page.wait_for_timeout(300)
-                path = folder / f"label-{size[0]}.png"
-                with tempfile.TemporaryDirectory() as scratch:
-                    taken = Path(scratch) / "taken.png"
-                    page.screenshot(path=taken)
-                    picture = Image.open(taken).convert("RGB")
-                picture.quantize(NUM_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
-            print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+                take_picture(page, folder / f"label-{size[0]}.png")
+    with served(fill_answered, "/owner") as link, opened(link, OWNER_SIZE) as page:
+        page.wait_for_selector("#annotators tbody tr", timeout=120_000)
+        take_picture(page, folder / f"owner-{OWNER_SIZE[0]}.png")
+
+
+def take_picture(page: Any, path: Path) -> None:
+    """Writes what is seen of a page as a PNG file of few colours."""
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as scratch:
+        taken = Path(scratch) / "taken.png"
+        page.screenshot(path=taken)
+        picture = Image.open(taken).convert("RGB")
+    picture.quantize(NUM_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 def main(words: Sequence[str] | None = None) -> None:

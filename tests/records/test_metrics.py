@@ -386,6 +386,21 @@ def test_what_the_run_is_doing_is_said_while_it_does_it():
     ]
 
 
+def test_answers_that_arrive_while_the_run_waits_are_counted():
+    stream = io.StringIO()
+    progress = ProgressBar(100, budget=20, plain_interval_s=0.0, stream=stream)
+    with progress.doing("waiting", "for 4 answers", num_answers=0):
+        pass
+    with progress.doing("waiting", "for 1 answer", num_answers=3):
+        pass
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        "0/100 steps, waiting for 4 answers, 0/20 answers",
+        "0/100 steps, waiting for 1 answer, 3/20 answers",
+        "0/100 steps, 3/20 answers",
+    ]
+
+
 def test_a_plain_line_names_what_took_the_time_and_not_the_moment_after_it(clock):
     stream = io.StringIO()
     progress = ProgressBar(100, plain_interval_s=30.0, stream=stream)

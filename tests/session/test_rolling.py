@@ -120,8 +120,11 @@ def test_what_nobody_has_answered_for_two_sessions_is_withdrawn_unless_somebody_
 
 def test_what_is_waited_for_is_told_to_whoever_shows_it(tmp_path):
     run = started(tmp_path, Delayed(steps=10**9, looks=9), pace=PaceConfig("answers")).run()
-    assert run.told[0] == "The agent waits for 12 answers."
-    assert "The next questions come at step 6,000." in run.told
+    assert run.told[:2] == [
+        "The agent waits for 12 answers.",
+        "The agent learns from the answers; the next questions come right after.",
+    ], "it waited at the step at which they come"
+    assert "The next questions come at step 14,000." in run.told
     assert run.told[-2:] == ["All questions of this run are answered.", ""]
     assert all(one != other for one, other in zip(run.told, run.told[1:], strict=False))
 
@@ -129,15 +132,15 @@ def test_what_is_waited_for_is_told_to_whoever_shows_it(tmp_path):
 def test_the_bar_says_that_the_agent_waits_and_for_how_many(tmp_path):
     doings = []
 
-    def doing(*words):
-        doings.append(words)
+    def doing(*words, num_answers):
+        doings.append((*words, num_answers))
         return contextlib.nullcontext()
 
     teacher = Delayed(looks=3)
     run = started(tmp_path, teacher, pace=PaceConfig("sync", open_ahead=AHEAD))
     run.loop.pacer.doing = doing
     run.run()
-    assert doings[:2] == [("waiting", "for 12 answers"), ("waiting", "for 8 answers")]
+    assert doings[:2] == [("waiting", "for 12 answers", 0), ("waiting", "for 8 answers", 4)]
 
 
 def test_nobody_who_stays_away_makes_a_run_end_early(tmp_path):

@@ -3,6 +3,7 @@
 import { $, BASE, Refusal, asker, count, element, forgetToken, sleep, takeToken } from "./shared.js";
 
 const REFRESH_S = 5;
+const NEAR = /^(localhost|127\..*|\[::1\])$/; // what other machines take for themselves
 const token = takeToken("owner");
 const ask = asker(token);
 let isPaused = false;
@@ -124,9 +125,11 @@ function action(text, what, kind = "small") {
 async function invite(path, name, question) {
   if (question && !confirm(question)) return;
   const made = await ask("POST", path, { name });
-  $("link").hidden = false;
-  $("link").textContent = `${made.url || BASE.href}#token=${made.token}`;
-  $("link").setAttribute("aria-label", `Link for ${made.name}; it is shown once`);
+  const address = new URL(`${made.url || BASE.href}#token=${made.token}`);
+  const reach = NEAR.test(address.hostname) ? " It opens on this machine only." : "";
+  $("invited").textContent = `The link of ${made.name}. It is shown only this once.${reach}`;
+  $("link").textContent = address.href;
+  for (const id of ["invited", "link"]) $(id).hidden = false;
   await showOverview();
 }
 
@@ -137,6 +140,7 @@ async function revoke(name) {
 }
 
 let oldest = null;
+let hasOlder = false; // which somebody is reading: the table stays as it is
 
 async function showQuestions(isMore = false) {
   const query = new URLSearchParams();
@@ -144,6 +148,7 @@ async function showQuestions(isMore = false) {
   if (isMore && oldest !== null) query.set("before", oldest);
   const told = await ask("GET", `/questions?${query}`);
   oldest = told.before;
+  hasOlder = isMore;
   $("older").hidden = oldest === null;
   const rows = told.questions.map((one) => element("tr", {},
     cell(String(one.id), true), cell(one.holder ? `${one.state} by ${one.holder}` : one.state),
@@ -187,6 +192,7 @@ async function start() {
       await attempt(async () => {
         await showOverview();
         await showRun();
+        if (!hasOlder) await showQuestions();
       });
     }
     await sleep(REFRESH_S);

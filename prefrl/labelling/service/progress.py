@@ -13,6 +13,9 @@ from prefrl.labelling.service.problems import may_answer
 from prefrl.labelling.service.waiting import Situation, why_none
 from prefrl.labelling.statistics import answers_per_hour
 
+PACE_NEEDS = 20
+"""Answers from which on somebody is told their pace: of fewer, one long look makes most of it."""
+
 
 def progress_routes(parts: Parts) -> APIRouter:
     """Returns the endpoints that say how far it all is."""
@@ -42,7 +45,7 @@ def progress_routes(parts: Parts) -> APIRouter:
             budget=rules.budget,
             own_answers=num_answers,
             own_skips=num_skips,
-            answers_per_hour=answers_per_hour(own),
+            answers_per_hour=answers_per_hour(own) if num_answers >= PACE_NEEDS else None,
             is_paused=is_paused,
             waits_for=run.waits_for,
             why_none=why_none(situation),

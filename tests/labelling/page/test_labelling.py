@@ -242,6 +242,8 @@ def test_the_owner_invites_pauses_and_revokes(opened, labelling, tmp_path, size)
     page.get_by_label("Name").fill("Zoë")
     page.get_by_role("button", name="Invite").click()
     expect(page.locator("#link")).to_contain_text("/#token=")
+    told = "The link of Zoë. It is shown only this once. It opens on this machine only."
+    expect(page.locator("#invited")).to_have_text(told)
     assert [one.name for one in labelling.store.annotators()] == ["ann", "bob", "Zoë"]
     page.get_by_role("button", name="Pause the asking").click()
     expect(page.get_by_role("button", name="Go on asking")).to_be_visible()

@@ -7,7 +7,14 @@ from playwright.sync_api import expect
 
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.run_status import write_run_status
-from tests.labelling.page.browsing import is_next_loaded, is_shown, picture, said_of, say
+from tests.labelling.page.browsing import (
+    WIDTHS,
+    is_next_loaded,
+    is_shown,
+    picture,
+    said_of,
+    say,
+)
 from tests.labelling.page.films import film
 from tests.session.stores import put
 from tests.waiting import wait_until
@@ -37,13 +44,16 @@ def test_why_no_question_waits_is_said_and_the_next_one_comes_by_itself(
     is_shown(page)
 
 
-def test_that_the_agent_waits_is_seen_beside_the_question(opened, labelling):
-    page = opened()
+@pytest.mark.parametrize("size", WIDTHS)
+def test_that_the_agent_waits_is_seen_beside_the_question(opened, labelling, size):
+    page = opened(size=size)
     is_shown(page)
     expect(page.locator("#state")).to_be_hidden()
     waiting = replace(labelling.status, waits_for="The agent waits for 3 answers.")
     write_run_status(labelling.store, waiting)
     expect(page.locator("#state")).to_have_text("The agent waits for 3 answers")
+    cut_off = page.locator("#state").evaluate("one => one.scrollWidth - one.clientWidth")
+    assert cut_off <= 0, "all of it is seen"
     write_run_status(labelling.store, labelling.status)
     expect(page.locator("#state")).to_be_hidden()
 
@@ -145,6 +155,14 @@ def test_the_end_of_a_run_takes_the_question_off_the_screen(opened, labelling, t
     expect(page.locator("#labelling")).to_be_hidden()
     expect(page.locator("#undo-waiting")).to_be_hidden()
     picture(page, "ended", tmp_path)
+
+
+def test_the_owner_sees_answers_as_they_come(opened, labelling):
+    page = opened("owner", path="/owner")
+    row = page.locator("#questions tbody tr").last
+    expect(row).to_contain_text("open")
+    labelling.ann.answer(labelling.ids[0], "left", response_time_s=3.1)
+    expect(row).to_contain_text("ann: left")
 
 
 def test_the_owner_reads_how_the_run_stands_and_what_cannot_be_shown(opened, labelling):

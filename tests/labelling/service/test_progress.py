@@ -16,11 +16,11 @@ def test_progress_counts_the_answers_of_all_and_of_whoever_asks(service):
     assert (told["waits_for"], told["has_ended"], told["is_paused"]) == ("", False, False)
 
 
-def test_pace_is_that_of_answering_and_not_known_before(service):
-    ids = service.ask_about(3)
-    assert service.ann.get("progress").json["answers_per_hour"] is None
+def test_pace_is_that_of_answering_and_not_told_of_fewer_than_twenty_answers(service):
+    ids = service.ask_about(20)
     now_s = service.store.clock()
     for seconds, number in enumerate(ids):
+        assert service.ann.get("progress").json["answers_per_hour"] is None
         service.store.clock = lambda when=now_s + 4 * seconds: when
         service.ann.answer(number, "left", response_time_s=4)
     assert round(service.ann.get("progress").json["answers_per_hour"]) == 900
