@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prefrl.labelling.service.link_file import Links
 
 _LOOK_EVERY_S = 0.5
+ENDS = "Ctrl-C ends the service; what was answered is kept"
 STOPPED = "The run is stopped. What is open can be answered; more is asked when it goes on."
 
 
@@ -156,6 +157,7 @@ def _label(
     with serving_store(folder, serving, first_id=first_id, about=about, say=say) as (store, kept):
         work = LabelWork(material, store, settings, answers, say)
         with served(store, folder, kept, serving, say=say, is_runs=False) as processes:
+            say(ENDS)
             try:
                 work.run(processes)
             except KeyboardInterrupt:
@@ -192,6 +194,7 @@ def _serve_stopped(
     with serving_store(folder, serving, say=say) as (store, kept):
         write_run_status(store, dataclasses.replace(read_run_status(store), waits_for=STOPPED))
         with served(store, folder, kept, serving, say=say, is_runs=False) as processes:
+            say(ENDS)
             try:
                 while not processes.is_replaced:
                     processes.look_after()

@@ -126,6 +126,7 @@ def test_a_finished_run_is_asked_about_goes_on_where_it_was_and_learns(tmp_path,
     first = label(folder, folder, "--budget", 3, "--repeat-share", 0).answered(3)
     ended = first.end()
     assert ended.status == 0, ended.err
+    assert "Ctrl-C ends the service; what was answered is kept\n" in ended.err
     assert "3 questions are answered here" in ended.out
     assert f"prefrl learn --run {folder}" in ended.out
     links = (folder / "labelling.json").read_text()
