@@ -3,7 +3,14 @@
 from prefrl.errors import DataError, StorageError
 from prefrl.session.question_store import Closed, LeasedByOther
 
-__all__ = ["Closed", "LeasedByOther", "Unavailable", "UnknownAnnotator", "UnknownQuestion"]
+__all__ = [
+    "Closed",
+    "LeasedByOther",
+    "NoStore",
+    "Unavailable",
+    "UnknownAnnotator",
+    "UnknownQuestion",
+]
 
 
 class UnknownQuestion(DataError):
@@ -12,6 +19,10 @@ class UnknownQuestion(DataError):
 
 class UnknownAnnotator(DataError):
     """There is no such annotator, or there is none any more."""
+
+
+class NoStore(StorageError):
+    """There is no store of labels, nor anything else: no file, or a database without tables."""
 
 
 class Unavailable(StorageError):

@@ -57,6 +57,7 @@ class PatientStore(LabelStore):
     Args:
         database: as in `LabelStore`.
         first_id: likewise.
+        is_made: likewise.
         say: called with what is waited for, and when that is over.
         sleep: waits for so many seconds.
     """
@@ -66,10 +67,11 @@ class PatientStore(LabelStore):
         database: str | os.PathLike[str],
         *,
         first_id: int = 0,
+        is_made: bool = True,
         say: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(database, first_id=first_id)
+        super().__init__(database, first_id=first_id, is_made=is_made)
         self.say, self.sleep = say, sleep
 
     revision = _patient(LabelStore.revision)

@@ -224,7 +224,7 @@ def main(words: Sequence[str] | None = None) -> int:
     lower_priority(options.niceness)
     try:
         no_graphics = _chosen_graphics()
-        store = LabelStore(options.database, is_upgraded=False)
+        store = LabelStore(options.database, is_made=False, is_upgraded=False)
         try:
             RenderWork(store, stop, no_graphics, stays=options.stays).run()
         finally:

@@ -47,6 +47,19 @@ class StoreSettings:
 
 
 @dataclass(frozen=True)
+class Owner:
+    """The run that a database belongs to.
+
+    Args:
+        run: an id that no other run has.
+        name: of its folder, for people.
+    """
+
+    run: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Annotator:
     """Somebody who answers.
 

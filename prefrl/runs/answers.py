@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,17 +34,11 @@ def store_of(folder: Path, database: str | None = None) -> Iterator["LabelStore"
         PrefrlError: the folder has none, or it cannot be reached; the line says which.
     """
     check_installed()
-    from prefrl.labelling.starting import DATABASE_VARIABLE
-
-    kept, labels = read_serving(folder), folder / run_folder.LABELS
+    kept = read_serving(folder)
     if kept is None:
         answers = folder / run_folder.COMPARISONS
         where = f"; its answers are in {answers}" if is_there(answers) else ""
         raise StorageError(f"{folder} is no run whose questions people answer{where}")
-    # Nothing is made where there is nothing to be found.
-    is_named = database or kept.database or os.environ.get(DATABASE_VARIABLE)
-    if not is_named and not is_there(labels):
-        raise StorageError(f"{labels} is missing, in which the answers of {folder} are")
     with contextlib.closing(open_store(folder, database, kept=kept)) as store:
         yield store
 

@@ -34,6 +34,8 @@ class FolderServing:
         allowed_hosts: likewise.
         trusted_proxies: likewise.
         about: names what the questions are about, where that is not a run; "" elsewhere.
+        is_claimed: the database was made the folder's own, so one that knows nothing of it is not
+            the database that its questions are in.
     """
 
     run: str
@@ -43,6 +45,7 @@ class FolderServing:
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     about: str = ""
+    is_claimed: bool = True
 
     def words(self, folder: Path) -> list[str]:
         """Returns the options of the service by which it serves the folder."""
@@ -72,7 +75,8 @@ def read_serving(folder: Path) -> FolderServing | None:
             if one.name not in tree:
                 continue
             is_list = one.default == ()
-            value = entry(tree, one.name, list if is_list else str)
+            kind = list if is_list else bool if one.name == "is_claimed" else str
+            value = entry(tree, one.name, kind)
             if is_list and not all(isinstance(part, str) for part in value):
                 raise ValueError(f"{one.name!r} holds something else than text")
             known[one.name] = tuple(value) if is_list else value
@@ -123,9 +127,10 @@ def open_store(
     *,
     first_id: int = 0,
     kept: FolderServing | None,
+    begins: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> "LabelStore":
-    """Opens the database of a folder, which need not be there yet.
+    """Opens the database of a folder.
 
     It is the one that is named, else that of the environment variable PREFRL_DATABASE, else the one
     that the folder has kept, else labels.sqlite in it.
@@ -133,14 +138,18 @@ def open_store(
     Args:
         folder: of a run, or of answers about a file.
         database: its URL.
-        first_id: of the first question, in a database that has none.
+        first_id: as in `LabelStore`.
         kept: what the folder has kept; None: nothing yet.
+        begins: a folder that has asked nothing yet gets its database made; whoever only reads makes
+            none.
         say: called with what is waited for while the database is away, once it was reached; None
             does not wait.
 
     Raises:
-        PrefrlError: it cannot be reached or used, or the folder's questions are in another one.
+        PrefrlError: it cannot be reached or used, is gone, or the folder's questions are in another
+            one.
     """
+    from prefrl.labelling.errors import NoStore
     from prefrl.labelling.patience import PatientStore
     from prefrl.labelling.starting import DATABASE_VARIABLE
     from prefrl.labelling.store import LabelStore
@@ -150,11 +159,19 @@ def open_store(
     usual = (kept.database if kept is not None else "") or folder / run_folder.LABELS
     chosen = named or usual
     is_other = address_of(url_of(chosen)) != address_of(url_of(usual))
+    has_asked = kept is not None and kept.is_claimed
+    is_made = begins and not has_asked
     try:
         if say is None:
-            store = LabelStore(chosen, first_id=first_id)
+            store = LabelStore(chosen, first_id=first_id, is_made=is_made)
         else:
-            store = PatientStore(chosen, first_id=first_id, say=say)
+            store = PatientStore(chosen, first_id=first_id, is_made=is_made, say=say)
+    except NoStore as error:
+        if not has_asked:
+            raise NoStore(f"{folder} has asked no people anything yet: {text_of(error)}") from None
+        if is_other:
+            raise _elsewhere(folder, usual, address_of(url_of(chosen))) from None
+        raise _gone(folder, text_of(error)) from None
     except StorageError as error:
         if named or isinstance(usual, Path):
             raise
@@ -162,14 +179,34 @@ def open_store(
             f"{text_of(error)}; if it has a password, which {folder} does not keep, give the whole "
             f"URL in {DATABASE_VARIABLE}"
         ) from error
-    if kept is not None and is_other and not store.belongs_to(kept.run):
-        store.close()
-        where = kept.database or folder / run_folder.LABELS
-        raise StorageError(
-            f"the questions of {folder} are in {where}, and {store.name} has none of them; leave "
-            f"{option('database')} and {DATABASE_VARIABLE} out"
-        )
+    with contextlib.ExitStack() as stack:
+        stack.callback(store.close)
+        owner = store.owner()
+        if kept is not None and kept.is_claimed and (owner is None or owner.run != kept.run):
+            if is_other:
+                raise _elsewhere(folder, usual, store.name)
+            whose = "no questions" if owner is None else f"those of another run, {owner.name}"
+            raise _gone(folder, f"{store.name} holds {whose}")
+        stack.pop_all()
     return store
+
+
+def _elsewhere(folder: Path, usual: str | Path, named: str) -> StorageError:
+    """Returns the error that a folder's questions are not in the database that was named."""
+    from prefrl.labelling.starting import DATABASE_VARIABLE
+
+    return StorageError(
+        f"the questions of {folder} are in {usual}, and {named} has none of them; leave "
+        f"{option('database')} and {DATABASE_VARIABLE} out"
+    )
+
+
+def _gone(folder: Path, what: str) -> StorageError:
+    """Returns the error that the database in which a folder's answers were has them no longer."""
+    return StorageError(
+        f"{what}, in which the answers of {folder} were; put a backup in its place, or, to go on "
+        f"without them, remove {folder / run_folder.SERVING}"
+    )
 
 
 @contextlib.contextmanager
@@ -199,8 +236,10 @@ def serving_store(
     from prefrl.labelling.store.database import address_of, url_of
 
     before = read_serving(folder)
-    now = before or FolderServing(uuid.uuid4().hex, about=about)
-    store = open_store(folder, serving.database, first_id=first_id, kept=before, say=say)
+    now = before or FolderServing(uuid.uuid4().hex, about=about, is_claimed=False)
+    store = open_store(
+        folder, serving.database, first_id=first_id, kept=before, begins=True, say=say
+    )
     with contextlib.closing(store):
         own = address_of(url_of(folder / run_folder.LABELS))
         given = {
@@ -211,13 +250,16 @@ def serving_store(
         database = "" if store.address == own else store.address
         now = dataclasses.replace(now, **given, database=database)
         _claim(store, folder, before, now)
+        now = dataclasses.replace(now, is_claimed=True)
         try:
+            _keep(folder, now)
             if serving.instructions is not None:
                 _keep_instructions(folder, serving.instructions)
             yield store, now
         except BaseException:
             with contextlib.suppress(StorageError):
-                store.release(now.run)
+                if store.release(now.run):
+                    _keep(folder, dataclasses.replace(now, is_claimed=False))
             raise
 
 

@@ -1,6 +1,7 @@
 """A folder's page and its database: what is kept of them, and whose they are."""
 
 import contextlib
+import json
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,14 @@ import pytest
 
 from prefrl import ServingConfig
 from prefrl.errors import ConfigError, PrefrlError, StorageError
+from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import Unavailable
-from tests.session.stores import put
+from tests.cli.in_process import call, contents
+from tests.session.stores import ids, put
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
+from prefrl.labelling.rows import Owner
 from prefrl.labelling.store import LabelStore
 from prefrl.runs.serving import (
     FolderServing,
@@ -128,7 +132,7 @@ def test_what_failed_before_the_first_question_leaves_the_database_to_others(fol
     ):
         raise ConfigError("no service")
     with contextlib.closing(LabelStore(postgres_url)) as store:
-        assert store.belongs_to(kept.run)
+        assert store.owner() == Owner(kept.run, "other")
 
 
 def test_a_kill_before_the_database_was_claimed_is_made_good(folder, monkeypatch):
@@ -140,8 +144,132 @@ def test_a_kill_before_the_database_was_claimed_is_made_good(folder, monkeypatch
     left = read_serving(folder)
     assert left is not None
     with serving_store(folder, ServingConfig()) as (store, kept):
-        assert kept == left
-        assert store.belongs_to(left.run)
+        assert kept == replace(left, is_claimed=True)
+        assert store.owner() == Owner(left.run, "run")
+
+
+# ---- a database that is gone ----------------------------------------------------------------
+
+WITHOUT = "to go on without them, remove {folder}/serving.json"
+
+
+def asked(folder: Path, database: str | None = None) -> None:
+    """Asks one question about a folder, which somebody answers."""
+    with serving_store(folder, ServingConfig(database=database)) as (store, _):
+        put(store, 1)
+        store.answer([Answer(0, 1.0, "ann")])
+
+
+def check_refused(folder: Path, *said: str) -> None:
+    """Whoever goes on with a folder or reads its answers is told in a line; nothing is made."""
+    before = contents(folder)
+
+    def go_on() -> None:
+        serving_store(folder, ServingConfig()).__enter__()
+
+    def read() -> None:
+        open_store(folder, kept=read_serving(folder)).close()
+
+    for doing in (go_on, read):
+        with pytest.raises(StorageError) as refused:
+            doing()
+        assert not isinstance(refused.value, Unavailable), "nobody waits for it"
+        for part in (*said, WITHOUT.format(folder=folder)):
+            assert part in str(refused.value)
+        assert "\n" not in str(refused.value)
+    for words in (
+        ["answers", str(folder)],
+        ["answers", "export", str(folder), "--out", "said.npz"],
+        ["answers", "delete", str(folder), "ann", "--yes"],
+        ["label", "backup", str(folder), "copy.sqlite"],
+    ):
+        assert said[0] in call(folder.parent, words).refusal
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_a_file_of_answers_that_is_gone_is_not_made_anew(folder, is_emptied):
+    asked(folder)
+    labels = folder / "labels.sqlite"
+    saved = labels.read_bytes()
+    for path in folder.glob("labels.sqlite*"):
+        path.unlink()
+    if is_emptied:
+        labels.touch()
+    what = f"{labels} is empty" if is_emptied else f"there is no file {labels}"
+    check_refused(folder, what, f"in which the answers of {folder} were; put a backup in its place")
+    labels.write_bytes(saved)
+    with serving_store(folder, ServingConfig()) as (store, _):
+        assert len(store.answers()) == 1
+
+
+def test_a_database_of_a_server_that_is_empty_by_now_is_not_filled_anew(folder, postgres_url):
+    asked(folder, postgres_url)
+    with contextlib.closing(LabelStore(postgres_url)) as store, store._database.migrating() as one:
+        one.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    check_refused(folder, f"{postgres_url} is empty", f"in which the answers of {folder} were")
+    with contextlib.closing(LabelStore(postgres_url)) as store:
+        store.claim("2", name="hopper")
+    said = f"{postgres_url} holds those of another run, hopper"
+    check_refused(folder, said, f"in which the answers of {folder} were")
+
+
+def test_a_folder_goes_on_without_its_answers_where_that_is_wanted(folder):
+    asked(folder)
+    for path in folder.glob("labels.sqlite*"):
+        path.unlink()
+    (folder / "serving.json").unlink()
+    with serving_store(folder, ServingConfig(), first_id=1) as (store, _):
+        assert [one.id for one in put(store, 1)] == [1]
+
+
+def test_questions_that_a_backup_lacks_keep_their_numbers(folder):
+    asked(folder)
+    with serving_store(folder, ServingConfig(), first_id=5) as (store, _):
+        assert [one.id for one in put(store, 2)] == [5, 6]
+        assert ids(store.entries()) == [0, 5, 6]
+
+
+def test_a_backup_that_is_put_back_takes_in_what_the_run_has_learned_since(folder):
+    asked(folder)
+    call(folder, ["label", "backup", ".", "../copy.sqlite"])
+    with serving_store(folder, ServingConfig()) as (store, _):
+        put(store, 2)
+        # Of ann, who is no annotator, as of somebody whose name was removed, answers are there.
+        store.answer([Answer(1, 0.0, "bob"), Answer(2, 0.5, "ann")])
+        store.dataset().save(folder / "comparisons.npz")
+        given = store.answers()
+    for path in folder.glob("labels.sqlite*"):
+        path.unlink()
+    (folder.parent / "copy.sqlite").rename(folder / "labels.sqlite")
+    assert call(folder, ["answers", "import", ".", "comparisons.npz"]).out.startswith("2 of the 3")
+    with contextlib.closing(open_store(folder, kept=read_serving(folder))) as store:
+        said = [(one.question, one.annotator, one.p_left) for one in store.answers()]
+    assert said == [(one.question, one.annotator, one.p_left) for one in given]
+
+
+def test_a_database_is_made_by_whoever_asks_first_and_by_nobody_who_reads(folder, postgres_url):
+    (folder / "serving.json").write_text(json.dumps({"run": "1", "is_claimed": False}))
+    for database in (None, postgres_url, f"sqlite:///{folder.parent / 'other.sqlite'}"):
+        with pytest.raises(StorageError, match=f"{folder} has asked no people anything yet"):
+            open_store(folder, database, kept=read_serving(folder))
+    assert [path.name for path in folder.iterdir()] == ["serving.json"]
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    with pytest.raises(StorageError, match="is empty"):
+        LabelStore(postgres_url, is_made=False)
+
+
+def test_what_is_named_and_empty_stays_so(folder, postgres_url):
+    asked(folder)
+    for database in (postgres_url, f"sqlite:///{folder.parent / 'other.sqlite'}"):
+        with pytest.raises(StorageError, match="has none of them; leave database"):
+            serving_store(folder, ServingConfig(database=database)).__enter__()
+        line = call(folder.parent, ["answers", str(folder), "--database", database]).refusal
+        assert "has none of them; leave --database" in line
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    with pytest.raises(StorageError, match="is empty"):
+        LabelStore(postgres_url, is_made=False)
 
 
 def test_a_password_that_is_missing_is_asked_for(folder):

@@ -67,7 +67,7 @@ def serve(process: ServiceProcess) -> None:
         ConfigError: the port is in use, or the address is none of this machine's.
         StorageError: the database or the folder cannot be used, or has a service already.
     """
-    store = LabelStore(process.database)
+    store = LabelStore(process.database, is_made=False)
     with only_service(process.folder, takes_over=process.takes_over):
         known = read_links(process.folder)
         with contextlib.closing(_bound(process, known)) as listening:

@@ -39,9 +39,12 @@ _NUM_LEASES_OF = select(NUM_LEASES).where(_IS_IT)
 
 
 def next_id(connection: Connection, first_id: int) -> int:
-    """Returns the number of the next question, which none has had."""
+    """Returns the number of the next question, which none has had.
+
+    A database that was put back from a copy may lack questions that had numbers below `first_id`.
+    """
     last = connection.execute(select(func.max(questions.c.id))).scalar()
-    return first_id if last is None else int(last) + 1
+    return first_id if last is None else max(first_id, int(last) + 1)
 
 
 def _put(

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from prefrl.errors import (
     not_a,
     one_line,
 )
-from prefrl.labelling.errors import Unavailable
+from prefrl.labelling.errors import NoStore, Unavailable
 from prefrl.labelling.store import schema
 
 # For so long a process waits for the others to finish their changes.
@@ -112,7 +112,11 @@ class Database:
     """A database that several threads of this process use, and other processes as well.
 
     Args:
-        database: a URL, or the path of an SQLite file, which is made where there is none.
+        database: a URL, or the path of an SQLite file.
+
+    Attributes:
+        makes_file: an SQLite file is made where there is none; else it is waited for, as one whose
+            disk is away.
 
     Raises:
         ConfigError: as `url_of`.
@@ -120,7 +124,8 @@ class Database:
 
     def __init__(self, database: str | os.PathLike[str]) -> None:
         self.url = url_of(database)
-        self.engine = _engine(self.url)
+        self.makes_file = True
+        self.engine = self._sqlite_engine() if self.is_sqlite else _postgresql_engine(self.url)
         self._turn = threading.Lock()
         self._process = os.getpid()
 
@@ -135,6 +140,23 @@ class Database:
         if self.is_sqlite:
             return str(self.url.database)
         return address_of(self.url)
+
+    def check_file(self) -> None:
+        """Makes sure that an SQLite database has a file with something in it.
+
+        Raises:
+            NoStore: it has none.
+        """
+        if not self.is_sqlite:
+            return
+        try:
+            num_bytes = Path(self.name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoStore(f"there is no file {self.name}") from None
+        except OSError:  # Whoever opens it is told why.
+            return
+        if not num_bytes:
+            raise NoStore(f"{self.name} is empty")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -182,6 +204,18 @@ class Database:
     def close(self) -> None:
         """Lets go of all connections; the next call makes new ones."""
         self.engine.dispose()
+
+    def _sqlite_engine(self) -> Engine:
+        uri = Path(str(self.url.database)).as_uri()
+
+        def connect() -> sqlite3.Connection:
+            mode = "rwc" if self.makes_file else "rw"
+            # The pool hands a connection from thread to thread, to one at a time.
+            return sqlite3.connect(
+                f"{uri}?mode={mode}", uri=True, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
+            )
+
+        return _sqlite_engine(self.url, connect)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -251,23 +285,25 @@ def _pool(num: int) -> dict[str, Any]:
     return {"pool_size": num, "max_overflow": 0, "pool_use_lifo": True}
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        engine = create_engine(
-            url,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
-            **_pool(20),
-        )
+def _postgresql_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+        **_pool(20),
+    )
 
-        @event.listens_for(engine, "connect")
-        def _be_patient_for_so_long(connection: Any, _record: object) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET lock_timeout = '{_BUSY_TIMEOUT_S}s'")
-            connection.commit()
+    @event.listens_for(engine, "connect")
+    def _be_patient_for_so_long(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{_BUSY_TIMEOUT_S}s'")
+        connection.commit()
 
-        return engine
-    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_S}, **_pool(40))
+    return engine
+
+
+def _sqlite_engine(url: URL, connect: Callable[[], sqlite3.Connection]) -> Engine:
+    engine = create_engine(url, creator=connect, **_pool(40))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, column, inspect, select, table
 
 from prefrl.errors import StorageError
-from prefrl.labelling.errors import Unavailable
+from prefrl.labelling.errors import NoStore
 from prefrl.labelling.store.database import Database
 from prefrl.labelling.store.schema import SCHEMA_VERSION, VERSION_TABLE
 
@@ -18,27 +18,32 @@ VERSIONS = Path(__file__).parent / "versions"
 _VERSION = table(VERSION_TABLE, column("version_num"))
 
 
-def bring_up_to_date(database: Database, *, is_upgraded: bool = True) -> None:
+def bring_up_to_date(database: Database, *, is_made: bool = True, is_upgraded: bool = True) -> None:
     """Makes sure that the tables are there, and of this version.
 
     Args:
         database: any.
-        is_upgraded: tables are made where there are none, and older ones are changed.
+        is_made: tables are made where there are none, and so is the file of SQLite's.
+        is_upgraded: older ones are changed.
 
     Raises:
-        StorageError: they are of a newer version; or of an older one, or not there, and are not to
-            be changed; or the database belongs to something else.
+        NoStore: there are none, and they are not to be made.
+        StorageError: they are of a newer version; or of an older one, and are not to be changed; or
+            the database belongs to something else.
     """
+    if not is_made:
+        database.check_file()
+        database.makes_file = False
     with database.reading() as connection:
         found = _version(database, connection)
     if found == SCHEMA_VERSION:
         return
-    _check(database, found, is_upgraded=is_upgraded)
+    _check(database, found, is_made=is_made, is_upgraded=is_upgraded)
     with database.migrating() as connection:
         # Another process may have done it by now.
         found = _version(database, connection)
         if found != SCHEMA_VERSION:
-            _check(database, found, is_upgraded=is_upgraded)
+            _check(database, found, is_made=is_made, is_upgraded=is_upgraded)
             upgrade(connection, found)
 
 
@@ -82,10 +87,10 @@ def _versions() -> set[str]:
     return {path.name[1:5] for path in VERSIONS.glob("v[0-9]*.py")}
 
 
-def _check(database: Database, found: str | None, *, is_upgraded: bool) -> None:
+def _check(database: Database, found: str | None, *, is_made: bool, is_upgraded: bool) -> None:
     if found is None:
-        if not is_upgraded:
-            raise Unavailable(f"{database.name} holds no questions yet")
+        if not is_made:
+            raise NoStore(f"{database.name} is empty")
         return
     if found not in _versions():
         is_newer = re.fullmatch(r"\d{4}", found) and found > SCHEMA_VERSION

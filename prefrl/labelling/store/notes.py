@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 
 from prefrl.arguments import flag, instance
 from prefrl.errors import StorageError
-from prefrl.labelling.rows import StoreSettings
+from prefrl.labelling.rows import Owner, StoreSettings
 from prefrl.labelling.store import schema
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import questions, settings
@@ -69,10 +69,10 @@ def _pause(connection: Connection, is_paused: bool) -> None:
     write_note(connection, settings, _PAUSED, is_paused)
 
 
-def _owner_of(connection: Connection) -> dict[str, str] | None:
-    """Returns the id and the name of whom the database belongs to; None: anybody may have it."""
+def _owner_of(connection: Connection) -> Owner | None:
+    """Returns whom the database belongs to; None: anybody may have it."""
     found = read_note(connection, settings, _RUN)
-    return found if isinstance(found, dict) else None
+    return Owner(found["id"], found["name"]) if isinstance(found, dict) else None
 
 
 class Notes(Opened):
@@ -129,24 +129,29 @@ class Notes(Opened):
         """
         own = {"id": instance("run", run, str), "name": instance("name", name, str)}
         with self._database.writing() as connection:
-            owner = _owner_of(connection) or own
-            if owner["id"] != run:
+            owner = _owner_of(connection)
+            if owner is not None and owner.run != run:
                 raise StorageError(
-                    f"{self.name} holds the questions of another run, {owner['name']}; choose "
+                    f"{self.name} holds the questions of another run, {owner.name}; choose "
                     "another database"
                 )
             write_note(connection, settings, _RUN, own)
 
-    def belongs_to(self, run: str) -> bool:
-        """Tells whether the database was made that of a run, by its id."""
+    def owner(self) -> Owner | None:
+        """Returns whose the database was made; None: anybody may have it."""
         with self._database.reading() as connection:
-            owner = _owner_of(connection)
-        return owner is not None and owner["id"] == run
+            return _owner_of(connection)
 
-    def release(self, run: str) -> None:
-        """Lets anybody have the database again, if it is this run's and holds no question."""
+    def release(self, run: str) -> bool:
+        """Lets anybody have the database again, if it is this run's and holds no question.
+
+        Returns:
+            whether that is so.
+        """
         with self._database.writing() as connection:
             owner = _owner_of(connection)
             is_free = connection.execute(select(questions.c.id).limit(1)).first() is None
-            if is_free and owner is not None and owner["id"] == run:
-                connection.execute(delete(settings).where(settings.c.key == _RUN))
+            if not is_free or owner is None or owner.run != run:
+                return False
+            connection.execute(delete(settings).where(settings.c.key == _RUN))
+            return True

@@ -21,6 +21,7 @@ class Opened:
         database: str | os.PathLike[str],
         *,
         first_id: int = 0,
+        is_made: bool = True,
         is_upgraded: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -30,10 +31,12 @@ class Opened:
         # Questions never change, so those that were read once are not read again.
         self._known: dict[int, Question] = {}
         try:
-            bring_up_to_date(self._database, is_upgraded=is_upgraded)
+            bring_up_to_date(self._database, is_made=is_made, is_upgraded=is_upgraded)
         except BaseException:
             self._database.close()
             raise
+        # Should it be removed while it is in use, no other one is made in its place.
+        self._database.makes_file = False
 
     @property
     def url(self) -> str:

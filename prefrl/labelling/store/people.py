@@ -59,21 +59,28 @@ def _add(connection: Connection, name: str, token: str, now_s: float) -> None:
     if connection.execute(select(annotators.c.name).where(is_it)).one_or_none() is not None:
         raise DataError(f"there is an annotator {name!r} already; choose another name")
     # They would be taken for whoever gave them, and could change them.
-    if connection.execute(select(answers.c.question).where(answers.c.annotator == name)).first():
+    if _has_answers(connection, name):
         raise DataError(f"there are answers of {name!r} already; choose another name")
     row = {"name": name, "token_hash": _hash_of(token), "added_s": now_s}
     connection.execute(insert(annotators).values(row))
 
 
 def add_without_token(connection: Connection, name: str, now_s: float) -> None:
-    """Adds an annotator who is known by name alone, unless there is one of that name.
+    """Adds an annotator known by name alone, unless there is one, or an answer, of that name.
 
     Raises:
         DataError: it is no name.
     """
     name = _checked_name(name)
-    if connection.execute(select(annotators).where(annotators.c.name == name)).first() is None:
+    is_known = connection.execute(select(annotators).where(annotators.c.name == name)).first()
+    if is_known is None and not _has_answers(connection, name):
         _add(connection, name, _new_token(), now_s)
+
+
+def _has_answers(connection: Connection, name: str) -> bool:
+    """Tells whether there are answers under a name; of some, nobody has that name any more."""
+    own = select(answers.c.question).where(answers.c.annotator == name).limit(1)
+    return connection.execute(own).first() is not None
 
 
 def _renew_token(connection: Connection, name: str, token: str) -> None:

@@ -22,14 +22,15 @@ class LabelStore(Asking, Answering, People, Clips, Notes, Predictions, Exchange)
 
     Args:
         database: `sqlite:///FILE`, `postgresql://USER@HOST/NAME`, or the path of an SQLite file.
-        first_id: of the first question, in a database that has none.
-        is_upgraded: tables are made where there are none, and brought from an older version to this
-            one; else both are refused.
+        first_id: questions that are put have this number or a higher one.
+        is_made: tables are made where there are none; else that is refused.
+        is_upgraded: they are brought from an older version to this one; else it is refused.
         clock: seconds since 1970.
 
     Raises:
         ArgumentError: `database` is no text and no path.
         ConfigError: it is the URL of something else.
+        NoStore: there is nothing, and it is not to be made.
         Unavailable: it cannot be reached.
         StorageError: it is damaged, of a newer version, or holds something else.
     """

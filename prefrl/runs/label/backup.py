@@ -37,8 +37,6 @@ def backup(folder: Path, path: Path, *, database: str | None = None) -> int:
     if is_there(path) or path.is_symlink():
         raise StorageError(f"{path} is there already; choose another name for the backup")
     check_new_file(path)
-    if not kept.database and not is_there(folder / run_folder.LABELS):
-        raise StorageError(f"there is no {folder / run_folder.LABELS} to copy")
     with contextlib.closing(open_store(folder, database, kept=kept)) as store:
         store.backup(path)
     with contextlib.closing(LabelStore(path)) as copy:

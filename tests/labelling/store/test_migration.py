@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Text, text
 
 from prefrl.errors import StorageError
-from prefrl.labelling.errors import Unavailable
+from prefrl.labelling.errors import NoStore
 from prefrl.labelling.store import LabelStore, migration, schema
 from prefrl.labelling.store.database import Database
 from tests.session.stores import put
@@ -119,10 +119,11 @@ def test_an_older_database_is_refused_where_nobody_is_to_upgrade_it(database, op
 
 
 def test_a_renderer_that_comes_first_finds_no_questions_yet(database, opened):
-    with pytest.raises(Unavailable, match="holds no questions yet"):
-        opened(database, is_upgraded=False)
+    said = "is empty" if "://" in str(database) else "there is no file"
+    with pytest.raises(NoStore, match=said):
+        opened(database, is_made=False)
     put(opened(database), 1)
-    assert len(opened(database, is_upgraded=False).entries()) == 1
+    assert len(opened(database, is_made=False).entries()) == 1
 
 
 def test_an_upgrade_that_is_cut_off_leaves_the_old_version(bare, opened, database, monkeypatch):

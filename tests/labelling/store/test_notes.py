@@ -36,20 +36,20 @@ def test_settings_that_make_no_sense_are_refused(wrong, said):
 
 
 def test_a_database_belongs_to_one_run_whatever_that_is_called(store):
-    assert not store.belongs_to("1")
+    assert store.owner() is None
     store.claim("1", name="cheetah")
     store.claim("1", name="cheetah, moved")
-    assert store.belongs_to("1")
+    assert store.owner().run == "1"
     with pytest.raises(StorageError, match="the questions of another run, cheetah, moved; choose"):
         store.claim("2", name="cheetah, moved")
 
 
 def test_a_run_that_put_no_question_lets_go_of_its_database(store):
     store.claim("1", name="cheetah")
-    store.release("2")
-    assert store.belongs_to("1")
-    store.release("1")
+    assert not store.release("2")
+    assert store.owner().run == "1"
+    assert store.release("1")
     store.claim("2", name="hopper")
     put(store, 1)
     store.release("2")
-    assert store.belongs_to("2")
+    assert store.owner().run == "2"
