@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -55,6 +56,21 @@ class Cluster:
     def stop(self, mode="immediate"):
         self._control("-m", mode, "stop")
 
+    def freeze(self):
+        """Stops the server where it is: it refuses nothing, and answers nothing, until `thaw`."""
+        for number in self._processes():
+            os.kill(number, signal.SIGSTOP)
+
+    def thaw(self):
+        for number in self._processes():
+            os.kill(number, signal.SIGCONT)
+
+    def _processes(self):
+        """Returns the server's main process, and those that it has made for its connections."""
+        main = self.main_process
+        children = Path(f"/proc/{main}/task/{main}/children").read_text()
+        return [main, *map(int, children.split())]
+
     @property
     def main_process(self):
         return int((self.root / "data/postmaster.pid").read_text().splitlines()[0])
@@ -68,6 +84,8 @@ class Cluster:
         return f"postgresql://prefrl@127.0.0.1:{self.port}/{name}"
 
     def remove(self):
+        with contextlib.suppress(OSError):  # of one that is stopped
+            self.thaw()
         with contextlib.suppress(subprocess.CalledProcessError):
             self.stop()
         shutil.rmtree(self.root, ignore_errors=True)

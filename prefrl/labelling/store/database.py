@@ -29,11 +29,12 @@ from prefrl.errors import (
 )
 from prefrl.labelling.errors import NoStore, Unavailable
 from prefrl.labelling.store import schema
+from prefrl.labelling.store.pool import pool_of
+from prefrl.labelling.store.postgresql import postgresql_engine
 
 # For so long a process waits for the others to finish their changes.
 _BUSY_TIMEOUT_S = 15
 _LOOK_S = 0.01  # between two tries of what SQLite itself does not wait for
-_CONNECT_TIMEOUT_S = 5
 _EXPECTED = "sqlite:///FILE or postgresql://USER@HOST/NAME"
 # What PostgreSQL's library takes as a password where it stands behind a ? in the URL.
 _SECRET = ("password", "sslpassword")
@@ -125,7 +126,11 @@ class Database:
     def __init__(self, database: str | os.PathLike[str]) -> None:
         self.url = url_of(database)
         self.makes_file = True
-        self.engine = self._sqlite_engine() if self.is_sqlite else _postgresql_engine(self.url)
+        self.engine = (
+            self._sqlite_engine()
+            if self.is_sqlite
+            else postgresql_engine(self.url, lock_timeout_s=_BUSY_TIMEOUT_S)
+        )
         self._turn = threading.Lock()
         self._process = os.getpid()
 
@@ -276,34 +281,8 @@ class Database:
         return None
 
 
-def _pool(num: int) -> dict[str, Any]:
-    """Returns settings by which up to `num` connections are made as needed, and then kept.
-
-    To make one takes longer than what is done with it: those beyond the usual number are not closed
-    after each call, and what was used last is used next, as its pages are in memory.
-    """
-    return {"pool_size": num, "max_overflow": 0, "pool_use_lifo": True}
-
-
-def _postgresql_engine(url: URL) -> Engine:
-    engine = create_engine(
-        url,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
-        **_pool(20),
-    )
-
-    @event.listens_for(engine, "connect")
-    def _be_patient_for_so_long(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = '{_BUSY_TIMEOUT_S}s'")
-        connection.commit()
-
-    return engine
-
-
 def _sqlite_engine(url: URL, connect: Callable[[], sqlite3.Connection]) -> Engine:
-    engine = create_engine(url, creator=connect, **_pool(40))
+    engine = create_engine(url, creator=connect, **pool_of(40))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: object) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from prefrl.labelling.clips import ClipSpec, Recorded
 from prefrl.labelling.renderer import RendererProcess
+from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.service.link_file import read_links
 from prefrl.labelling.starting import DATABASE_VARIABLE
 from prefrl.labelling.store import LabelStore
@@ -106,4 +107,24 @@ def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(cluster, tmp
     renderer.close()
     assert [(one.question, one.said) for one in store.answers()] == sorted(given.items())
     assert store.clip_bytes() == sum(len(mp4) for sides in FILMS for mp4 in sides)
+    store.close()
+
+
+def test_a_server_that_hangs_is_told_as_one_that_is_away(cluster, tmp_path):
+    url = cluster.new_database()
+    store = LabelStore(url)
+    store.set_settings(StoreSettings(needs_clips=False))
+    put(store, 2)
+    with serving(url, tmp_path) as links:
+        ann = Client(links.url, links.token)
+        assert ann.get("questions/next").json["id"] == 0
+        cluster.freeze()
+        for asked in (ann.answer(0, "left"), ann.get("healthz")):
+            assert asked.status == 503
+            assert int(asked.headers["Retry-After"]) >= 1
+            assert asked.json == {"detail": "the database is away"}
+        cluster.thaw()
+        assert ann.answer(0, "left").status == 204
+        assert ann.get("questions/next").json["id"] == 1
+    assert [(one.question, one.said) for one in store.answers()] == [(0, "left")]
     store.close()

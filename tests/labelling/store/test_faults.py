@@ -23,6 +23,7 @@ from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.store import LabelStore
 from prefrl.labelling.store import database as database_module
+from prefrl.labelling.store import postgresql
 from prefrl.labelling.store.schema import predictions
 from tests.postgres import Cluster, skip_without_postgres
 from tests.session.made_up import segments
@@ -100,6 +101,65 @@ def test_a_server_that_goes_away_and_comes_back_has_every_answer(opened):
         cluster.start()
         assert [one.state for one in store.standings().values()] == ["answered", "open"]
         assert len(store.answer([Answer(1, 0.0)])) == 1
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Waits for a silent server for a second only."""
+    for name in ("_PING_S", "_CONNECT_TIMEOUT_S"):
+        monkeypatch.setattr(postgresql, name, 1)
+    monkeypatch.setattr(postgresql.TimedConnection, "silence_s", 1)
+    monkeypatch.setattr(postgresql, "_SILENCE_S", 1)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_hangs_is_away_and_has_every_answer_when_it_goes_on(opened):
+    skip_without_postgres()
+    cluster = Cluster(is_durable=True)
+    try:
+        store, new = opened(cluster.new_database()), opened(cluster.new_database())
+        put(store, 2)
+        store.answer([Answer(0, 1.0, "ann")])
+        new.close()  # has no connection that it could ask by
+        cluster.freeze()
+        for call, said in (
+            (store.entries, "the server has said nothing for 1 s"),
+            (lambda: store.answer([Answer(1, 0.0)]), "timeout expired"),
+            (new.entries, "timeout expired"),
+        ):
+            with pytest.raises(Unavailable, match=said) as error:
+                call()
+            one_line(error)
+        cluster.thaw()
+        assert [one.state for one in store.standings().values()] == ["answered", "open"]
+        assert len(store.answer([Answer(1, 0.0)])) == 1
+        assert new.entries() == []
+    finally:
+        cluster.remove()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_hangs_in_the_middle_of_a_change_has_made_it_or_not(opened):
+    skip_without_postgres()
+    cluster = Cluster(is_durable=True)
+    try:
+        store = opened(cluster.new_database())
+        put(store, 2)
+        for at in ("statement", "commit"):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(pytest.raises(Unavailable, match="said nothing for 1 s"))
+                connection = stack.enter_context(store._database.writing())
+                if at == "statement":
+                    cluster.freeze()
+                connection.exec_driver_sql("UPDATE questions SET policy_step = 7")
+                cluster.freeze()
+            cluster.thaw()
+            steps = [store.question(number).policy_step for number in range(2)]
+            assert steps in ([500, 500], [7, 7]), "both, or neither"
+            store._known.clear()
+        assert len(store.answer([Answer(0, 1.0)])) == 1
     finally:
         cluster.remove()
 
