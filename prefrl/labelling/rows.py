@@ -53,10 +53,14 @@ class Owner:
     Args:
         run: an id that no other run has.
         name: of its folder, for people.
+        folder: where that is; "" is not known.
+        turns: an id for each time that the run was gone on with in this database.
     """
 
     run: str
     name: str
+    folder: str = ""
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

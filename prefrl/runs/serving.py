@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class FolderServing:
         allowed_hosts: likewise.
         trusted_proxies: likewise.
         about: names what the questions are about, where that is not a run; "" elsewhere.
+        turn: an id of the last time that it was gone on with, by which copies of the folder are
+            known, where its database is not in it; "" elsewhere.
         is_claimed: the database was made the folder's own, so one that knows nothing of it is not
             the database that its questions are in.
     """
@@ -45,6 +48,7 @@ class FolderServing:
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     about: str = ""
+    turn: str = ""
     is_claimed: bool = True
 
     def words(self, folder: Path) -> list[str]:
@@ -248,7 +252,10 @@ def serving_store(
             if name in changed(serving)
         }
         database = "" if store.address == own else store.address
-        now = dataclasses.replace(now, **given, database=database)
+        if database:
+            _check_is_no_copy(store, folder, now)
+        turn = uuid.uuid4().hex if database else ""
+        now = dataclasses.replace(now, **given, database=database, turn=turn)
         _claim(store, folder, before, now)
         now = dataclasses.replace(now, is_claimed=True)
         try:
@@ -263,6 +270,48 @@ def serving_store(
             raise
 
 
+def _check_is_no_copy(store: "LabelStore", folder: Path, kept: FolderServing) -> None:
+    """Makes sure that the database is not that of a folder which this one is a copy of.
+
+    A folder that was moved is none: nothing is left where it was, and nobody has gone on there.
+
+    Raises:
+        StorageError: it is.
+    """
+    owner = store.owner()
+    if owner is None:
+        return
+    there = Path(owner.folder)
+    if owner.folder and not _is_same(there, folder) and _id_in(there) == kept.run:
+        what = f"{folder} is a copy of {there}"
+    elif kept.turn in owner.turns[:-1]:
+        what = f"a copy of {folder}, {owner.name}, has been gone on with"
+    else:
+        return
+    own = folder.absolute() / run_folder.LABELS
+    raise StorageError(
+        f"{what}, and two runs cannot share {store.name}; give {folder} a database of its own: "
+        f"prefrl label backup {shlex.quote(str(folder))} {shlex.quote(str(own))}, and go on with "
+        f"{option('database')} {shlex.quote(f'sqlite:///{own}')}"
+    )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _id_in(folder: Path) -> str | None:
+    """Returns the id that a folder has, if there is one that can be read."""
+    try:
+        kept = read_serving(folder)
+    except StorageError:
+        return None
+    return kept.run if kept is not None else None
+
+
 def _claim(
     store: "LabelStore", folder: Path, before: FolderServing | None, now: FolderServing
 ) -> None:
@@ -270,7 +319,8 @@ def _claim(
     # First what is kept: by it a kill in between is made good the next time.
     _keep(folder, now)
     try:
-        store.claim(now.run, name=folder.absolute().name)
+        where = folder.absolute()
+        store.claim(now.run, name=where.name, folder=str(where), turn=now.turn)
     except BaseException:
         if before is not None:
             _keep(folder, before)

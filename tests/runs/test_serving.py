@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import shlex
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +148,91 @@ def test_a_kill_before_the_database_was_claimed_is_made_good(folder, monkeypatch
     with serving_store(folder, ServingConfig()) as (store, kept):
         assert kept == replace(left, is_claimed=True)
         assert store.owner() == Owner(left.run, "run")
+
+
+# ---- a folder that was copied ---------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(folder, postgres_url):
+    """A folder whose questions are on a server, and a copy of it."""
+    asked(folder, postgres_url)
+    return folder, Path(shutil.copytree(folder, folder.with_name("copy")))
+
+
+def num_questions(folder: Path) -> int:
+    with contextlib.closing(open_store(folder, kept=read_serving(folder))) as store:
+        return len(store.entries())
+
+
+@pytest.mark.parametrize("is_at_work", [True, False])
+def test_a_copy_does_not_ask_in_the_database_of_the_original(copied, is_at_work):
+    original, copy = copied
+    before = contents(copy)
+    with contextlib.ExitStack() as stack:
+        if is_at_work:
+            stack.enter_context(serving_store(original, ServingConfig()))
+        with pytest.raises(StorageError, match=f"{copy} is a copy of {original}, and two runs"):
+            serving_store(copy, ServingConfig()).__enter__()
+    assert contents(copy) == before
+    with serving_store(original, ServingConfig()) as (store, _):
+        put(store, 1)
+    assert num_questions(original) == 2
+
+
+def test_a_copy_goes_on_in_a_database_of_its_own_as_its_refusal_says(copied):
+    original, copy = copied
+    with pytest.raises(StorageError) as refused:
+        serving_store(copy, ServingConfig()).__enter__()
+    _, _, said = str(refused.value).partition("of its own: prefrl ")
+    words, _, option = said.partition(", and go on with ")
+    call(copy.parent, shlex.split(words))
+    database = shlex.split(option)[-1]
+    with serving_store(copy, ServingConfig(database=database)) as (store, kept):
+        assert [one.id for one in put(store, 1)] == [1]
+    assert kept.database == ""
+    for folder, num in ((original, 1), (copy, 2)):
+        with serving_store(folder, ServingConfig()) as (store, _):
+            assert len(store.entries()) == num
+
+
+def test_a_copy_of_a_folder_with_its_database_in_it_is_a_run_of_its_own(folder):
+    asked(folder)
+    copy = Path(shutil.copytree(folder, folder.with_name("copy")))
+    for one, num in ((copy, 3), (folder, 2), (copy, 1)):
+        with serving_store(one, ServingConfig()) as (store, _):
+            put(store, num)
+    assert (num_questions(folder), num_questions(copy)) == (3, 5)
+
+
+def test_an_original_that_nobody_sees_from_the_copy_asks_no_more(folder, postgres_url, tmp_path):
+    asked(folder, postgres_url)
+    elsewhere = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+    with serving_store(folder, ServingConfig()) as (store, _):
+        shutil.copy(folder / "serving.json", elsewhere)
+        away = folder.rename(tmp_path / "out of sight")
+        with serving_store(elsewhere, ServingConfig()) as (other, _):
+            put(other, 1)
+        with pytest.raises(StorageError, match="a copy of this run, elsewhere, has gone on with"):
+            put(store, 1)
+        away.rename(folder)
+    shutil.rmtree(elsewhere)
+    before = contents(folder)
+    with pytest.raises(StorageError, match=f"a copy of {folder}, elsewhere, has been gone on"):
+        serving_store(folder, ServingConfig()).__enter__()
+    assert contents(folder) == before
+
+
+def test_a_server_whose_backup_was_put_back_goes_on(folder, postgres_url, postgres):
+    asked(folder, postgres_url)
+    older = postgres.new_database(postgres_url)
+    asked_again = ServingConfig(database=older)
+    with serving_store(folder, ServingConfig()) as (store, _):
+        put(store, 1)
+    with serving_store(folder, asked_again) as (store, kept):
+        put(store, 1)
+    assert kept.database == older
+    assert num_questions(folder) == 2
 
 
 # ---- a database that is gone ----------------------------------------------------------------

@@ -13,7 +13,7 @@ from prefrl.errors import ArgumentError, DataError, not_a
 from prefrl.feedback.protocols import Answer, Question
 from prefrl.labelling.store.handing_out import free, has_budget, held
 from prefrl.labelling.store.listing import Listing
-from prefrl.labelling.store.notes import rules_and_pause, rules_of
+from prefrl.labelling.store.notes import check_turn, rules_and_pause, rules_of
 from prefrl.labelling.store.schema import answers, questions, segments
 from prefrl.labelling.store.segment_bytes import bytes_of
 from prefrl.labelling.store.standing import (
@@ -273,6 +273,7 @@ class Asking(Listing):
         if not made:
             return []
         with self._database.writing() as connection:
+            check_turn(connection, self._turn)
             first = next_id(connection, self.first_id)
             made = [replace(question, id=first + question.id) for question in made]
             overlap = rules_of(connection).overlap
@@ -292,6 +293,7 @@ class Asking(Listing):
         """
         first = self.question(question)
         with self._database.writing() as connection:
+            check_turn(connection, self._turn)
             repeat = Question(
                 next_id(connection, self.first_id),
                 first.right,

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc, func, select

@@ -72,7 +72,28 @@ def _pause(connection: Connection, is_paused: bool) -> None:
 def _owner_of(connection: Connection) -> Owner | None:
     """Returns whom the database belongs to; None: anybody may have it."""
     found = read_note(connection, settings, _RUN)
-    return Owner(found["id"], found["name"]) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    turns = tuple(found.get("turns", ()))
+    return Owner(found["id"], found["name"], found.get("folder", ""), turns)
+
+
+def check_turn(connection: Connection, turn: str) -> None:
+    """Makes sure that nobody else has gone on with the run since.
+
+    Args:
+        connection: in a transaction.
+        turn: by which this process did; "": there is no account of it.
+
+    Raises:
+        StorageError: somebody has.
+    """
+    owner = _owner_of(connection) if turn else None
+    if owner is not None and owner.turns[-1:] != (turn,):
+        raise StorageError(
+            f"a copy of this run, {owner.name}, has gone on with its database meanwhile, which two "
+            "runs cannot share"
+        )
 
 
 class Notes(Opened):
@@ -117,25 +138,31 @@ class Notes(Opened):
         with self._database.reading() as connection:
             return read_note(connection, schema.status, name, default)
 
-    def claim(self, run: str, *, name: str) -> None:
+    def claim(self, run: str, *, name: str, folder: str = "", turn: str = "") -> None:
         """Makes the database that of a run.
 
         Args:
             run: an id that no other run has.
             name: of the run, for people.
+            folder: of the run.
+            turn: an id that no other claim has: once there is a later one, this process puts no
+                more questions. "" lets others put them as well.
 
         Raises:
             StorageError: it is another run's.
         """
-        own = {"id": instance("run", run, str), "name": instance("name", name, str)}
+        own = Owner(instance("run", run, str), instance("name", name, str), folder)
         with self._database.writing() as connection:
-            owner = _owner_of(connection)
-            if owner is not None and owner.run != run:
+            owner = _owner_of(connection) or own
+            if owner.run != run:
                 raise StorageError(
                     f"{self.name} holds the questions of another run, {owner.name}; choose "
                     "another database"
                 )
-            write_note(connection, settings, _RUN, own)
+            turns = (*owner.turns, *((turn,) if turn else ()))
+            note = {"id": run, "name": name, "folder": folder, "turns": turns}
+            write_note(connection, settings, _RUN, note)
+        self._turn = turn
 
     def owner(self) -> Owner | None:
         """Returns whose the database was made; None: anybody may have it."""

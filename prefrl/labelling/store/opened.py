@@ -30,6 +30,7 @@ class Opened:
         self._database = Database(database)
         # Questions never change, so those that were read once are not read again.
         self._known: dict[int, Question] = {}
+        self._turn = ""
         try:
             bring_up_to_date(self._database, is_made=is_made, is_upgraded=is_upgraded)
         except BaseException:

@@ -1,4 +1,4 @@
-"""How many connections to a database are kept."""
+"""Connections to a database that are kept from call to call."""
 
 from typing import Any
 

@@ -86,9 +86,7 @@ def postgresql_engine(url: URL, *, lock_timeout_s: float) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, args: Any, options: Any) -> TimedConnection:
-        return TimedConnection.connect(
-            *args, **{"connect_timeout": _CONNECT_TIMEOUT_S, **options}
-        )
+        return TimedConnection.connect(*args, **{"connect_timeout": _CONNECT_TIMEOUT_S, **options})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: TimedConnection, _record: object) -> None:

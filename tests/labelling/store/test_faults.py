@@ -21,9 +21,8 @@ from prefrl.errors import (
 )
 from prefrl.feedback.protocols import Answer
 from prefrl.labelling.errors import Unavailable
-from prefrl.labelling.store import LabelStore
+from prefrl.labelling.store import LabelStore, postgresql
 from prefrl.labelling.store import database as database_module
-from prefrl.labelling.store import postgresql
 from prefrl.labelling.store.schema import predictions
 from tests.postgres import Cluster, skip_without_postgres
 from tests.session.made_up import segments
