@@ -83,7 +83,8 @@ class DeleteCommand:
     Args:
         run: the run's folder.
         name: the annotator's name.
-        with_answers: their answers are removed as well, for good.
+        with_answers: their answers are removed as well, for good; of somebody removed before,
+            by the name that these answers have.
         yes: do not ask first.
         database: URL of the database, where the folder does not say it, password and all.
     """
@@ -124,7 +125,9 @@ def answers_command(words: list[str]) -> None:
     elif words and _is_folder(words[0]):
         list_command(words)
     else:
-        given = f"unknown command {shown(words[0])}" if words else "a command is missing"
+        given = "a run's folder or a command is missing"
+        if words:
+            given = f"there is no folder, and no command, {shown(words[0])}"
         valid = choices(words[0] if words else "", COMMANDS)
         raise ConfigError(f"{given}; give a run's folder, or {valid}; see prefrl answers --help")
 
@@ -178,7 +181,7 @@ def delete_command(words: list[str]) -> None:
     from prefrl.runs.answers import check_annotator, delete_annotator, store_of
 
     with store_of(command.run, command.database) as store:
-        num = check_annotator(store, command.name)
+        num = check_annotator(store, command.name, with_answers=command.with_answers)
         name = printable(command.name)
         what = f"{name}, and the {num} answers of theirs" if command.with_answers else name
         if not command.yes and not _agrees(f"Remove {what}, for good?"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prefrl.errors import DataError, StorageError, choices, shown
+from prefrl.errors import DataError, StorageError, choices, option, shown
 from prefrl.feedback.interchange import load_comparisons
 from prefrl.records import run_folder
 from prefrl.records.files import claimed, is_there, write_text_atomically
@@ -35,6 +35,8 @@ def store_of(folder: Path, database: str | None = None) -> Iterator["LabelStore"
     """
     check_installed()
     kept = read_serving(folder)
+    if not is_there(folder):
+        raise StorageError(f"there is no folder {folder}")
     if kept is None:
         answers = folder / run_folder.COMPARISONS
         where = f"; its answers are in {answers}" if is_there(answers) else ""
@@ -51,17 +53,30 @@ def statistics_of(store: "LabelStore") -> "LabellingStatistics":
     return labelling_statistics(store.answers(), p_left=p_left)
 
 
-def check_annotator(store: "LabelStore", name: str) -> int:
+def check_annotator(store: "LabelStore", name: str, *, with_answers: bool) -> int:
     """Returns how many answers an annotator has given, skips as well.
+
+    Args:
+        store: of a run.
+        name: of the annotator, or the one under which answers of somebody stayed.
+        with_answers: the answers are to be removed, which can be done later, too.
 
     Raises:
         DataError: there is no such annotator; it says which there are.
     """
     names = [one.name for one in store.annotators()]
-    if name not in names:
-        there = choices(name, names) if names else "there is none"
+    said = [one.annotator for one in store.answers()]
+    removed = [one for one in dict.fromkeys(said) if one not in names]
+    if name in removed and not with_answers:
+        raise DataError(
+            f"{shown(name)} is nobody's name any more; {option('with_answers')} removes the "
+            "answers, too"
+        )
+    if name not in [*names, *removed]:
+        valid = [*names, *removed] if with_answers else names
+        there = choices(name, valid) if valid else "there is none"
         raise DataError(f"there is no annotator {shown(name)}; {there}")
-    return sum(one.annotator == name for one in store.answers())
+    return said.count(name)
 
 
 def delete_annotator(folder: Path, store: "LabelStore", name: str, *, with_answers: bool) -> bool:
@@ -84,7 +99,7 @@ def delete_annotator(folder: Path, store: "LabelStore", name: str, *, with_answe
         DataError: there is no such annotator.
         StorageError: a file could not be read or written.
     """
-    check_annotator(store, name)
+    check_annotator(store, name, with_answers=with_answers)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(claimed(folder))

@@ -366,6 +366,9 @@ CASES: dict[str, Case] = {
     ),
     "label backup: nothing": Case(("label", "backup")),
     "label backup: no file": Case(("label", "backup", "run")),
+    "label backup: a folder that is not there": Case(
+        ("label", "backup", "runs/cheetah", "copy.sqlite")
+    ),
     "label backup: a run that asked nobody": Case(
         ("label", "backup", "run", "copy.sqlite"), finished_run()
     ),
@@ -379,6 +382,7 @@ CASES: dict[str, Case] = {
     # answers.
     "answers: nothing": Case(("answers",)),
     "answers: an unknown command": Case(("answers", "marge")),
+    "answers: a folder that is not there": Case(("answers", "list", "runs/cheetah")),
     "answers: of a folder that people label nothing in": Case(("answers", "."), answers("a")),
     "answers: of a run of another teacher": Case(
         ("answers", "list", "run"), file("run/comparisons.npz", "")

@@ -137,6 +137,18 @@ def test_whose_answers_are_removed_too_has_said_nothing(home):
     ]
 
 
+def test_answers_of_somebody_removed_can_be_removed_later(home):
+    out_of(home, "delete", "run", "ann", "--yes")
+    ended = call(home, ["answers", "delete", "run", "removed 1", "--yes"])
+    assert "'removed 1' is nobody's name any more; --with-answers removes" in ended.refusal
+    ended = call(home, ["answers", "delete", "run", "removed 2", "--with-answers", "--yes"])
+    assert "choose from bob, removed 1; did you mean removed 1?" in ended.refusal
+    (line,) = out_of(home, "delete", "run", "removed 1", "--with-answers", "--yes")
+    assert line == "removed removed 1, and the 5 answers of theirs"
+    assert rows(home / "run/comparisons.npz") == {(2, "bob", "0.0"), (3, "bob", "0.0")}
+    assert [line.partition(":")[0] for line in out_of(home, "run")[1:]] == ["bob"]
+
+
 def test_the_files_of_a_run_at_work_are_left_to_it(home):
     before = (home / "run/comparisons.npz").read_bytes()
     with claimed(home / "run"):

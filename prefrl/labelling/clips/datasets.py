@@ -113,6 +113,9 @@ class DatasetClips:
         """Makes sure that the states are the environment's, and returns the seconds of a step."""
         assert self._scene is not None
         table, name = self._pairs.steps, self._scene.env_id
+        faulty = ~np.isfinite(table["sim_states"]).all(axis=1)
+        if faulty.any():
+            raise DataError(f"sim_states holds NaN or an infinity in row {np.argmax(faulty)}")
         env = make_env(name, **self._scene.settings)
         try:
             dt = seconds_a_step(env)

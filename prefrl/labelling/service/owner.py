@@ -175,7 +175,7 @@ def _add_overview(routes: APIRouter, parts: Parts) -> None:
                 for pair in told.pairs
             ],
             annotators=_annotators(parts, told),
-            clip_failures=store.clip_failures(),
+            clip_failures=store.clip_failures(also_withdrawn=True),
         )
 
     @routes.put("/asking", status_code=204, responses=_refusals | may_answer(413, 422))

@@ -195,7 +195,7 @@ def _record(connection: Connection, given: Sequence[Answer], now_s: float) -> li
     return news
 
 
-def _withdraw(
+def withdraw_pending(
     connection: Connection, ids: Iterable[int], now_s: float, *, also_leased: bool
 ) -> list[int]:
     """Ends pending questions; one that has some of the answers it wants is answered with these.
@@ -342,4 +342,4 @@ class Asking(Listing):
         if not ids:
             return []
         with self._database.writing() as connection:
-            return _withdraw(connection, ids, self.clock(), also_leased=also_leased)
+            return withdraw_pending(connection, ids, self.clock(), also_leased=also_leased)

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, exists, func, insert, or_, select, update
 
-from prefrl.arguments import instance
+from prefrl.arguments import flag, instance
 from prefrl.errors import DataError
 from prefrl.labelling.rows import ClipJob, StoredClip, StoreSettings
+from prefrl.labelling.store.asking import withdraw_pending
 from prefrl.labelling.store.notes import rules_of
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import clip_specs, clips, questions
@@ -154,8 +155,10 @@ def _put(
     _make_room(connection, rules.max_clip_bytes, but=key)
 
 
-def _fail(connection: Connection, key: str, why: str) -> None:
+def _fail(connection: Connection, key: str, why: str, *, now_s: float) -> None:
     """Notes that a clip could not be rendered; the third time it is given up.
+
+    Questions that wait for it are withdrawn then: nobody could be shown what they are about.
 
     Raises:
         DataError: its spec is not known.
@@ -165,6 +168,14 @@ def _fail(connection: Connection, key: str, why: str) -> None:
     num_failed = clip_specs.c.num_failed + 1
     changed = {"worker": None, "leased_until_s": 0.0, "failed_why": why[:1000]}
     connection.execute(it.values(num_failed=num_failed, **changed))
+    if rules_of(connection).needs_clips:
+        waiting = (
+            select(questions.c.id)
+            .join(clip_specs, _shows(clip_specs.c.key))
+            .where(clip_specs.c.key == key, questions.c.state == "open", _is_given_up())
+        )
+        ids = list(connection.execute(waiting).scalars())
+        withdraw_pending(connection, ids, now_s, also_leased=True)
 
 
 def _give_back(connection: Connection, key: str, why: str) -> None:
@@ -179,14 +190,14 @@ def _give_back(connection: Connection, key: str, why: str) -> None:
     connection.execute(it.values(num_begun=clip_specs.c.num_begun - 1, **changed))
 
 
-def _failures(connection: Connection) -> dict[int, str]:
-    """Returns the pending questions that cannot be shown, or not where it was tried, and why."""
+def _failures(connection: Connection, states: Collection[str]) -> dict[int, str]:
+    """Returns the questions that cannot be shown, or not where it was tried, and why."""
     was_given_back = clip_specs.c.failed_why.is_not(None) & (clip_specs.c.num_failed == 0)
     statement = (
         select(questions.c.id, clip_specs.c.failed_why)
         .join(clip_specs, _shows(clip_specs.c.key))
-        .where(questions.c.state == "open")
-        .where(or_(_is_given_up(), was_given_back))
+        .where(questions.c.state.in_(states))
+        .where(or_(_is_given_up(), was_given_back & (questions.c.state == "open")))
         .where(~exists().where(clips.c.key == clip_specs.c.key))
         .order_by(questions.c.id)
     )
@@ -331,14 +342,14 @@ class Clips(Opened):
             _put(connection, key, mp4, meta, rules=rules, now_s=self.clock())
 
     def fail_clip(self, key: str, why: str) -> None:
-        """Notes that a clip could not be rendered.
+        """Notes that a clip could not be rendered; the third time its questions are withdrawn.
 
         Raises:
             DataError: there is no such job.
         """
         instance("why", why, str)
         with self._database.writing() as connection:
-            _fail(connection, instance("key", key, str), why)
+            _fail(connection, instance("key", key, str), why, now_s=self.clock())
 
     def give_clip_back(self, key: str, why: str) -> None:
         """Notes that a clip cannot be rendered where it was tried; the clip is not to blame.
@@ -366,10 +377,14 @@ class Clips(Opened):
                 _use(connection, key, now_s)
         return found
 
-    def clip_failures(self) -> dict[int, str]:
-        """Returns the pending questions whose clips are given up or were given back, and why."""
+    def clip_failures(self, *, also_withdrawn: bool = False) -> dict[int, str]:
+        """Returns the questions whose clips are given up or were given back, and why.
+
+        Pending ones; `also_withdrawn`: those that were withdrawn because of that as well.
+        """
+        states = ("open", "withdrawn") if flag("also_withdrawn", also_withdrawn) else ("open",)
         with self._database.reading() as connection:
-            return _failures(connection)
+            return _failures(connection, states)
 
     def num_unrendered(self) -> int:
         """Returns how many pending questions cannot be handed out, as a clip of theirs is missing.

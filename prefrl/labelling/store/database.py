@@ -214,6 +214,10 @@ class Database:
 
         def connect() -> sqlite3.Connection:
             mode = "rwc" if self.makes_file else "rw"
+            if self.makes_file:
+                # It has names in it, and hashes of tokens. What SQLite puts beside it has its mode.
+                with contextlib.suppress(OSError):  # SQLite says why it cannot be made.
+                    os.close(os.open(self.name, os.O_RDWR | os.O_CREAT, 0o600))
             # The pool hands a connection from thread to thread, to one at a time.
             return sqlite3.connect(
                 f"{uri}?mode={mode}", uri=True, timeout=_BUSY_TIMEOUT_S, check_same_thread=False

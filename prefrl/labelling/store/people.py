@@ -122,11 +122,13 @@ def _revoke(
     Raises:
         UnknownAnnotator: there is none of that name.
     """
-    if not connection.execute(delete(annotators).where(annotators.c.name == name)).rowcount:
-        raise UnknownAnnotator(f"there is no annotator {name!r}")
+    is_known = connection.execute(delete(annotators).where(annotators.c.name == name)).rowcount
     connection.execute(delete(leases).where(leases.c.annotator == name))
     own = answers.c.annotator == name
     touched = list(connection.execute(select(answers.c.question).where(own)).scalars())
+    # Under a name that says nothing there are answers, and nobody: they can go later, too.
+    if not is_known and not (with_answers and touched):
+        raise UnknownAnnotator(f"there is no annotator {name!r}")
     if with_answers:
         connection.execute(delete(answers).where(own))
         settle(connection, touched, rules, now_s)
@@ -197,7 +199,7 @@ class People(Opened):
         """Removes an annotator: their name, their token, and their leases.
 
         Args:
-            name: theirs.
+            name: theirs; with `with_answers` also the one under which answers of somebody stayed.
             with_answers: their answers are removed as well, and what these had closed is open
                 again; else the answers stay, under a name that says nothing.
 

@@ -30,6 +30,8 @@ def backup(folder: Path, path: Path, *, database: str | None = None) -> int:
     from prefrl.labelling.store import LabelStore
 
     kept = read_serving(folder)
+    if not is_there(folder):
+        raise StorageError(f"there is no folder {folder}")
     if kept is None:
         raise StorageError(
             f"{folder} has asked no people anything: there is no {run_folder.SERVING} in it"

@@ -66,7 +66,7 @@ def data_material(path: Path, settings: LabelConfig) -> Material:
     recorded = _recorded(path, settings)
     try:
         clips = DatasetClips(recorded)
-    except DataError as error:
+    except (ConfigError, DataError) as error:
         raise StorageError(f"{path} cannot be labelled: {text_of(error)}") from None
     streams = Streams(settings.seed or 0)
     if settings.segment_length is None:

@@ -108,7 +108,11 @@ def test_pictures_of_any_numbers_are_shown_as_bright_as_they_are(dtype, most, tm
         ({"sim_states": np.roll(EPISODE.sim_states, 3, axis=0)}, "sim_states does not fit HalfCh"),
         (
             {"sim_states": np.full((60, 18), np.nan)},
-            "does not fit HalfCheetah-v4: a state holds NaN",
+            "sim_states holds NaN or an infinity in row 0",
+        ),
+        (
+            {"sim_states": np.where(np.arange(60)[:, None] == 59, np.inf, EPISODE.sim_states)},
+            "sim_states holds NaN or an infinity in row 59",
         ),
     ],
 )

@@ -71,18 +71,24 @@ def test_one_worker_has_a_job_for_a_minute(store, clock):
     )
 
 
-def test_a_clip_that_cannot_be_rendered_is_given_up_and_told(store):
-    put(store, 1)
+@pytest.mark.parametrize("needs_clips", [True, False])
+def test_a_clip_that_cannot_be_rendered_is_given_up_and_told(store, needs_clips):
+    store.set_settings(StoreSettings(needs_clips=needs_clips))
+    put(store, 2)
     store.add_clips(0, b"a", b"a")
+    store.add_clips(1, b"b", b"b")
     for attempt in (1, 2, 3):
         job = store.next_clip_job("one")
-        assert job.attempts == attempt
+        assert (job.spec, job.attempts) == (b"a", attempt)
         assert store.clip_failures() == {}
         store.fail_clip(job.key, "the model has 9 joints")
-    assert store.next_clip_job("one") is None
-    assert store.clip_failures() == {0: "the model has 9 joints"}
-    store.withdraw([0])
-    assert store.clip_failures() == {}
+    assert store.next_clip_job("one").spec == b"b"
+    # Nobody would wait for it; where clips are not needed it can be answered.
+    state = "withdrawn" if needs_clips else "open"
+    assert [one.state for one in store.standings().values()] == [state, "open"]
+    told = {0: "the model has 9 joints"}
+    assert store.clip_failures() == ({} if needs_clips else told)
+    assert store.clip_failures(also_withdrawn=True) == told
 
 
 def test_a_clip_that_no_worker_survives_is_given_up_late(store, clock):

@@ -1,6 +1,7 @@
 """A new file of SQLite's, at which somebody else is at work while it becomes one with a WAL."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -90,6 +91,36 @@ def test_all_who_open_a_new_file_at_once_wait_for_each_other(path, at_work, monk
     store = LabelStore(path)
     assert store.entries() == []
     store.close()
+
+
+def modes(folder):
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+@pytest.fixture
+def usual_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_file_that_is_made_is_for_whoever_made_it_alone(path):
+    with contextlib.closing(LabelStore(path)) as store:
+        store.add_annotator("ann")
+        names = ("labels.sqlite", "labels.sqlite-wal", "labels.sqlite-shm")
+        assert modes(path.parent) == dict.fromkeys(names, 0o600)
+        store.backup(path.with_name("copy.sqlite"))
+    assert modes(path.parent) == {"labels.sqlite": 0o600, "copy.sqlite": 0o600}
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_file_that_others_were_let_into_stays_theirs_too(path):
+    LabelStore(path).close()
+    path.chmod(0o660)
+    with contextlib.closing(LabelStore(path)) as store:
+        store.add_annotator("ann")
+        assert set(modes(path.parent).values()) == {0o660}
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,14 @@ def test_states_of_another_environment_are_refused(home):
     assert "sim_states does not fit HalfCheetah-v4" in refusal(home, *WORDS)
 
 
+def test_an_environment_that_is_not_there_is_told_with_the_file_that_names_it(home):
+    dataset = recorded()
+    dataset.env_id = "HalfCheetoh-v4"
+    dataset.save(home / "walks.npz")
+    line = refusal(home, *WORDS)
+    assert "walks.npz cannot be labelled: unknown environment 'HalfCheetoh-v4'" in line
+
+
 def labelled(home: Path) -> Path:
     """A folder in which one question about the recorded data was answered."""
     folder = home / "walks-labels"
