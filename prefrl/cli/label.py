@@ -95,7 +95,7 @@ def _result(command: LabelCommand, labelled: "Labelled") -> str:
         again = f"prefrl run --resume {shlex.quote(str(command.run))}"
         return f"{num}; the run learns from them when it goes on: {again}"
     if answers is None:
-        return f"{num}; prefrl label goes on"
+        return f"{num}; the same command asks the same questions again"
     at = shlex.quote(str(answers))
     lines = [f"{num} here; all answers are in {answers}", "next:"]
     if labelled.has_model:
