@@ -1,4 +1,4 @@
-"""What `prefrl label` says when it has ended."""
+"""The last words of `prefrl label`."""
 
 from pathlib import Path
 
