@@ -4,12 +4,78 @@ import argparse
 import logging
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefrl.errors import ConfigError, PrefrlError, StorageError, printable
-from prefrl.labelling.starting import DATABASE_VARIABLE
+from prefrl.errors import ConfigError, PrefrlError, StorageError, one_line, printable
+from prefrl.labelling.starting import DATABASE_VARIABLE, end_process, start_process
+
+
+class ServiceProcess:
+    """A labelling service that was started by this process; it may outlive it.
+
+    A trainer that was killed leaves its service, which goes on taking answers; the next one takes
+    over from it, under the same links.
+
+    Args:
+        url: of the store, a password included.
+        folder: that of `labelling.json`.
+        options: further ones of `prefrl.labelling.serve`.
+
+    Attributes:
+        links: the links under which people label, and under which the owner looks on.
+
+    Raises:
+        ConfigError: it ended before it could be reached; it says why.
+    """
+
+    def __init__(self, url: str, folder: Path, options: Sequence[str] = ()) -> None:
+        from prefrl.labelling.service.link_file import Links, read_links
+
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        options = ["--folder", str(folder), "--takes-over", *options]
+        self._process = start_process(
+            "prefrl.labelling.serve",
+            options,
+            url,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        assert self._process.stdout is not None
+        # It prints the links when it is reachable, and has written them into the file by then.
+        links = read_links(folder) if self._process.stdout.readline() else None
+        if links is None:
+            end_process(self._process, patience_s=10.0)
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip().splitlines()
+            self.close()
+            why = one_line(said[-1]).removeprefix("prefrl: ") if said else "it said nothing"
+            raise ConfigError(f"the labelling service could not be started: {why}")
+        self.links: Links = links
+
+    @property
+    def is_alive(self) -> bool:
+        """Tells whether it still serves."""
+        return self._process.poll() is None
+
+    @property
+    def has_ended_in_order(self) -> bool:
+        """Tells whether it has ended as it was told to, and nothing has killed it."""
+        return self._process.poll() == 0
+
+    def close(self, patience_s: float = 0.0) -> None:
+        """Ends it, if it has not ended with its run within so many seconds."""
+        try:
+            self._process.wait(max(patience_s, 0.01))
+        except subprocess.TimeoutExpired:
+            end_process(self._process, patience_s=10.0)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._errors.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(given: argparse.Namespace) -> None:
     try:
         from prefrl.labelling.service.instructions import read_instructions
-        from prefrl.labelling.service.process import ServiceProcess, serve
+        from prefrl.labelling.service.server import ServerOptions, serve
         from prefrl.labelling.service.settings import INSTRUCTIONS, ServiceSettings
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed; pip install 'prefrl[human]'"
@@ -48,7 +114,7 @@ def _serve(given: argparse.Namespace) -> None:
         public_url=given.public_url,
     )
     serve(
-        ServiceProcess(
+        ServerOptions(
             database=database if "://" in database else Path(database),
             folder=given.folder,
             host=given.host,

@@ -23,7 +23,7 @@ from prefrl.runs.answers import statistics_of
 from prefrl.runs.predictions import NotedPredictions
 from prefrl.runs.processes import Processes, served
 from prefrl.runs.resolve import MakeEnv, env_maker, make_configured_env
-from prefrl.runs.serving import check_installed, serving_store
+from prefrl.runs.serving import check_installed, claimed_store
 from prefrl.segments import EpisodeStore
 from prefrl.segments.windows import Windows
 
@@ -147,7 +147,7 @@ class People:
         from prefrl.labelling.run_status import RunStatus
 
         config = self._config
-        with serving_store(folder, serving, first_id=first_id, say=say) as (store, kept):
+        with claimed_store(folder, serving, first_id=first_id, say=say) as (store, kept):
             store.set_settings(StoreSettings(config.budget, overlap=config.queries.overlap))
             self._store, self._episodes = store, episodes
             self._status = RunStatus(

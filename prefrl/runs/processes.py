@@ -48,12 +48,12 @@ class Processes:
         is_runs: bool = True,
     ) -> None:
         from prefrl.labelling.renderer import RendererProcess
-        from prefrl.labelling.starting import StartedService
+        from prefrl.labelling.serve import ServiceProcess
 
         words = [*kept.words(folder), *([] if port is None else [f"--port={port}"])]
         words += ["--ends-with-run"] if is_runs else []
         self._store, self._folder, self._is_runs = store, folder, is_runs
-        self._start_service = partial(StartedService, store.url, folder, words)
+        self._start_service = partial(ServiceProcess, store.url, folder, words)
         self._start_renderer = partial(RendererProcess, store.url, stays=not is_runs)
         self._service = self._start_service()
         self._renderer = self._start_renderer()

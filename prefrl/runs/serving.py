@@ -96,7 +96,7 @@ def check_installed() -> None:
         ConfigError: something is not; it says what to install.
     """
     try:
-        import prefrl.labelling.service.process
+        import prefrl.labelling.service.server
         import prefrl.labelling.store  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -214,7 +214,7 @@ def _gone(folder: Path, what: str) -> StorageError:
 
 
 @contextlib.contextmanager
-def serving_store(
+def claimed_store(
     folder: Path,
     serving: ServingConfig,
     *,

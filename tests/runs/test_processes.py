@@ -14,7 +14,7 @@ from tests.session.stores import put
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
 from prefrl.runs.processes import Processes
-from prefrl.runs.serving import serving_store
+from prefrl.runs.serving import claimed_store
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_port_in_use_is_a_line_and_nothing_is_lost(folder):
-    with socket.socket() as taken, serving_store(folder, ServingConfig()) as (store, kept):
+    with socket.socket() as taken, claimed_store(folder, ServingConfig()) as (store, kept):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
@@ -38,7 +38,7 @@ def test_a_port_in_use_is_a_line_and_nothing_is_lost(folder):
 
 def test_the_page_has_the_links_of_its_file(folder):
     with (
-        serving_store(folder, ServingConfig()) as (store, kept),
+        claimed_store(folder, ServingConfig()) as (store, kept),
         Processes(store, folder, kept, port=0, is_runs=False) as processes,
     ):
         written = json.loads((folder / "labelling.json").read_text())

@@ -23,9 +23,9 @@ from prefrl.labelling.store import LabelStore
 from prefrl.runs.serving import (
     FolderServing,
     check_serving,
+    claimed_store,
     open_store,
     read_serving,
-    serving_store,
 )
 
 
@@ -61,9 +61,9 @@ def test_the_folder_keeps_the_page_and_never_a_password(folder, postgres_url):
         database=with_password(postgres_url),
     )
     assert "hunter2" not in repr(serving)
-    with serving_store(folder, serving) as (store, kept):
+    with claimed_store(folder, serving) as (store, kept):
         put(store, 1)
-    with serving_store(folder, ServingConfig(database=with_password(postgres_url))) as (_, again):
+    with claimed_store(folder, ServingConfig(database=with_password(postgres_url))) as (_, again):
         assert replace(again, turn=kept.turn) == kept
     assert read_serving(folder) == again
     assert kept.database == f"{postgres_url}?application_name=labels"
@@ -82,7 +82,7 @@ def test_the_database_is_found_again_by_what_the_folder_keeps_or_by_the_variable
     folder, postgres_url, monkeypatch
 ):
     monkeypatch.setenv("PREFRL_DATABASE", with_password(postgres_url))
-    with serving_store(folder, ServingConfig()) as (store, _):
+    with claimed_store(folder, ServingConfig()) as (store, _):
         put(store, 1)
     for url in (with_password(postgres_url), None):
         if url is None:
@@ -96,46 +96,46 @@ def test_two_runs_of_one_name_do_not_share_a_database(folder, postgres_url, tmp_
     other = tmp_path / "b" / "run"
     other.mkdir(parents=True)
     serving = ServingConfig(database=postgres_url)
-    with serving_store(folder, serving) as (store, _):
+    with claimed_store(folder, serving) as (store, _):
         put(store, 1)
         with pytest.raises(StorageError, match="holds the questions of another run, run; choose"):
-            serving_store(other, serving).__enter__()
+            claimed_store(other, serving).__enter__()
     assert list(other.iterdir()) == []
 
 
 def test_a_folder_that_was_renamed_has_its_questions_still(folder):
-    with serving_store(folder, ServingConfig()) as (store, _):
+    with claimed_store(folder, ServingConfig()) as (store, _):
         put(store, 2)
     moved = folder.rename(folder.with_name("cheetah"))
-    with serving_store(moved, ServingConfig()) as (store, _):
+    with claimed_store(moved, ServingConfig()) as (store, _):
         assert len(store.entries()) == 2
 
 
 def test_questions_are_not_left_behind_in_another_database(folder, postgres_url):
-    with serving_store(folder, ServingConfig()) as (store, kept):
+    with claimed_store(folder, ServingConfig()) as (store, kept):
         put(store, 2)
     elsewhere = ServingConfig(database=postgres_url)
     with pytest.raises(StorageError, match=r"are in .*labels\.sqlite, and postgresql://.* none of"):
-        serving_store(folder, elsewhere).__enter__()
+        claimed_store(folder, elsewhere).__enter__()
     assert read_serving(folder) == kept
     with contextlib.closing(LabelStore(folder / "labels.sqlite")) as store:
         store.copy_to(postgres_url)
-    with serving_store(folder, elsewhere) as (store, moved):
+    with claimed_store(folder, elsewhere) as (store, moved):
         assert len(store.entries()) == 2
     assert moved == replace(kept, database=postgres_url, turn=moved.turn)
 
 
 def test_what_failed_before_the_first_question_leaves_the_database_to_others(folder, postgres_url):
     serving = ServingConfig(database=postgres_url)
-    with pytest.raises(ConfigError, match="no service"), serving_store(folder, serving):
+    with pytest.raises(ConfigError, match="no service"), claimed_store(folder, serving):
         raise ConfigError("no service")
     other = folder.with_name("other")
     other.mkdir()
-    with serving_store(other, serving) as (store, kept):
+    with claimed_store(other, serving) as (store, kept):
         put(store, 1)
     with (
         pytest.raises(ConfigError, match="no service"),
-        serving_store(other, serving) as (store, _),
+        claimed_store(other, serving) as (store, _),
     ):
         raise ConfigError("no service")
     with contextlib.closing(LabelStore(postgres_url)) as store:
@@ -147,10 +147,10 @@ def test_a_kill_before_the_database_was_claimed_is_made_good(folder, monkeypatch
         patched.setattr(LabelStore, "claim", lambda *_, **__: pytest.exit("killed"))
         patched.setattr(Path, "unlink", lambda *_, **__: None)  # as nobody cleans up after a kill
         with pytest.raises(pytest.exit.Exception):
-            serving_store(folder, ServingConfig()).__enter__()
+            claimed_store(folder, ServingConfig()).__enter__()
     left = read_serving(folder)
     assert left is not None
-    with serving_store(folder, ServingConfig()) as (store, kept):
+    with claimed_store(folder, ServingConfig()) as (store, kept):
         assert kept == replace(left, is_claimed=True)
         assert owner_of(store) == left.run
 
@@ -176,11 +176,11 @@ def test_a_copy_does_not_ask_in_the_database_of_the_original(copied, is_at_work)
     before = contents(copy)
     with contextlib.ExitStack() as stack:
         if is_at_work:
-            stack.enter_context(serving_store(original, ServingConfig()))
+            stack.enter_context(claimed_store(original, ServingConfig()))
         with pytest.raises(StorageError, match=f"{copy} is a copy of {original}, and two runs"):
-            serving_store(copy, ServingConfig()).__enter__()
+            claimed_store(copy, ServingConfig()).__enter__()
     assert contents(copy) == before
-    with serving_store(original, ServingConfig()) as (store, _):
+    with claimed_store(original, ServingConfig()) as (store, _):
         put(store, 1)
     assert num_questions(original) == 2
 
@@ -188,16 +188,16 @@ def test_a_copy_does_not_ask_in_the_database_of_the_original(copied, is_at_work)
 def test_a_copy_goes_on_in_a_database_of_its_own_as_its_refusal_says(copied):
     original, copy = copied
     with pytest.raises(StorageError) as refused:
-        serving_store(copy, ServingConfig()).__enter__()
+        claimed_store(copy, ServingConfig()).__enter__()
     _, _, said = str(refused.value).partition("of its own: prefrl ")
     words, _, option = said.partition(", and go on with ")
     call(copy.parent, shlex.split(words))
     database = shlex.split(option)[-1]
-    with serving_store(copy, ServingConfig(database=database)) as (store, kept):
+    with claimed_store(copy, ServingConfig(database=database)) as (store, kept):
         assert [one.id for one in put(store, 1)] == [1]
     assert kept.database == ""
     for folder, num in ((original, 1), (copy, 2)):
-        with serving_store(folder, ServingConfig()) as (store, _):
+        with claimed_store(folder, ServingConfig()) as (store, _):
             assert len(store.entries()) == num
 
 
@@ -205,7 +205,7 @@ def test_a_copy_of_a_folder_with_its_database_in_it_is_a_run_of_its_own(folder):
     asked(folder)
     copy = Path(shutil.copytree(folder, folder.with_name("copy")))
     for one, num in ((copy, 3), (folder, 2), (copy, 1)):
-        with serving_store(one, ServingConfig()) as (store, _):
+        with claimed_store(one, ServingConfig()) as (store, _):
             put(store, num)
     assert (num_questions(folder), num_questions(copy)) == (3, 5)
 
@@ -213,10 +213,10 @@ def test_a_copy_of_a_folder_with_its_database_in_it_is_a_run_of_its_own(folder):
 def test_an_original_that_nobody_sees_from_the_copy_asks_no_more(folder, postgres_url, tmp_path):
     asked(folder, postgres_url)
     elsewhere = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
-    with serving_store(folder, ServingConfig()) as (store, _):
+    with claimed_store(folder, ServingConfig()) as (store, _):
         shutil.copy(folder / "serving.json", elsewhere)
         away = folder.rename(tmp_path / "out of sight")
-        with serving_store(elsewhere, ServingConfig()) as (other, _):
+        with claimed_store(elsewhere, ServingConfig()) as (other, _):
             put(other, 1)
         with pytest.raises(StorageError, match="a copy of this run, elsewhere, has gone on with"):
             put(store, 1)
@@ -224,7 +224,7 @@ def test_an_original_that_nobody_sees_from_the_copy_asks_no_more(folder, postgre
     shutil.rmtree(elsewhere)
     before = contents(folder)
     with pytest.raises(StorageError, match=f"a copy of {folder}, elsewhere, has been gone on"):
-        serving_store(folder, ServingConfig()).__enter__()
+        claimed_store(folder, ServingConfig()).__enter__()
     assert contents(folder) == before
 
 
@@ -232,9 +232,9 @@ def test_a_server_whose_backup_was_put_back_goes_on(folder, postgres_url, postgr
     asked(folder, postgres_url)
     older = postgres.new_database(postgres_url)
     asked_again = ServingConfig(database=older)
-    with serving_store(folder, ServingConfig()) as (store, _):
+    with claimed_store(folder, ServingConfig()) as (store, _):
         put(store, 1)
-    with serving_store(folder, asked_again) as (store, kept):
+    with claimed_store(folder, asked_again) as (store, kept):
         put(store, 1)
     assert kept.database == older
     assert num_questions(folder) == 2
@@ -247,7 +247,7 @@ WITHOUT = "to go on without them, remove {folder}/serving.json"
 
 def asked(folder: Path, database: str | None = None) -> None:
     """Asks one question about a folder, which somebody answers."""
-    with serving_store(folder, ServingConfig(database=database)) as (store, _):
+    with claimed_store(folder, ServingConfig(database=database)) as (store, _):
         put(store, 1)
         store.answer([Answer(0, 1.0, "ann")])
 
@@ -257,7 +257,7 @@ def check_refused(folder: Path, *said: str) -> None:
     before = contents(folder)
 
     def go_on() -> None:
-        serving_store(folder, ServingConfig()).__enter__()
+        claimed_store(folder, ServingConfig()).__enter__()
 
     def read() -> None:
         open_store(folder, kept=read_serving(folder)).close()
@@ -292,7 +292,7 @@ def test_a_file_of_answers_that_is_gone_is_not_made_anew(folder, is_emptied):
     what = f"{labels} is empty" if is_emptied else f"there is no file {labels}"
     check_refused(folder, what, f"in which the answers of {folder} were; put a backup in its place")
     labels.write_bytes(saved)
-    with serving_store(folder, ServingConfig()) as (store, _):
+    with claimed_store(folder, ServingConfig()) as (store, _):
         assert len(store.answers()) == 1
 
 
@@ -312,13 +312,13 @@ def test_a_folder_goes_on_without_its_answers_where_that_is_wanted(folder):
     for path in folder.glob("labels.sqlite*"):
         path.unlink()
     (folder / "serving.json").unlink()
-    with serving_store(folder, ServingConfig(), first_id=1) as (store, _):
+    with claimed_store(folder, ServingConfig(), first_id=1) as (store, _):
         assert [one.id for one in put(store, 1)] == [1]
 
 
 def test_questions_that_a_backup_lacks_keep_their_numbers(folder):
     asked(folder)
-    with serving_store(folder, ServingConfig(), first_id=5) as (store, _):
+    with claimed_store(folder, ServingConfig(), first_id=5) as (store, _):
         assert [one.id for one in put(store, 2)] == [5, 6]
         assert ids(store.entries()) == [0, 5, 6]
 
@@ -326,7 +326,7 @@ def test_questions_that_a_backup_lacks_keep_their_numbers(folder):
 def test_a_backup_that_is_put_back_takes_in_what_the_run_has_learned_since(folder):
     asked(folder)
     call(folder, ["label", "backup", ".", "../copy.sqlite"])
-    with serving_store(folder, ServingConfig()) as (store, _):
+    with claimed_store(folder, ServingConfig()) as (store, _):
         put(store, 2)
         # Of ann, who is no annotator, as of somebody whose name was removed, answers are there.
         store.answer([Answer(1, 0.0, "bob"), Answer(2, 0.5, "ann")])
@@ -356,7 +356,7 @@ def test_what_is_named_and_empty_stays_so(folder, postgres_url):
     asked(folder)
     for database in (postgres_url, f"sqlite:///{folder.parent / 'other.sqlite'}"):
         with pytest.raises(StorageError, match="has none of them; leave database"):
-            serving_store(folder, ServingConfig(database=database)).__enter__()
+            claimed_store(folder, ServingConfig(database=database)).__enter__()
         line = call(folder.parent, ["answers", str(folder), "--database", database]).refusal
         assert "has none of them; leave --database" in line
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
@@ -385,7 +385,7 @@ def test_a_password_that_is_missing_is_asked_for(folder):
 def test_a_damaged_file_is_a_line_and_changes_nothing(folder, content, said):
     (folder / "serving.json").write_text(content)
     with pytest.raises(StorageError, match=said):
-        serving_store(folder, ServingConfig()).__enter__()
+        claimed_store(folder, ServingConfig()).__enter__()
     assert [path.name for path in folder.iterdir()] == ["serving.json"]
 
 

@@ -13,11 +13,11 @@ from prefrl.arguments import instance, optional
 from prefrl.errors import DataError, StorageError
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.protocols import Question
+from prefrl.labelling.store.annotators import add_without_token
 from prefrl.labelling.store.asking import insert_questions, next_id
 from prefrl.labelling.store.database import Database
 from prefrl.labelling.store.listing import GIVEN, Listing
 from prefrl.labelling.store.migration import bring_up_to_date
-from prefrl.labelling.store.people import add_without_token
 from prefrl.labelling.store.schema import answers, metadata, questions
 from prefrl.labelling.store.standing import bump, end_lease, num_votes
 from prefrl.records.files import beside, reason

@@ -1,15 +1,15 @@
 """The store in which trainer, service and renderer meet."""
 
+from prefrl.labelling.store.annotators import Annotators
 from prefrl.labelling.store.answering import Answering
 from prefrl.labelling.store.asking import Asking
 from prefrl.labelling.store.clips import Clips
 from prefrl.labelling.store.exchange import Exchange
 from prefrl.labelling.store.notes import Notes
-from prefrl.labelling.store.people import People
 from prefrl.labelling.store.predictions import Predictions
 
 
-class LabelStore(Asking, Answering, People, Clips, Notes, Predictions, Exchange):
+class LabelStore(Asking, Answering, Annotators, Clips, Notes, Predictions, Exchange):
     """Keeps questions, answers, leases, annotators and clips in SQLite or PostgreSQL.
 
     It is a `QuestionStore`. One object a process; several threads may use it, and any number of
@@ -17,7 +17,7 @@ class LabelStore(Asking, Answering, People, Clips, Notes, Predictions, Exchange)
     any process and through a power failure; a call that raised has changed nothing.
 
     Its methods stand in a class a side: `Asking` and `Listing` for whoever asks, `Answering` and
-    `People` for the service, `Clips` for the renderer, `Notes` for settings and status,
+    `Annotators` for the service, `Clips` for the renderer, `Notes` for settings and status,
     `Predictions` for those of the reward model, `Exchange` for files and copies.
 
     Args:

@@ -25,7 +25,7 @@ from prefrl.runs.label.work import LabelWork
 from prefrl.runs.own_parts import check_same_env
 from prefrl.runs.processes import served
 from prefrl.runs.resolve import check_is_run, settings_of
-from prefrl.runs.serving import check_serving, read_serving, serving_store
+from prefrl.runs.serving import check_serving, claimed_store, read_serving
 
 if TYPE_CHECKING:
     from prefrl.labelling.service.link_file import Links
@@ -154,7 +154,7 @@ def _label(
     check_can_render(is_rendered=material.is_rendered)
     answers = folder / run_folder.COMPARISONS
     first_id = int(material.dataset.question.max(initial=-1)) + 1
-    with serving_store(folder, serving, first_id=first_id, about=about, say=say) as (store, kept):
+    with claimed_store(folder, serving, first_id=first_id, about=about, say=say) as (store, kept):
         work = LabelWork(material, store, settings, answers, say)
         with served(store, folder, kept, serving, say=say, is_runs=False) as processes:
             say(ENDS)
@@ -191,7 +191,7 @@ def _serve_stopped(
     if read_serving(folder) is None:
         raise StorageError(f"the run in {folder} has put no questions yet")
     check_can_render()
-    with serving_store(folder, serving, say=say) as (store, kept):
+    with claimed_store(folder, serving, say=say) as (store, kept):
         write_run_status(store, dataclasses.replace(read_run_status(store), waits_for=STOPPED))
         with served(store, folder, kept, serving, say=say, is_runs=False) as processes:
             say(ENDS)

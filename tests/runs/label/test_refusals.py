@@ -22,7 +22,7 @@ pytest.importorskip("fastapi", reason="the extra human is missing")
 from prefrl.labelling.store import LabelStore
 from prefrl.runs.label.data_material import about_of
 from prefrl.runs.processes import Processes
-from prefrl.runs.serving import serving_store
+from prefrl.runs.serving import claimed_store
 from tests import tiny_runs
 from tests.runs.label.test_start import recorded
 from tests.runs.test_people import cheetah
@@ -134,7 +134,7 @@ def labelled(home: Path) -> Path:
     from prefrl.config import LabelConfig
 
     about = about_of(home / "walks.npz", LabelConfig())
-    with serving_store(folder, ServingConfig(), about=about) as (store, _):
+    with claimed_store(folder, ServingConfig(), about=about) as (store, _):
         put(store, 1)
         store.answer([Answer(0, 1.0, "ann")])
     return folder
@@ -167,7 +167,7 @@ def test_who_is_served_already_is_told_where(home):
     folder = labelled(home)
     with (
         claimed(folder),
-        serving_store(folder, ServingConfig()) as (store, kept),
+        claimed_store(folder, ServingConfig()) as (store, kept),
         Processes(store, folder, kept, port=None, is_runs=False) as processes,
     ):
         ended = call(home, WORDS)

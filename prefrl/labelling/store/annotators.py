@@ -159,7 +159,7 @@ def _is_owner(connection: Connection, token: str) -> bool:
     return hmac.compare_digest(str(known), _hash_of(token))
 
 
-class People(Opened):
+class Annotators(Opened):
     """Knows annotators, and the owner, by their tokens."""
 
     def add_annotator(self, name: str) -> str:

@@ -16,7 +16,7 @@ from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.run_status import RunStatus, write_run_status
 from prefrl.labelling.service.link_file import Links
 from prefrl.labelling.service.one_at_a_time import LOCK, links_of_running, only_service
-from prefrl.labelling.service.process import ServiceProcess, _bind, _settings
+from prefrl.labelling.service.server import ServerOptions, _bind, _settings
 from prefrl.labelling.store import LabelStore
 from tests.labelling.service.serving import Client
 from tests.ports import free_port
@@ -272,7 +272,7 @@ def test_other_machines_may_ask_where_that_is_wanted(start):
 
 def test_it_goes_by_the_name_in_its_own_link(tmp_path):
     links = Links("http://lab.example:8000", "owner", "ann", "token")
-    settings = _settings(ServiceProcess("x", tmp_path, "lab.example"), links)
+    settings = _settings(ServerOptions("x", tmp_path, "lab.example"), links)
     assert settings.allowed_hosts == ("lab.example",)
 
 

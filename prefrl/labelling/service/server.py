@@ -1,4 +1,4 @@
-"""The process that serves: it binds, says where it is, and ends when told or with its run."""
+"""The server: it binds, says where it is, and ends when told or with its run."""
 
 import contextlib
 import errno
@@ -34,7 +34,7 @@ _MOST_CONNECTIONS = 500
 
 
 @dataclass(frozen=True)
-class ServiceProcess:
+class ServerOptions:
     """A store to serve, and the address to serve it at.
 
     Args:
@@ -58,7 +58,7 @@ class ServiceProcess:
     settings: ServiceSettings = field(default_factory=ServiceSettings)
 
 
-def serve(process: ServiceProcess) -> None:
+def serve(options: ServerOptions) -> None:
     """Serves until it is told to end, or until the run has ended.
 
     Prints the links under which people label, and writes `labelling.json`, when it is reachable.
@@ -67,14 +67,14 @@ def serve(process: ServiceProcess) -> None:
         ConfigError: the port is in use, or the address is none of this machine's.
         StorageError: the database or the folder cannot be used, or has a service already.
     """
-    store = LabelStore(process.database, is_made=False)
-    with only_service(process.folder, takes_over=process.takes_over):
-        known = read_links(process.folder)
-        with contextlib.closing(_bound(process, known)) as listening:
-            links = _links(store, process, known, listening.getsockname()[1])
-            app = make_app(store, _settings(process, links))
-            server = _Server(process, app, lambda: _announce(process.folder, links))
-            with _watching(store, server) if process.ends_with_run else contextlib.nullcontext():
+    store = LabelStore(options.database, is_made=False)
+    with only_service(options.folder, takes_over=options.takes_over):
+        known = read_links(options.folder)
+        with contextlib.closing(_bound(options, known)) as listening:
+            links = _links(store, options, known, listening.getsockname()[1])
+            app = make_app(store, _settings(options, links))
+            server = _Server(options, app, lambda: _announce(options.folder, links))
+            with _watching(store, server) if options.ends_with_run else contextlib.nullcontext():
                 server.run(sockets=[listening])
     store.close()
 
@@ -82,10 +82,8 @@ def serve(process: ServiceProcess) -> None:
 class _Server(uvicorn.Server):
     """Uvicorn's server, which says when it is reachable and can be ended from any thread."""
 
-    def __init__(
-        self, process: ServiceProcess, app: FastAPI, reachable: Callable[[], None]
-    ) -> None:
-        proxies = process.trusted_proxies
+    def __init__(self, options: ServerOptions, app: FastAPI, reachable: Callable[[], None]) -> None:
+        proxies = options.trusted_proxies
         super().__init__(
             uvicorn.Config(
                 app,
@@ -114,21 +112,21 @@ class _Server(uvicorn.Server):
             self._reachable()
 
 
-def _bound(process: ServiceProcess, known: Links | None) -> socket.socket:
+def _bound(options: ServerOptions, known: Links | None) -> socket.socket:
     """Returns a socket that is bound.
 
     Raises:
         ConfigError: it cannot be.
     """
-    if not 0 <= process.port <= 65_535:
-        raise ConfigError(f"port is {process.port}; expected 0 to 65,535, where 0 is any free one")
+    if not 0 <= options.port <= 65_535:
+        raise ConfigError(f"port is {options.port}; expected 0 to 65,535, where 0 is any free one")
     last = _port_of(known)
-    for port in (last, 0) if process.port == 0 and last else (process.port,):
+    for port in (last, 0) if options.port == 0 and last else (options.port,):
         try:
-            return _bind(process.host, port or 0)
+            return _bind(options.host, port or 0)
         except (OSError, TypeError, ValueError) as error:  # a name may be none that can be sent
-            if port == process.port:
-                raise ConfigError(_why_not(process.host, port, error)) from None
+            if port == options.port:
+                raise ConfigError(_why_not(options.host, port, error)) from None
     raise AssertionError("port 0 is any free one")
 
 
@@ -166,22 +164,22 @@ def _why_not(host: str, port: int, error: Exception) -> str:
     return f"host is {host!r}, on which nothing can listen here: {error.strerror or error}"
 
 
-def _links(store: LabelStore, process: ServiceProcess, known: Links | None, port: int) -> Links:
+def _links(store: LabelStore, options: ServerOptions, known: Links | None, port: int) -> Links:
     owner, annotator, token = tokens_of(store, known)
-    own = LOOPBACK if process.host in ("", "0.0.0.0") else process.host
+    own = LOOPBACK if options.host in ("", "0.0.0.0") else options.host
     own = "[::1]" if own == "::" else f"[{own}]" if ":" in own else own
-    public = process.settings.public_url.rstrip("/")
-    if not public and process.host in _ANY:
+    public = options.settings.public_url.rstrip("/")
+    if not public and options.host in _ANY:
         public = f"http://{socket.gethostname()}:{port}"
     return Links(f"http://{own}:{port}", owner, annotator, token, public)
 
 
-def _settings(process: ServiceProcess, links: Links) -> ServiceSettings:
+def _settings(options: ServerOptions, links: Links) -> ServiceSettings:
     """Returns the settings, by which the service goes by the names in its links, too."""
-    names, own = process.settings.allowed_hosts, urlsplit(links.url).hostname or ""
+    names, own = options.settings.allowed_hosts, urlsplit(links.url).hostname or ""
     if is_host_name(own):
         names = (*names, own)
-    return replace(process.settings, public_url=links.public_url, allowed_hosts=names)
+    return replace(options.settings, public_url=links.public_url, allowed_hosts=names)
 
 
 def _announce(folder: Path, links: Links) -> None:
