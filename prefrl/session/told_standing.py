@@ -11,6 +11,27 @@ from prefrl.session.question_store import QuestionState, Standing
 ENOUGH_SKIPS = 2
 
 
+def state_by_answers(
+    num_told: int, num_skips: int, *, wanted: int, is_nobody_left: bool
+) -> QuestionState:
+    """Returns the state that the answers to a question make: the one rule of every kind of store.
+
+    Args:
+        num_told: answers that are no skips.
+        num_skips: the others.
+        wanted: annotators that are to answer it.
+        is_nobody_left: all who could answer it have said something.
+
+    Returns:
+        answered, skipped or open.
+    """
+    if num_told >= wanted:
+        return "answered"
+    if num_skips >= ENOUGH_SKIPS or (num_skips and is_nobody_left):
+        return "answered" if num_told else "skipped"
+    return "open"
+
+
 @dataclass(frozen=True)
 class ToldStanding(Standing):
     """The standing of a question, with all that was said.
@@ -73,14 +94,13 @@ class ToldStanding(Standing):
         """
         if self.state == "withdrawn":
             return self
-        num = self.num_told
-        num_skips = len(self.answers) - num
-        is_nobody_left = is_repeat or len(self.answers) >= num_annotators
-        if num >= self.wanted:
-            return self.in_state("answered")
-        if num_skips >= ENOUGH_SKIPS or (num_skips and is_nobody_left):
-            return self.in_state("answered" if num else "skipped")
-        return self.in_state("open")
+        state = state_by_answers(
+            self.num_told,
+            len(self.answers) - self.num_told,
+            wanted=self.wanted,
+            is_nobody_left=is_repeat or len(self.answers) >= num_annotators,
+        )
+        return self.in_state(state)
 
     def ended(self, now_s: float) -> "ToldStanding":
         """Returns it without waiting for more: answered with what was said, or withdrawn."""

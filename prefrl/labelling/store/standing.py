@@ -22,7 +22,7 @@ from prefrl.labelling.errors import UnknownQuestion
 from prefrl.labelling.rows import Pending, StoreSettings
 from prefrl.labelling.store.schema import annotators, answers, leases, questions, revision
 from prefrl.session.questions import QuestionState, Standing
-from prefrl.session.told_standing import ENOUGH_SKIPS
+from prefrl.session.told_standing import state_by_answers
 
 LARGEST_ID = 2**63 - 1
 # More values in a statement would be too many for some databases.
@@ -205,15 +205,15 @@ def settle(connection: Connection, ids: Iterable[int], rules: StoreSettings, now
             continue
         said = [one for one in rows if one.annotator is not None]
         num = sum(one.p_left is not None for one in said)
-        skips = {one.annotator for one in said if one.p_left is None}
-        state = "answered" if num >= row.wanted else "open"
-        if state == "open" and skips:
+        is_nobody_left = row.repeat_of is not None  # It is for one of them alone.
+        if num < len(said) and not is_nobody_left:  # Without a skip it makes no difference.
             if active is None:
                 active = active_annotators(connection, rules, now_s)
             # Whoever answered it will not be asked again, either.
-            nobody_is_left = active <= {one.annotator for one in said}
-            if len(skips) >= ENOUGH_SKIPS or nobody_is_left or row.repeat_of is not None:
-                state = "answered" if num else "skipped"
+            is_nobody_left = active <= {one.annotator for one in said}
+        state = state_by_answers(
+            num, len(said) - num, wanted=row.wanted, is_nobody_left=is_nobody_left
+        )
         if state != row.state:
             connection.execute(SET_STATE, {"number": number, "state": state})
             num_changed += 1
