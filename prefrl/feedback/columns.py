@@ -3,6 +3,7 @@
 Axes: N answers.
 """
 
+import warnings
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -96,6 +97,17 @@ class FileMemory:
 
     dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
     unknown: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def of_other_answers(self) -> "FileMemory":
+        """Returns what still holds where the answers are others: the dtypes, with a warning."""
+        if not self.unknown:
+            return self
+        warnings.warn(
+            f"{', '.join(self.unknown)}: not of the format, so which answers they are about is not "
+            "known; they are left out now that the answers are others",
+            stacklevel=3,
+        )
+        return FileMemory(self.dtypes)
 
 
 def neutral_column(name: str, num: int, *, first_question: int = 0) -> NDArray[Any]:

@@ -4,7 +4,6 @@ Axes: N answers, B those of a batch, T steps, O observation dims, A action dims.
 """
 
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from prefrl.feedback.columns import (
 )
 from prefrl.feedback.comparisons import Comparisons
 from prefrl.feedback.holding_out import held_out
-from prefrl.feedback.pairs import Pairs, are_new, window_pairs
+from prefrl.feedback.pairs import Pairs, are_new, dims_of, window_pairs
 from prefrl.feedback.steps import Steps
 from prefrl.segments import SegmentBatch
 
@@ -253,8 +252,7 @@ class PreferenceDataset:
         self._pairs.append(pairs)
         for name, column in added.items():
             setattr(self, name, joined_column(getattr(self, name), column))
-        if self.memory.unknown:
-            self.memory = FileMemory(self.memory.dtypes, _left_out(self.memory.unknown))
+        self.memory = self.memory.of_other_answers()
 
     def remove(self, rows: ArrayLike) -> None:
         """Takes answers out, in place; the others keep their order, and the side of the split.
@@ -275,14 +273,13 @@ class PreferenceDataset:
         self._pairs = [part for part in some if len(part)] or some[:1]
         for name in COLUMNS:
             setattr(self, name, getattr(self, name)[is_kept])
-        if self.memory.unknown:
-            self.memory = FileMemory(self.memory.dtypes, _left_out(self.memory.unknown))
+        self.memory = self.memory.of_other_answers()
 
     def _check_dims(self, left: SegmentBatch, right: SegmentBatch) -> None:
-        known = _dims(self._pairs[0].left) if self._pairs else _dims(left)
+        known = dims_of(self._pairs[0].left) if self._pairs else dims_of(left)
         has_states = not self._pairs or "sim_states" in self._pairs[0].steps
         for batch in (left, right):
-            dims = _dims(batch)
+            dims = dims_of(batch)
             if dims[:3] != known[:3] or (has_states and dims != known):
                 raise DataError(
                     "segments have (steps, observation, action and state dims) "
@@ -353,7 +350,7 @@ class PreferenceDataset:
         pairs, memory = self.pairs, self.memory
         if not np.array_equal(chosen, everything):
             pairs = pairs.select(chosen)
-            memory = FileMemory(memory.dtypes, _left_out(memory.unknown))
+            memory = memory.of_other_answers()
         columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
         return PreferenceDataset.of_pairs(
             pairs,
@@ -400,19 +397,3 @@ def _check_batches(name: str, batches: object) -> None:
         raise ArgumentError(not_a(name, batches, expected))
     for number, batch in enumerate(batches):
         instance(f"{name}[{number}]", batch, SegmentBatch)
-
-
-def _dims(segments: SegmentBatch) -> tuple[int, ...]:
-    """Returns T, O, A and Q."""
-    arrays = (segments.observations, segments.actions, segments.sim_states)
-    return (segments.segment_length, *(int(array.shape[2]) for array in arrays))
-
-
-def _left_out(unknown: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-    if unknown:
-        warnings.warn(
-            f"{', '.join(unknown)}: not of the format, so which answers they are about is not "
-            "known; they are left out now that the answers are others",
-            stacklevel=3,
-        )
-    return {}

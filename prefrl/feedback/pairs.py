@@ -233,6 +233,12 @@ def windows_of(segments: SegmentBatch) -> NDArray[np.int64]:
     return np.stack([segments.episode, segments.start], axis=1)
 
 
+def dims_of(segments: SegmentBatch) -> tuple[int, ...]:
+    """Returns T, O, A and Q of segments, as `Pairs.dims` does of pairs."""
+    arrays = (segments.observations, segments.actions, segments.sim_states)
+    return (segments.segment_length, *(int(array.shape[2]) for array in arrays))
+
+
 def are_new(
     left: SegmentBatch, right: SegmentBatch, *, before: NDArray[np.int64]
 ) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ from prefrl.session.question_store import GivenAnswer, QuestionStore
 from prefrl.session.questions import MemoryQuestions
 from prefrl.session.reconciling import apply, changes_of
 from prefrl.session.teacher_calls import checked_answers, collected, observed
-from prefrl.session.unasked import Asked, asked_up_to
+from prefrl.session.unasked import Asked, asked_up_to, other_queries
 
 # A teacher that skips is asked again, about other segments, until so many times the wanted answers
 # were put to it; what is still missing then is asked for in the next session.
@@ -383,17 +383,9 @@ class Asker:
         return put
 
     def _other_queries(self, put: PutQuestions) -> tuple[Asked, int]:
-        """Returns those of the dataset that are no questions of the store, to which nobody adds.
-
-        Returns:
-            the queries, and how many of them were answered.
-        """
+        """Returns `other_queries` of the store's questions: nobody adds to them."""
         if self._others is None:
-            is_other = ~np.isin(self.dataset.question, list(self._seen(put).known))
-            told = self.dataset.question[is_other & ~np.isnan(self.dataset.p_left)]
-            windows = self.dataset.window_pairs()[is_other]
-            asked = Asked(windows, self.dataset.objective[is_other])
-            self._others = asked, len(np.unique(told))
+            self._others = other_queries(self.dataset, self._seen(put).known)
         return self._others
 
     def _withdraw_overdue(self) -> None:

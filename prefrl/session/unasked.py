@@ -3,6 +3,7 @@
 Axes: N queries that were put, S segments, B queries.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,22 @@ def asked_up_to(dataset: PreferenceDataset, session: int) -> PreferenceDataset:
     """
     is_known = dataset.session <= session
     return dataset if is_known.all() else dataset.select(is_known)
+
+
+def other_queries(dataset: PreferenceDataset, questions: Collection[int]) -> tuple[Asked, int]:
+    """Returns the queries of a dataset that are none of these questions.
+
+    Args:
+        dataset: has answers.
+        questions: their numbers.
+
+    Returns:
+        the queries, and how many of them were answered.
+    """
+    is_other = ~np.isin(dataset.question, list(questions))
+    answered = dataset.question[is_other & ~np.isnan(dataset.p_left)]
+    asked = Asked(dataset.window_pairs()[is_other], dataset.objective[is_other])
+    return asked, len(np.unique(answered))
 
 
 class Unasked:
