@@ -16,7 +16,7 @@ from prefrl.config import QueryConfig, RewardConfig, to_yaml
 from tests import tiny_runs
 from tests.command_line import prefrl
 from tests.records.test_checkpoint import same
-from tests.runs.test_resume import Home
+from tests.runs.homes import Home
 
 TINY = ["--num-envs", "2", "--segment-length", "10", "--steps", "1206", "--budget", "23"]
 

@@ -19,7 +19,7 @@ from prefrl.config import ResolvedRun, RunConfig, TeacherConfig, from_yaml, to_y
 from prefrl.config.true_reward import OF_LEARNED_REWARDS
 from tests import tiny_runs
 from tests.command_line import ROOT, prefrl
-from tests.runs.test_resume import Home, assert_same, at_file
+from tests.runs.homes import Home, assert_same, at_file
 
 KITCHEN = "tests.own_envs:Kitchen-v0"
 OPTIONS_OF_THE_ISSUE = [

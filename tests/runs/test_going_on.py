@@ -14,7 +14,7 @@ from prefrl.runs.finished import find
 from tests import tiny_runs
 from tests.command_line import prefrl
 from tests.records.test_checkpoint import same
-from tests.runs.test_resume import DEADLY, Home, at_file, contents
+from tests.runs.homes import DEADLY, Home, at_file, contents
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 STEPS, BUDGET = {"ppo": 1_406, "sac": 1_602}, 35

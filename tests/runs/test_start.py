@@ -1,4 +1,4 @@
-"""Runs from Python: what they leave behind, that they repeat, and parts of one's own."""
+"""Runs from Python: what they leave behind, and that they repeat."""
 
 import json
 import math
@@ -9,26 +9,24 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C, PPO, SAC
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.evaluation import evaluate_policy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from prefrl import EnhancedRewardModel, Parts, QueryConfig, RewardWrapper, RunConfig, resume, run
+from prefrl import EnhancedRewardModel, QueryConfig, RewardWrapper, RunConfig, resume, run
 from prefrl.agents.factory import load_policy
 from prefrl.config import ResolvedRun, from_yaml
 from prefrl.envs import make_vec_env
-from prefrl.errors import ConfigError, StorageError
+from prefrl.errors import StorageError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.queries import Uniform
 from prefrl.records.metrics import read_metrics
 from prefrl.runs.evaluation import evaluation_of
-from prefrl.runs.playback import evaluate_run
 from prefrl.runs.resolve import make_configured_env, resolve
 from prefrl.runs.rollouts import play
 from prefrl.seeding import EVALUATION, Streams, seed_global_generators
 from prefrl.segments import EpisodeStore
 from tests import tiny_runs
-from tests.own_envs import Kitchen, PointMass
+from tests.runs.same_run import assert_same_run, parameters
 
 SUMMARY_KEYS = {
     *("env", "agent", "seed", "steps", "budget", "num_answers", "num_skips"),
@@ -50,36 +48,6 @@ def finished(request, tmp_path_factory):
     """A run of each agent, in a folder that did not exist before."""
     out = tmp_path_factory.mktemp("runs") / "deep" / request.param
     return run(CONFIGS[request.param], out=out, show_progress=False)
-
-
-def figures(summary):
-    """Returns what must be the same whenever the same run is made."""
-    timed = ("wall_s", "cpu_s", "wall_breakdown", "versions")
-    return {name: value for name, value in summary.items() if name not in timed}
-
-
-def rows(folder):
-    return [{**row, "wall_s": 0.0, "cpu_s": 0.0} for row in read_metrics(folder / "metrics.jsonl")]
-
-
-def episodes(result):
-    """Returns what is left of them when the run has ended."""
-    return result.agent.venv.venv.store.episodes
-
-
-def parameters(result):
-    return result.agent.model.policy.state_dict()
-
-
-def assert_same_run(one, other):
-    assert figures(one.summary) == figures(other.summary)
-    for row, twin in zip(rows(one.folder), rows(other.folder), strict=True):
-        assert row == pytest.approx(twin, rel=0, abs=0, nan_ok=True)
-    mine, theirs = parameters(one), parameters(other)
-    assert mine.keys() == theirs.keys()
-    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
-    comparisons = [(result.folder / "comparisons.npz").read_bytes() for result in (one, other)]
-    assert comparisons[0] == comparisons[1]
 
 
 def test_the_folder_holds_every_file_and_nothing_else(finished):
@@ -306,132 +274,6 @@ def test_resuming_a_finished_run_changes_no_figure(tmp_path):
     for name in ("config.yaml", "metrics.jsonl", "comparisons.npz"):
         assert (first.folder / name).read_bytes() == before[name]
     assert again.summary["wall_s"] > 0
-
-
-class Loud(Uniform):
-    """A strategy that keeps count."""
-
-    def __init__(self):
-        self.num_asked = 0
-
-    def select(self, pool, num_queries, predictor, *, rng):
-        self.num_asked += num_queries
-        return super().select(pool, num_queries, predictor, rng=rng)
-
-
-class LikesTheRight:
-    """A teacher who prefers whatever ends further to the right."""
-
-    def observe(self, pool):
-        return {"furthest": float(pool.observations[..., 0].max())}
-
-    def answer(self, left, right, *, rng):
-        return (left.observations[:, -1, 0] > right.observations[:, -1, 0]).astype(float)
-
-
-def test_every_part_can_be_ones_own(tmp_path):
-    strategy = Loud()
-    made = []
-
-    def make_env():
-        made.append(gym.wrappers.TimeLimit(PointMass(), 40))
-        return made[-1]
-
-    parts = Parts(
-        make_env=make_env,
-        teacher=LikesTheRight(),
-        strategy=strategy,
-        make_model=lambda venv: A2C("MlpPolicy", venv, n_steps=20),
-    )
-    config = tiny_runs.ppo(env="MyRobot", agent=None, agent_settings={}, steps=400, budget=15)
-    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
-    assert isinstance(result.agent.model, A2C)
-    assert result.summary["env"] == "MyRobot"
-    assert result.summary["steps"] == 400
-    assert strategy.num_asked == 15 - 3, "the first session is uniform"
-    assert from_yaml(tmp_path / "run/config.yaml").max_episode_steps == 40
-    assert "furthest" in set().union(*read_metrics(tmp_path / "run/metrics.jsonl"))
-    assert all(len(episode) <= 40 for episode in episodes(result))
-    dataset = PreferenceDataset.load(tmp_path / "run/comparisons.npz")
-    left, right = dataset.left[0].observations, dataset.right[0].observations
-    assert np.array_equal(dataset.p_left == 1, left[:, -1, 0] > right[:, -1, 0])
-    names = {"agent": "a2c", "teacher": "LikesTheRight", "strategy": "Loud"}
-    assert names.items() <= result.summary.items()
-    with pytest.raises(StorageError, match=r"policy\.zip alone, .* load it with trust=True$"):
-        evaluate_run(tmp_path / "run", num_episodes=1, seed=0)
-    with pytest.raises(ConfigError, match=r"policy\.zip is of a a2c model that its run brought"):
-        evaluate_run(tmp_path / "run", num_episodes=1, seed=0, trust=True)
-    again = run(config, out=tmp_path / "again", parts=parts, show_progress=False)
-    assert_same_run(result, again)  # though its model was given no seed
-
-
-class PaysOneAStep(PointMass):
-    def step(self, action):
-        observation, _, terminated, truncated, info = super().step(action)
-        return observation, 1.0, terminated, truncated, info
-
-
-@pytest.mark.parametrize("reward", ["learned", "true"])
-def test_training_episodes_grow_and_evaluation_plays_whole_ones(tmp_path, reward):
-    parts = Parts(make_env=lambda: gym.wrappers.TimeLimit(PaysOneAStep(), 40))
-    settings = {"steps": 800, "budget": 6, "train_episode_steps": 20, "checkpoint_every": 200}
-    config = tiny_runs.ppo(env="MyRobot", reward=reward, **settings)
-    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
-    rows = [r for r in read_metrics(tmp_path / "run/metrics.jsonl") if r.get("num_episodes")]
-    returns = [row["true_return"] for row in rows]
-    assert 20 <= returns[0] < 40
-    assert returns == sorted(returns)
-    assert returns[-1] == 40
-    assert all(row["terminated_share"] == 0 for row in rows)
-    assert result.summary["final_true_return_mean"] == 40.0
-    assert result.summary["train_episode_steps"] == 20
-
-
-def test_an_environment_of_ones_own_is_flattened_like_any_other(tmp_path):
-    parts = Parts(make_env=Kitchen)
-    config = tiny_runs.ppo(env="Kitchen", steps=300, budget=6, max_episode_steps=30)
-    result = run(config, out=tmp_path / "run", parts=parts, show_progress=False)
-    assert result.reward_model is not None
-    assert result.reward_model.config.input_dim == 2 + 3 + 2 + 5
-    assert max(map(len, episodes(result))) == 30
-
-
-def test_an_environment_of_ones_own_without_a_time_limit_is_refused(tmp_path):
-    expected = "MyRobot has no time limit; choose one with max_episode_steps"
-    with pytest.raises(ConfigError, match=expected):
-        run(tiny_runs.ppo(env="MyRobot"), out=tmp_path / "run", parts=Parts(make_env=PointMass))
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_run_with_parts_of_ones_own_is_resumed_with_the_same_parts(tmp_path):
-    class Stop(BaseException):
-        pass
-
-    class Impatient(LikesTheRight):
-        num_sessions = 0
-
-        def observe(self, pool):
-            self.num_sessions += 1
-            if self.num_sessions == 3:
-                raise Stop
-            return super().observe(pool)
-
-    config = tiny_runs.ppo(env="MyRobot", max_episode_steps=40)
-    whole = run(
-        config,
-        out=tmp_path / "whole",
-        parts=Parts(make_env=PointMass, teacher=LikesTheRight()),
-        show_progress=False,
-    )
-    with pytest.raises(Stop):
-        run(
-            config,
-            out=tmp_path / "cut",
-            parts=Parts(make_env=PointMass, teacher=Impatient()),
-            show_progress=False,
-        )
-    parts = Parts(make_env=PointMass, teacher=LikesTheRight())
-    assert_same_run(resume(tmp_path / "cut", parts=parts, show_progress=False), whole)
 
 
 def test_a_folder_in_use_stays_as_it_is(tmp_path):
