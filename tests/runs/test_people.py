@@ -15,57 +15,18 @@ import numpy as np
 import pytest
 
 from lab.label_client import AwayError, LabelClient
-from prefrl import Parts, QueryConfig, RewardConfig, RunConfig, TeacherConfig, resume, run
+from prefrl import Parts, TeacherConfig, resume, run
 from prefrl.errors import ConfigError
 from prefrl.feedback.dataset import PreferenceDataset
 from tests import tiny_runs
+from tests.runs.cheetah import BUDGET, X_VELOCITY, cheetah, faster
 from tests.runs.labeller import Labeller
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 renderer = pytest.importorskip("prefrl.labelling.renderer", reason="the extra human is missing")
 
 pytestmark = pytest.mark.usefixtures("without_curves")
-BUDGET = 6
 PATIENCE_S = 120.0  # a slow machine that does much else
-X_VELOCITY = 8
-
-
-def cheetah(**changes: Any) -> RunConfig:
-    """SAC over 420 steps of HalfCheetah, with six answers in two sessions."""
-    settings: dict[str, Any] = {
-        "env": "HalfCheetah-v4",
-        "agent": "sac",
-        "agent_settings": tiny_runs.SAC_SETTINGS,
-        "steps": 420,
-        "explore_steps": 100,
-        "budget": BUDGET,
-        "segment_length": 10,
-        "teacher": TeacherConfig("human"),
-        "eval_episodes": 0,
-        "checkpoint_every": 100,
-        "queries": QueryConfig(num_sessions=2, min_candidates=10, repeat_share=0.0),
-        "reward_model": RewardConfig(hidden_dim=8, max_updates=4),
-    }
-    return RunConfig(**{**settings, **changes})
-
-
-def faster(sides: Any) -> str:
-    """Prefers the side that runs faster."""
-    left, right = (
-        np.sum(np.array(sides[side]["observations"])[:, X_VELOCITY]) for side in ("left", "right")
-    )
-    return "left" if left > right else "right"
-
-
-@pytest.fixture(scope="module")
-def graphics() -> None:
-    """Skips where MuJoCo cannot render."""
-    from prefrl.labelling.clips.graphics import choose_graphics
-
-    try:
-        choose_graphics()
-    except ConfigError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ from safetensors.numpy import load_file
 
 from prefrl import Parts, TeacherConfig, run
 from prefrl.feedback.dataset import PreferenceDataset
+from tests.runs.cheetah import BUDGET, X_VELOCITY, cheetah, faster
 from tests.runs.labeller import Labeller
-from tests.runs.test_people import BUDGET, X_VELOCITY, cheetah, faster, graphics
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
 pytestmark = pytest.mark.usefixtures("without_curves", "graphics")
-__all__ = ["graphics"]
 
 
 class Faster:

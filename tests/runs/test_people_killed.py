@@ -15,14 +15,13 @@ from prefrl.config import to_yaml
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.records.json_file import read_json_object
 from tests.command_line import Process, start
+from tests.runs.cheetah import BUDGET, cheetah, faster
 from tests.runs.labeller import Labeller
-from tests.runs.test_people import BUDGET, cheetah, faster, graphics
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 store = pytest.importorskip("prefrl.labelling.store", reason="the extra human is missing")
 
 pytestmark = pytest.mark.usefixtures("graphics")
-__all__ = ["graphics"]
 PATIENCE_S = 1_800.0
 
 

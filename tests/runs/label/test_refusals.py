@@ -24,8 +24,8 @@ from prefrl.runs.label.data_material import about_of
 from prefrl.runs.processes import Processes
 from prefrl.runs.serving import claimed_store
 from tests import tiny_runs
-from tests.runs.label.test_start import recorded
-from tests.runs.test_people import cheetah
+from tests.runs.cheetah import cheetah
+from tests.runs.label.labelling import recorded
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 WORDS = ["label", "--data", "walks.npz", "--no-open"]

@@ -3,7 +3,6 @@
 import _thread
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,110 +12,17 @@ import pytest
 
 from prefrl import TeacherConfig, load_comparisons, resume, run
 from prefrl.cli import main
-from prefrl.envs import make_env
-from prefrl.envs.probing import probe
-from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.feedback.interchange import dataset_of
-from tests import command_line
 from tests.cli.in_process import call
 from tests.runs.labeller import Labeller
-from tests.waiting import PATIENCE_S, wait_until
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
 from prefrl.labelling import renderer
-from prefrl.labelling.clips.graphics import choose_graphics
 from prefrl.labelling.store import LabelStore
-from tests.runs.test_people import cheetah, faster
+from tests.runs.cheetah import cheetah, faster
+from tests.runs.label.labelling import recorded, said_in, velocity
 
-pytestmark = pytest.mark.usefixtures("without_curves")
-X_VELOCITY = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def graphics() -> None:
-    """Skips where MuJoCo cannot render."""
-    from prefrl.errors import ConfigError
-
-    try:
-        choose_graphics()
-    except ConfigError as error:
-        pytest.skip(str(error))
-
-
-def render_at_once() -> None:
-    """Lets the renderer work beside other tests, which it would let go first."""
-    at_once: Any = partial(renderer.RendererProcess, niceness=0)
-    renderer.RendererProcess = at_once  # type: ignore[misc]
-
-
-class Labelling:
-    """`prefrl label` in a process of its own, and who labels there."""
-
-    def __init__(self, home: Path, folder: Path, words: tuple[object, ...]) -> None:
-        self.labeller = Labeller(folder, faster)
-        self.process = command_line.start(home, "label", *words, before=render_at_once)
-        self.labeller.start()
-
-    def until(self, is_met: Callable[["Labelling"], bool]) -> "Labelling":
-        """Waits for something, unless nothing more comes."""
-        its = self.labeller
-        wait_until(lambda: is_met(self) or its.fault or not self.process.is_alive)
-        assert not its.fault
-        return self
-
-    @property
-    def said(self) -> str:
-        """Returns what it has said so far."""
-        try:
-            return self.process._text(".err")
-        except FileNotFoundError:  # It has not begun yet.
-            return ""
-
-    def answered(self, num: int) -> "Labelling":
-        """Waits for so many answers."""
-        return self.until(lambda it: len(it.labeller.given) >= num)
-
-    def end(self) -> command_line.Outcome:
-        """Types Ctrl-C, if it still runs; returns what came of it."""
-        if self.process.is_alive:
-            self.process.interrupt()
-        self.labeller.is_over.set()
-        self.labeller.join()
-        return self.process.wait(PATIENCE_S)
-
-
-@pytest.fixture
-def label(tmp_path: Path) -> Iterator[Any]:
-    started: list[Labelling] = []
-    (tmp_path / "home").mkdir()
-
-    def start(folder: Path, *words: object) -> Labelling:
-        started.append(Labelling(tmp_path / "home", folder, words))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.labeller.is_over.set()
-        with contextlib.suppress(ValueError):  # It has been waited for.
-            one.end()  # and with it its service
-
-
-def said_in(path: Path, given: dict[int, str]) -> PreferenceDataset:
-    """Reads a file whose answers to these questions are those that were given over HTTP."""
-    said = load_comparisons(path)
-    known = dict(zip(said.question.tolist(), said.p_left.tolist(), strict=True))
-    assert {n: known[n] for n in given} == {n: float(one == "left") for n, one in given.items()}
-    return said
-
-
-def velocity(dataset: PreferenceDataset) -> np.ndarray:
-    """Difference in speed of left and right sides."""
-    sides = [
-        np.concatenate([part.observations[:, :, X_VELOCITY].sum(1) for part in side])
-        for side in (dataset.left, dataset.right)
-    ]
-    return sides[0] - sides[1]
+pytestmark = pytest.mark.usefixtures("graphics", "without_curves")
 
 
 def test_a_finished_run_is_asked_about_goes_on_where_it_was_and_learns(tmp_path, label, capsys):
@@ -149,26 +55,6 @@ def test_a_finished_run_is_asked_about_goes_on_where_it_was_and_learns(tmp_path,
         assert {one.question for one in store.answers()} == set(given)
     assert main(["learn", "--run", str(folder)]) == 0, capsys.readouterr().err
     assert resume(folder, steps=840, show_progress=False).summary["num_answers"] == len(said)
-
-
-def recorded(**changes: Any) -> PreferenceDataset:
-    """Eight pairs of ten steps each, within one recorded episode of HalfCheetah."""
-    env = make_env("HalfCheetah-v4")
-    episode = probe(env)
-    env.close()
-    starts = np.arange(8)
-    arrays: dict[str, Any] = {
-        "observations": episode.observations[:-1],
-        "actions": episode.actions,
-        "sim_states": episode.sim_states,
-        "episode": np.zeros(60, np.int64),
-        "left_start": starts,
-        "right_start": 50 - 3 * starts,
-        "segment_length": np.asarray(10),
-        "p_left": np.full(8, np.nan),
-        "env_id": np.asarray("HalfCheetah-v4"),
-    }
-    return dataset_of({**arrays, **changes})
 
 
 def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, label, capsys):

@@ -20,7 +20,8 @@ from prefrl.labelling.run_status import RunStatus, read_run_status, write_run_st
 from prefrl.labelling.store import LabelStore
 from prefrl.runs.label.data_material import data_material
 from prefrl.runs.label.work import LabelWork
-from tests.runs.label.test_start import X_VELOCITY, recorded
+from tests.runs.cheetah import X_VELOCITY
+from tests.runs.label.labelling import recorded
 from tests.session.stores import put
 
 PAIRS = ("left_start", "right_start", "p_left", "segment_length")
