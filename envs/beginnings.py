@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from prefrl.envs.episode_files import EpisodeFiles
+from prefrl.envs.episode_files import EpisodeFiles, episodes_in
 from prefrl.errors import DataError, text_of
 
 Beginning = Mapping[str, Any]
@@ -50,7 +50,14 @@ class Beginnings:
     def keep_in(self, folder: Path, *, first: int, stop: int) -> None:
         """Keeps beginnings in a folder, too, and takes up those that are there; see `Beside`."""
         self._files = EpisodeFiles(folder)
-        for number, content in self._files.take_up(first=first, stop=stop).items():
+        self._files.remove_others(first=first, stop=stop)
+        for number in self.take_up(folder, first=first, stop=stop):
+            self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
+
+    def take_up(self, folder: Path, *, first: int, stop: int) -> list[int]:
+        """Takes up beginnings that are in a folder; see `Beside`."""
+        damaged = []
+        for number, content in episodes_in(folder, first=first, stop=stop):
             try:
                 beginning = json.loads(content)
             except (ValueError, RecursionError):
@@ -58,7 +65,13 @@ class Beginnings:
             if isinstance(beginning, dict) and len(beginning.keys() & {"seed", "generator"}) == 1:
                 self._episodes[number] = beginning
             else:
-                self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
+                damaged.append(number)
+        return damaged
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Returns the numbers of the episodes of which it is known how they began."""
+        return frozenset(self._episodes)
 
     def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         """Notes how every environment's episode began."""

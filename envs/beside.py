@@ -26,6 +26,27 @@ class Beside(Protocol):
         """
         ...
 
+    def take_up(self, folder: Path, *, first: int, stop: int) -> list[int]:
+        """Takes up what a folder has of a run's episodes, and leaves the folder as it is.
+
+        Args:
+            folder: that of `keep_in`.
+            first: number of the oldest episode that is wanted.
+            stop: number of the newest one, and one more.
+
+        Returns:
+            the numbers of those whose files are damaged.
+
+        Raises:
+            StorageError: a file cannot be read.
+        """
+        ...
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Returns the numbers of the episodes that it has something of."""
+        ...
+
     def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         """Takes note that all environments were reset; of unfinished episodes nothing is left."""
         ...

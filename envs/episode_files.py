@@ -1,9 +1,12 @@
-"""`EpisodeFiles`: what is kept beside episodes, a file each, so that a run can be gone on with."""
+"""`EpisodeFiles`: what is kept beside episodes, a file each, for whoever shows them later."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
 from prefrl.records.files import content_of, reason, write_bytes_atomically
+
+_SUFFIX = ".episode"
 
 
 class EpisodeFiles:
@@ -23,18 +26,15 @@ class EpisodeFiles:
         except OSError as error:
             raise StorageError(f"could not make {folder}: {reason(error)}") from error
 
-    def take_up(self, *, first: int, stop: int) -> dict[int, bytes]:
-        """Returns what is there of episodes `first` to `stop - 1`, and removes all else.
+    def remove_others(self, *, first: int, stop: int) -> None:
+        """Removes what is not of episodes `first` to `stop - 1`.
 
         A run that goes on from a checkpoint takes the steps after it once more, as other episodes.
         """
-        found = {}
-        for path in self.folder.glob("*.episode"):
-            if path.stem.isdecimal() and first <= int(path.stem) < stop:
-                found[int(path.stem)] = content_of(path)
-            else:
+        own = set(_paths(self.folder, first=first, stop=stop).values())
+        for path in self.folder.glob(f"*{_SUFFIX}"):
+            if path not in own:
                 path.unlink()
-        return found
 
     def write(self, number: int, content: bytes) -> None:
         """Keeps what belongs to an episode.
@@ -49,4 +49,23 @@ class EpisodeFiles:
         self._path(number).unlink(missing_ok=True)
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:09d}.episode"
+        return self.folder / f"{number:09d}{_SUFFIX}"
+
+
+def episodes_in(folder: Path, *, first: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """Yields number and content of what a folder has of episodes `first` to `stop - 1`, in order.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    for number, path in sorted(_paths(folder, first=first, stop=stop).items()):
+        try:
+            content = content_of(path)
+        except OSError as error:
+            raise StorageError(f"could not read {path}: {reason(error)}") from error
+        yield number, content
+
+
+def _paths(folder: Path, *, first: int, stop: int) -> dict[int, Path]:
+    found = {int(p.stem): p for p in folder.glob(f"*{_SUFFIX}") if p.stem.isdecimal()}
+    return {number: path for number, path in found.items() if first <= number < stop}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from prefrl.arguments import whole_number
 from prefrl.envs.env_checker import env_name
-from prefrl.envs.episode_files import EpisodeFiles
+from prefrl.envs.episode_files import EpisodeFiles, episodes_in
 from prefrl.errors import DataError, EnvironmentFault, text_of, with_type
 from prefrl.media.pictures import check_picture, resized
 
@@ -49,13 +49,26 @@ class Films:
     def keep_in(self, folder: Path, *, first: int, stop: int) -> None:
         """Keeps pictures in a folder, too, and takes up those that are there; see `Beside`."""
         self._files = EpisodeFiles(folder)
-        for number, content in self._files.take_up(first=first, stop=stop).items():
+        self._files.remove_others(first=first, stop=stop)
+        for number in self.take_up(folder, first=first, stop=stop):
+            self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
+
+    def take_up(self, folder: Path, *, first: int, stop: int) -> list[int]:
+        """Takes up pictures that are in a folder; see `Beside`."""
+        damaged = []
+        for number, content in episodes_in(folder, first=first, stop=stop):
             strip = _strip_of(content)
             if strip is None:
-                self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
-            else:
-                self._keep(number, strip)
-        self._make_room(oldest=first)
+                damaged.append(number)
+                continue
+            self._keep(number, strip)
+            self._make_room(oldest=first)
+        return damaged
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Returns the numbers of the episodes that there are pictures of."""
+        return frozenset(self._episodes)
 
     def begin(self, envs: Sequence[gym.Env[Any, Any]]) -> None:
         """Films the first moment of every environment's episode."""
@@ -102,7 +115,7 @@ class Films:
                 "file was lost"
             )
         try:
-            return [_unpacked(strip[step]) for step in steps.tolist()]
+            return [_unpacked(strip[step], self.size) for step in steps.tolist()]
         except (IndexError, OSError, ValueError) as error:
             raise DataError(
                 f"the pictures of episode {episode} are damaged: {text_of(error)}"
@@ -155,7 +168,19 @@ def _packed(picture: Picture) -> bytes:
     return file.getvalue()
 
 
-def _unpacked(packed: bytes) -> Picture:
+def _unpacked(packed: bytes, size: int) -> Picture:
+    """Returns a picture.
+
+    Raises:
+        OSError: it is damaged.
+        ValueError: it is larger than any that is kept, or has no colours.
+    """
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(packed)))
+    try:
+        picture = Image.open(io.BytesIO(packed), formats=["JPEG"])
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None
+    if max(picture.size) > size or picture.mode != "RGB":
+        raise ValueError(f"one has {picture.size} pixels of {picture.mode}")
+    return np.asarray(picture)

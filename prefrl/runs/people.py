@@ -115,8 +115,11 @@ class People:
             StorageError: the folder cannot be written into.
         """
         if self.beside is not None:
-            first = episodes.num_dropped
-            self.beside.keep_in(folder / run_folder.SHOWN, first=first, stop=first + len(episodes))
+            from prefrl.labelling.clips.source_file import write_source
+
+            first, shown = episodes.num_dropped, folder / run_folder.SHOWN
+            self.beside.keep_in(shown, first=first, stop=first + len(episodes))
+            write_source(shown, self._maker.source)
 
     @contextlib.contextmanager
     def serving(
@@ -168,21 +171,11 @@ class People:
                 self._change(has_ended=True, waits_for="")
 
     def ask(self, questions: Sequence[Question]) -> None:
-        """Gives questions their clips, and notes what is predicted of them.
+        """Gives questions their clips, and notes what is predicted of them."""
+        from prefrl.labelling.clips.giving import give_clips
 
-        One that cannot be shown any more is withdrawn.
-        """
         assert self._store is not None
-        for question in questions:
-            try:
-                left, right = (
-                    self._maker.specs(side, self._episodes)[0].to_bytes()
-                    for side in (question.left, question.right)
-                )
-            except DataError:  # Pictures do not outlast the process that took them.
-                self._store.withdraw([question.id])
-                continue
-            self._store.add_clips(question.id, left, right)
+        give_clips(self._store, questions, lambda one: self._maker.specs(one, self._episodes)[0])
         if self._predictions is not None:
             self._predictions.note(questions)
 

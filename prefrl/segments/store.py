@@ -4,13 +4,14 @@ Axes: S segments, T steps of a segment.
 """
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.arguments import generator, instance, whole_number
+from prefrl.arguments import generator, instance, listed, whole_number
 from prefrl.errors import DataError, shown
 from prefrl.segments.batch import SegmentBatch
 from prefrl.segments.episode import FLAGS, ROWS, Episode
@@ -59,6 +60,7 @@ class EpisodeStore:
         *,
         rng: np.random.Generator,
         max_newest: int | None = None,
+        among: Collection[int] | None = None,
     ) -> SegmentBatch:
         """Draws windows uniformly over all positions at which one fits.
 
@@ -72,6 +74,8 @@ class EpisodeStore:
             max_newest: draw only from the newest episodes that together hold at most this many
                 steps (at least one episode); None draws from all, and so does a number within
                 which there is no window.
+            among: draw only from episodes of these numbers, counted from the run's first; None
+                draws from all.
 
         Returns:
             S segments, which are cut out where they are looked at; a window appears twice only
@@ -85,11 +89,11 @@ class EpisodeStore:
         if num_segments > LARGEST:
             raise DataError(f"num_segments is {shown(num_segments)}, beyond {LARGEST}")
         generator("rng", rng)
-        first, windows = self._windows(segment_length, max_newest)
+        first, windows = self._windows(segment_length, max_newest, among)
         ends = np.cumsum(windows)
         total = int(windows.sum())
         if total == 0:
-            raise DataError(self._why_no_window(segment_length))
+            raise DataError(self._why_no_window(segment_length, among))
         drawn = rng.choice(total, size=num_segments, replace=total < num_segments)
         which = np.searchsorted(ends, drawn, side="right")
         start = drawn - (ends[which] - windows[which])
@@ -98,17 +102,24 @@ class EpisodeStore:
             list(self.episodes), which, start, segment_length, first_number=self.num_dropped
         )
 
-    def num_windows(self, segment_length: int, *, max_newest: int | None = None) -> int:
+    def num_windows(
+        self,
+        segment_length: int,
+        *,
+        max_newest: int | None = None,
+        among: Collection[int] | None = None,
+    ) -> int:
         """Counts the different windows that `sample` draws from.
 
         Args:
             segment_length: T.
             max_newest: as in `sample`.
+            among: likewise.
         """
-        return int(self._windows(segment_length, max_newest)[1].sum())
+        return int(self._windows(segment_length, max_newest, among)[1].sum())
 
     def _windows(
-        self, segment_length: int, max_newest: int | None
+        self, segment_length: int, max_newest: int | None, among: Collection[int] | None
     ) -> tuple[int, NDArray[np.int64]]:
         """Returns the first episode to draw from, and the windows of each from there on."""
         segment_length = whole_number("segment_length", segment_length, least=1)
@@ -117,6 +128,9 @@ class EpisodeStore:
                 f"segment_length is {shown(segment_length)}; expected {LARGEST} at most"
             )
         windows = np.array([_num_windows(e, segment_length) for e in self.episodes], np.int64)
+        if among is not None:
+            numbers = np.array(listed("among", among, int, np.integer), np.int64)
+            windows[~np.isin(self.num_dropped + np.arange(len(self)), numbers)] = 0
         first = 0
         if max_newest is not None:
             first = self._first_of_newest(whole_number("max_newest", max_newest, least=1))
@@ -124,13 +138,19 @@ class EpisodeStore:
             first = 0
         return first, windows[first:]
 
-    def _why_no_window(self, segment_length: int) -> str:
+    def _why_no_window(self, segment_length: int, among: Collection[int] | None) -> str:
         if not self.episodes:
             return "the store holds no episodes yet; there is nothing to draw from"
-        longest = max(len(e) for e in self.episodes)
+        lengths = [
+            len(episode)
+            for number, episode in enumerate(self.episodes, self.num_dropped)
+            if among is None or number in among
+        ]
+        if not lengths:
+            return "the store holds none of the episodes that are to be drawn from"
         return (
-            f"segment_length is {segment_length}, but the longest of the {len(self)} newest "
-            f"episodes has {longest} steps, and none was ended by the environment; choose a "
+            f"segment_length is {segment_length}, but the longest of the {len(lengths)} newest "
+            f"episodes has {max(lengths)} steps, and none was ended by the environment; choose a "
             "shorter segment"
         )
 

@@ -3,6 +3,7 @@
 Axes: S segments, T steps, O observation dims.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,10 +40,12 @@ class StoreSource:
     Args:
         store: the episodes; more may come between draws.
         settings: how candidates are drawn.
+        among: numbers of the episodes that may be asked about; None: all may.
     """
 
     store: EpisodeStore
     settings: SessionSettings
+    among: Collection[int] | None = None
 
     def __post_init__(self) -> None:
         instance("store", self.store, EpisodeStore)
@@ -54,8 +57,8 @@ class StoreSource:
 
     def num_segments(self) -> int:
         """Counts the windows that there are."""
-        newest = self.settings.newest_steps
-        return self.store.num_windows(self.settings.segment_length, max_newest=newest)
+        newest, length = self.settings.newest_steps, self.settings.segment_length
+        return self.store.num_windows(length, max_newest=newest, among=self.among)
 
     def draw(self, num_segments: int, *, rng: np.random.Generator) -> SegmentBatch:
         """Returns `num_segments` windows, or all where there are fewer.
@@ -69,6 +72,7 @@ class StoreSource:
             self.settings.segment_length,
             rng=rng,
             max_newest=self.settings.newest_steps,
+            among=self.among,
         )
 
 

@@ -1,9 +1,11 @@
+import io
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from prefrl.envs import make_env, make_vec_env
 from prefrl.envs.beginnings import Beginnings, NotedResets, begin_again
@@ -107,6 +109,37 @@ def test_what_came_after_a_checkpoint_or_is_damaged_is_not_taken_up(tmp_path, ma
     assert set(again._episodes) == {3, 4}
     assert [int(path.stem) for path in sorted((tmp_path / "shown").iterdir())] == [3, 4]
     assert all(again._episodes[number] == kept._episodes[number] for number in (3, 4))
+
+
+@pytest.mark.parametrize(("make", "beside"), [(Painting, Films), (None, Beginnings)])
+def test_whoever_only_looks_leaves_what_is_kept_as_it_is(tmp_path, make, beside):
+    make = make or (lambda: NotedResets(make_env("CartPole-v1", max_episode_steps=5)))
+    kept, folder = beside(), tmp_path / "shown"
+    assert beside().take_up(folder, first=0, stop=9) == []
+    kept.keep_in(folder, first=0, stop=0)
+    venv, store = recorded(make, 30, kept)
+    venv.close()
+    assert kept.numbers == frozenset(range(len(store)))
+    (folder / "000000001.episode").unlink()
+    (folder / "000000002.episode").write_bytes(b"{")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    again = beside()
+    assert again.take_up(folder, first=0, stop=5) == [2]
+    assert again.numbers == {0, 3, 4}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "kind"),
+    [((32, 24), "RGB", "PNG"), ((33, 24), "RGB", "JPEG"), ((32, 24), "L", "JPEG")],
+)
+def test_pictures_of_somebody_elses_that_none_of_ours_can_be_are_damaged(size, mode, kind):
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, kind)
+    films = Films(32)
+    films._episodes[0] = [file.getvalue()]
+    with pytest.raises(DataError, match="the pictures of episode 0 are damaged"):
+        films.pictures(0, np.arange(1))
 
 
 @pytest.mark.parametrize(

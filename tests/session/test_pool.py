@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from prefrl.config import SessionSettings
+from prefrl.errors import DataError
 from prefrl.queries import standardised
 from prefrl.segments import Episode, EpisodeStore, SegmentBatch, observation_embeddings
 from prefrl.session.pool import FixedSource, StoreSource, farthest_apart
@@ -53,6 +54,24 @@ def test_a_store_gives_windows_of_its_newest_episodes():
     drawn = source.draw(8, rng=rng())
     assert drawn.segment_length == 5
     assert set(drawn.episode) <= {2, 3}
+
+
+def test_a_store_gives_windows_of_the_episodes_that_may_be_asked_about():
+    store = EpisodeStore(40)
+    for _ in range(6):
+        steps = np.zeros((10, 1), np.float32)
+        store.add(Episode(np.zeros((11, 1), np.float32), steps, steps[:, 0], np.zeros((10, 0))))
+    assert store.num_dropped == 2
+    settings = SessionSettings(segment_length=5)
+    source = StoreSource(store, settings, among={0, 3, 5, 9})
+    assert source.num_segments() == 12
+    drawn = source.draw(12, rng=rng())
+    assert len(set(zip(drawn.episode.tolist(), drawn.start.tolist(), strict=True))) == 12
+    assert set(drawn.episode) == {3, 5}
+    none = StoreSource(store, settings, among=())
+    assert none.num_segments() == 0
+    with pytest.raises(DataError, match="holds none of the episodes that are to be drawn from"):
+        none.draw(1, rng=rng())
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,12 @@
-"""Material that people are asked about apart from a run: segments, their clips, and what is known.
+"""Material that people are asked about apart from a run: segments, clips, and what is known."""
 
-Axes: B questions.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from prefrl.config import LabelConfig, SessionSettings
 from prefrl.errors import DataError
 from prefrl.feedback.dataset import PreferenceDataset
-from prefrl.feedback.protocols import Question
 from prefrl.queries import make_strategy, with_ease
 from prefrl.queries.pairs import num_pairs
 from prefrl.rewards import RewardTrainer
@@ -56,12 +52,6 @@ class Material:
     first_session: int = 0
     is_rendered: bool = True
 
-    def clips(self, questions: Sequence[Question]) -> list[tuple[bytes, bytes]]:
-        """Returns B descriptions of the left and of the right clip."""
-        return [
-            (self.spec(one.left).to_bytes(), self.spec(one.right).to_bytes()) for one in questions
-        ]
-
 
 def chooser_of(
     episodes: EpisodeStore,
@@ -69,15 +59,16 @@ def chooser_of(
     settings: SessionSettings,
     streams: Streams,
     strategy: str,
+    among: Collection[int] | None = None,
 ) -> Chooser:
-    """Returns who chooses windows of episodes by a reward model.
+    """Returns who chooses windows of episodes by a reward model, of all or of these numbers.
 
     Raises:
         ConfigError: there is no such strategy, or it cannot be weighed by ease.
     """
     chosen = make_strategy(strategy)
     return Chooser(
-        source=StoreSource(episodes, settings),
+        source=StoreSource(episodes, settings, among),
         strategy=with_ease(chosen) if settings.ease else chosen,
         predictor=learner,
         streams=streams,
@@ -86,18 +77,21 @@ def chooser_of(
     )
 
 
-def pairs_in(episodes: EpisodeStore, segment_length: int, name: str) -> int:
+def pairs_in(
+    episodes: EpisodeStore, segment_length: int, name: str, among: Collection[int] | None = None
+) -> int:
     """Counts the pairs of windows that episodes hold.
 
     Args:
         episodes: whole ones.
         segment_length: steps of a window.
         name: of where they are from, for errors.
+        among: numbers of the episodes that count; None: all do.
 
     Raises:
         DataError: there is none.
     """
-    num = num_pairs(episodes.num_windows(segment_length))
+    num = num_pairs(episodes.num_windows(segment_length, among=among))
     if not num:
         raise DataError(
             f"{name} holds no two segments of {segment_length} steps, so there is no pair to ask "

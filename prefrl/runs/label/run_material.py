@@ -1,5 +1,6 @@
 """Finished runs as material: their newest episodes, asked about by their reward model."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +11,13 @@ from prefrl.config.labelling import REPEAT_SHARE
 from prefrl.envs.opening import close_envs
 from prefrl.errors import ConfigError, StorageError, option
 from prefrl.feedback.dataset import PreferenceDataset
+from prefrl.own_modules import check_is_elsewhere
 from prefrl.records import run_folder
 from prefrl.records.episodes import load_episodes
 from prefrl.rewards import EnhancedRewardModel, RewardTrainer, build_model
 from prefrl.runs.finished import Found
 from prefrl.runs.label.material import Material, chooser_of, decided, pairs_in
+from prefrl.runs.own_parts import recorded_parts
 from prefrl.runs.people import scene_of
 from prefrl.runs.resolve import make_configured_env, plan
 from prefrl.runs.restoring import check_dims, from_file
@@ -49,14 +52,17 @@ def run_material(
     num_pairs = pairs_in(episodes, config.segment_length, str(path))
     streams = Streams(config.seed if settings.seed is None else settings.seed)
     learner = _learner(folder, config, found, episodes, streams)
-    maker = _maker(config, episodes, path)
+    maker, among = _shown(folder, config, episodes)
+    if among is not None:
+        still = f"what {folder / run_folder.SHOWN} still has of {path}"
+        num_pairs = pairs_in(episodes, config.segment_length, still, among)
     queries = replace(config.queries, repeat_share=REPEAT_SHARE)
     usual = SessionSettings(segment_length=config.segment_length, **vars(queries))
     sessions = decided(settings, usual)
-    chooser = chooser_of(episodes, learner, sessions, streams, settings.strategy or config.strategy)
+    strategy = settings.strategy or config.strategy
     return Material(
         env_id=config.env,
-        chooser=chooser,
+        chooser=chooser_of(episodes, learner, sessions, streams, strategy, among),
         spec=lambda segment: maker.specs(segment, episodes)[0],
         num_pairs=num_pairs,
         overlap=sessions.overlap,
@@ -66,26 +72,51 @@ def run_material(
         is_fitted=config.reward == "learned",
         step=found.step,
         first_session=len(plan(config)),
+        is_rendered=maker.source.kind != "pictures",
     )
 
 
-def _maker(config: ResolvedRun, episodes: EpisodeStore, path: Path) -> "ClipMaker":
+def _shown(
+    folder: Path, config: ResolvedRun, episodes: EpisodeStore
+) -> tuple["ClipMaker", Collection[int] | None]:
+    """Returns who describes clips, and the numbers of the episodes that can be shown; None: all."""
+    from prefrl.labelling.clips import ClipMaker, NamedEnv
+    from prefrl.labelling.clips.source_file import read_source
+
+    shown = folder / run_folder.SHOWN
+    source = read_source(shown)
+    if source is None:
+        return _maker_of_states(folder, config, episodes), None
+    if isinstance(source.scene, NamedEnv):
+        check_is_elsewhere(source.scene.env_id, folder)
+    maker, first = ClipMaker(source), episodes.num_dropped
+    assert maker.beside is not None
+    maker.beside.take_up(shown, first=first, stop=first + len(episodes))
+    return maker, maker.beside.numbers
+
+
+def _maker_of_states(folder: Path, config: ResolvedRun, episodes: EpisodeStore) -> "ClipMaker":
     """Returns who describes clips of the episodes, whose states are the environment's."""
     from prefrl.labelling.clips import ClipMaker, choose_source
     from prefrl.labelling.clips.checking import check_states
 
-    newest = episodes.episodes[-1]
-    if not newest.sim_states.shape[1]:
-        raise StorageError(
-            f"{path} has no simulator states, so that no clip can be made of it: episodes of "
-            f"{config.env} can be shown to people only while a run goes on"
+    if own := (recorded_parts(folder) or {}).get("make_env"):
+        raise ConfigError(
+            f"the run in {folder} was made with make_env {own}, which prefrl label cannot call: "
+            f"its episodes can be shown only by what a run with {option('teacher')} human keeps in "
+            f"{run_folder.SHOWN}/, and there is none"
         )
+    path, newest = folder / run_folder.EPISODES, episodes.episodes[-1]
     source = choose_source(partial(make_configured_env, config), scene_of(config))
     if source.kind != "states":
+        by = "pictures taken of them" if source.kind == "pictures" else "how they began"
         raise StorageError(
-            f"episodes of {config.env} cannot be shown from the states in {path}, but only by what "
-            "a run that goes on records of them"
+            f"episodes of {config.env} can be shown only by {by} while they happen, and {folder} "
+            f"has no {run_folder.SHOWN}/: only a run with {option('teacher')} human keeps it, so "
+            "start one; or label recorded steps with `frames` by prefrl label --data FILE"
         )
+    if not newest.sim_states.shape[1]:
+        raise StorageError(f"{path} has no simulator states, so that no clip can be made of it")
     env = make_configured_env(config)
     try:
         env.reset(seed=0)

@@ -22,7 +22,6 @@ from prefrl.runs.label.data_material import about_of, data_material
 from prefrl.runs.label.material import Material
 from prefrl.runs.label.run_material import run_material
 from prefrl.runs.label.work import LabelWork
-from prefrl.runs.own_parts import check_same_env
 from prefrl.runs.processes import served
 from prefrl.runs.resolve import check_is_run, settings_of
 from prefrl.runs.serving import check_serving, claimed_store, read_serving
@@ -91,7 +90,6 @@ def label_run(
     if found is None:
         return _serve_stopped(folder, config, settings, serving, say)
     with claimed(folder):
-        check_same_env(folder, None)
         resolved = ResolvedRun.of(config, source=f"{folder / run_folder.CONFIG}: ")
         torch.set_num_threads(resolved.threads)
         material = run_material(folder, resolved, found, settings)

@@ -87,8 +87,9 @@ class LabelWork:
 
     def ask(self, questions: Sequence[Question]) -> None:
         """Gives questions their clips."""
-        for question, (left, right) in zip(questions, self.material.clips(questions), strict=True):
-            self.store.add_clips(question.id, left, right)
+        from prefrl.labelling.clips.giving import give_clips
+
+        give_clips(self.store, questions, self.material.spec)
 
     def collect(self) -> Sequence[Answer]:
         """Returns nothing, as people answer into the store."""

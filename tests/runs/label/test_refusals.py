@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prefrl import ServingConfig, TeacherConfig, run
+from prefrl import Parts, ServingConfig, TeacherConfig, run
 from prefrl.feedback.protocols import Answer
 from prefrl.records.files import claimed
 from tests.cli.in_process import call, contents
@@ -19,15 +19,19 @@ from tests.session.stores import put
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
+from prefrl.labelling.clips import ClipSource, NamedEnv
+from prefrl.labelling.clips.source_file import write_source
 from prefrl.labelling.store import LabelStore
 from prefrl.runs.label.data_material import about_of
 from prefrl.runs.processes import Processes
 from prefrl.runs.serving import claimed_store
 from tests import tiny_runs
+from tests.own_envs import Painted
 from tests.runs.cheetah import cheetah
 from tests.runs.label.labelling import recorded
 
 pytestmark = pytest.mark.usefixtures("without_curves")
+PAINTED = "tests.own_envs:Painted-v0"
 WORDS = ["label", "--data", "walks.npz", "--no-open"]
 
 
@@ -176,10 +180,38 @@ def test_who_is_served_already_is_told_where(home):
         assert "it is being served already" in ended.out
 
 
-def test_a_run_whose_states_nobody_recorded_cannot_be_labelled(home):
+def test_a_run_whose_episodes_cannot_be_shown_says_what_stands_in_the_way(home):
     run(tiny_runs.tiniest(), out=home / "run", show_progress=False)
     line = refusal(home, "label", "run")
-    assert "run/episodes.npz has no simulator states, so that no clip can be made of it" in line
+    assert "cannot be shown to people. From its state: it has no MuJoCo state. By pict" in line
+
+
+def test_a_run_that_kept_nothing_to_show_its_episodes_by_says_what_is_possible(home):
+    config = cheetah(env=PAINTED, teacher=TeacherConfig(), max_episode_steps=20)
+    run(config, out=home / "run", show_progress=False)
+    line = refusal(home, "label", "run")
+    assert f"episodes of {PAINTED} can be shown only by pictures taken of them while they" in line
+    assert "run has no shown/: only a run with --teacher human keeps it, so start one" in line
+    assert "or label recorded steps with `frames` by prefrl label --data FILE" in line
+    shown = home / "run" / "shown"
+    shown.mkdir()
+    write_source(shown, ClipSource("pictures", None, 0.05))
+    line = refusal(home, "label", "run")
+    assert "what run/shown still has of run/episodes.npz holds no two segments of 10 steps" in line
+    write_source(shown, ClipSource("actions", NamedEnv("run.robot:Cart-v0"), 0.05))
+    (home / "run" / "robot.py").write_text("raise SystemExit")
+    line = refusal(home, "label", "run")
+    assert "run names the module run.robot, which lies in that folder itself" in line
+    (shown / "source.json").write_text("[]")
+    assert "run/shown/source.json is damaged" in refusal(home, "label", "run")
+
+
+def test_a_run_in_environments_of_ones_own_says_by_what_alone_they_can_be_shown(home):
+    config = cheetah(env="Painted", teacher=TeacherConfig(), max_episode_steps=20)
+    run(config, out=home / "run", parts=Parts(make_env=Painted), show_progress=False)
+    line = refusal(home, "label", "run")
+    assert "was made with make_env tests.own_envs:Painted, which prefrl label cannot call" in line
+    assert "can be shown only by what a run with --teacher human keeps in shown/" in line
 
 
 def test_a_run_is_labelled_only_where_its_episodes_are_there_and_fit(home):
