@@ -1,4 +1,4 @@
-"""The renderer: a process that turns the store's clip jobs into clips, at low priority.
+"""The renderer: a process that turns the store's clip jobs into clips, and lets others go first.
 
     python -m prefrl.labelling.renderer DATABASE
 
@@ -16,9 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefrl.errors import ConfigError, PrefrlError, StorageError, text_of, with_type
@@ -33,10 +32,15 @@ from prefrl.labelling.store import LabelStore
 if TYPE_CHECKING:
     from prefrl.labelling.clips.rendering import ClipRenderer
 
-NICENESS = 12
-"""Beside a process of usual priority on the same core it gets a fifteenth, by Linux."""
+NUM_AHEAD = 4
+"""While fewer questions than these can be shown next, people come first, and training waits."""
 
+# So many times as long as a clip had to wait for a core, others have it: a twentieth of a core that
+# it shares with training is the renderer's, all of one that nobody else wants. A low priority would
+# do as much, but nobody may raise their own again while somebody waits.
+_REST = 19.0
 _POLL_S = 0.25
+_LOOK_S = 1.0
 _AWAY_S = 2.0
 # After so long it is tried again whether the machine can by now what it could not.
 _MENDED_S = 60.0
@@ -61,10 +65,14 @@ class RenderWork:
     no_graphics: str = ""
     stays: bool = False
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    _rest: "Rest" = field(init=False, repr=False)
     _renderer: "ClipRenderer | None" = field(default=None, init=False, repr=False)
     _beyond: set[str] = field(default_factory=set, init=False, repr=False)
     _look_again_s: float = field(default=0.0, init=False, repr=False)
     _fault: str = field(default="", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._rest = Rest(self.stop, self._somebody_waits)
 
     def run(self) -> None:
         """Works until it is told to stop, or the run has ended."""
@@ -89,6 +97,7 @@ class RenderWork:
                     self.stop.wait(_POLL_S)
                 else:
                     self.do(job)
+                    self._rest.take()
         finally:
             self._close()
 
@@ -101,7 +110,8 @@ class RenderWork:
             spec = ClipSpec.from_bytes(job.spec)
             if self.no_graphics and not isinstance(spec.content, Recorded):
                 raise ConfigError(self.no_graphics)
-            clip = self._opened().render(spec)
+            with self._rest.owed():
+                clip = self._opened().render(spec)
         except _MACHINE as error:
             self._give_back(
                 job, text_of(error) if isinstance(error, PrefrlError) else with_type(error)
@@ -145,6 +155,12 @@ class RenderWork:
                 _say(text_of(error))
                 return
 
+    def _somebody_waits(self) -> bool:
+        try:
+            return self.store.wants_clips(NUM_AHEAD)
+        except Unavailable:
+            return True  # Whoever asks for the next job will say so, and wait.
+
     def _has_ended(self) -> bool:
         return read_run_status(self.store).has_ended
 
@@ -163,17 +179,54 @@ class RenderWork:
             self._renderer = None
 
 
+class Rest:
+    """Lets others compute for as long as they were kept from it, unless somebody waits for clips.
+
+    Args:
+        stop: ends a rest.
+        somebody_waits: likewise; it is asked every second.
+        clock: seconds, never running back.
+        computed: seconds that this process has computed, and its children that have ended.
+    """
+
+    def __init__(
+        self,
+        stop: threading.Event,
+        somebody_waits: Callable[[], bool],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        computed: Callable[[], float] = lambda: sum(os.times()[:4]),
+    ) -> None:
+        self._stop, self._somebody_waits = stop, somebody_waits
+        self._clock, self._computed = clock, computed
+        self._owed_s = 0.0
+
+    @contextlib.contextmanager
+    def owed(self) -> Iterator[None]:
+        """Notes how long what is done here waits for a core."""
+        waited_s = self._computed() - self._clock()
+        yield
+        waited_s += self._clock() - self._computed()
+        self._owed_s = _REST * max(waited_s, 0.0)
+
+    def take(self) -> None:
+        """Rests for what is owed."""
+        until_s, self._owed_s = self._clock() + self._owed_s, 0.0
+        while (left_s := until_s - self._clock()) > 0 and not self._somebody_waits():
+            if self._stop.wait(min(left_s, _LOOK_S)):
+                return
+
+
 class RendererProcess:
     """A renderer that was started by this process, and does not outlive it.
 
     Args:
         url: of the store, a password included.
         stays: as in `RenderWork`.
-        niceness: how far everything else goes first, 0 (not at all) to 19.
     """
 
-    def __init__(self, url: str, *, stays: bool = False, niceness: int = NICENESS) -> None:
-        options = ["--with-parent", f"--niceness={niceness}", *(["--stays"] if stays else [])]
+    def __init__(self, url: str, *, stays: bool = False) -> None:
+        options = ["--with-parent", *(["--stays"] if stays else [])]
         self._process = start_process(
             "prefrl.labelling.renderer", options, url, stdin=subprocess.PIPE
         )
@@ -195,23 +248,11 @@ class RendererProcess:
         self._process.stdin.close()
 
 
-def lower_priority(niceness: int = NICENESS) -> None:
-    """Lets everything else on the machine go first, as far as the system allows."""
-    with contextlib.suppress(OSError, AttributeError):  # Windows has no such thing.
-        os.nice(niceness)
-        # Where Linux groups processes by session, that alone counts only within this one. What
-        # shares a session with others, as on a terminal, leaves the group as it is.
-        if os.getsid(0) == os.getpid():
-            Path("/proc/self/autogroup").write_text(str(niceness))
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's rendering in software
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Runs a renderer until it is told to stop; returns the status of the process."""
     parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.renderer")
     parser.add_argument("database", nargs="?", default=os.environ.get(DATABASE_VARIABLE))
     parser.add_argument("--stays", action="store_true", help="go on when the run has ended")
-    parser.add_argument("--niceness", type=int, default=NICENESS, help="0 to 19: 0 goes first")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin is closed")
     options = parser.parse_args(words)
     if not options.database:
@@ -221,7 +262,7 @@ def main(words: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     if options.with_parent:
         threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
-    lower_priority(options.niceness)
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa's rendering in software
     try:
         no_graphics = _chosen_graphics()
         store = LabelStore(options.database, is_made=False, is_upgraded=False)

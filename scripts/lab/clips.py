@@ -1,15 +1,17 @@
 """Measures what clips cost: seconds of a pair, and how much slower training is meanwhile.
 
     cd scripts && python -m lab.clips pairs
-    cd scripts && python -m lab.clips training --core 0 --niceness 12
+    cd scripts && python -m lab.clips training --core 0
+    cd scripts && python -m lab.clips training --hurry
 
 `pairs` renders pairs of 50-frame clips of HalfCheetah-v4 at 320 x 320 by size of the shadow map and
 samples a pixel, encoding included: seconds by the clock and of computing, the median of --repeats.
 
 `training` lets SAC train on HalfCheetah-v4 while a renderer renders without end, both on one core
-if --core names it, which is the worst case. The renderer is stopped and let go in turns of
---seconds; compared are the steps in both, turn by turn, by the clock and by computing time, which
-whatever else the machine does hardly changes. Both print Markdown.
+if --core names it, which is the worst case. It rests as a renderer does that nobody waits for, or
+with --hurry not at all. The renderer is started and ended in turns of --seconds; compared are the
+steps in both, turn by turn, by the clock and by computing time, which whatever else the machine
+does hardly changes. Both print Markdown.
 """
 
 import argparse
@@ -98,9 +100,9 @@ def measure_pairs(repeats: int) -> None:
 
 
 @contextmanager
-def rendering_without_end(niceness: int) -> Iterator[int]:
+def rendering_without_end(*, hurries: bool) -> Iterator[int]:
     """Starts a process that renders the same clips over and over, and yields its number."""
-    code = [sys.executable, "-m", "lab.clips", "render", "--niceness", str(niceness)]
+    code = [sys.executable, "-m", "lab.clips", "render", *(["--hurry"] if hurries else [])]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             code, stdout=said, start_new_session=True, cwd=Path(__file__).parents[1]
@@ -115,21 +117,24 @@ def rendering_without_end(niceness: int) -> Iterator[int]:
             process.wait()
 
 
-def render_without_end(niceness: int) -> None:
-    """Renders until it is killed, at low priority; says so when the first clip is there."""
-    from prefrl.labelling import renderer as process
+def render_without_end(*, hurries: bool) -> None:
+    """Renders until it is killed; says so when the first clip is there."""
     from prefrl.labelling.clips.graphics import choose_graphics
+    from prefrl.labelling.renderer import Rest
 
-    process.lower_priority(niceness)
     choose_graphics()
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # as the renderer has it
 
     from prefrl.labelling.clips import ClipRenderer
 
+    rest = Rest(threading.Event(), lambda: hurries)
     with ClipRenderer() as renderer:
         for number, spec in enumerate(specs(20) * 100_000):
-            renderer.render(spec)
+            with rest.owed():
+                renderer.render(spec)
             if not number:
                 print("it renders", flush=True)
+            rest.take()
 
 
 class Training:
@@ -178,8 +183,8 @@ class Turn:
     renderers_share: float
 
 
-def take_turn(training: Training, renderer: int, seconds: float) -> Turn:
-    """Watches training and the renderer for some seconds."""
+def take_turn(training: Training, renderer: int | None, seconds: float) -> Turn:
+    """Watches training, and the renderer where there is one, for some seconds."""
     before = training.num_steps, time.perf_counter(), time.process_time(), computing_of(renderer)
     time.sleep(seconds)
     after = training.num_steps, time.perf_counter(), time.process_time(), computing_of(renderer)
@@ -187,27 +192,27 @@ def take_turn(training: Training, renderer: int, seconds: float) -> Turn:
     return Turn(steps / clock_s, steps / trained_s, rendered_s / (rendered_s + trained_s))
 
 
-def computing_of(process: int) -> float:
+def computing_of(process: int | None) -> float:
     """Returns the seconds of computing of another process, and of those that it waited for."""
+    if process is None:
+        return 0.0
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure_training(*, core: int | None, niceness: int, turns: int, seconds: float) -> None:
+def measure_training(*, core: int | None, hurries: bool, turns: int, seconds: float) -> None:
     """Prints how fast training is beside the renderer, as a share of alone."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     training = Training()
     alone: list[Turn] = []
     beside: list[Turn] = []
-    with rendering_without_end(niceness) as renderer:
-        while training.num_steps < 400:
-            time.sleep(0.5)
-        for _ in range(turns):
-            for signal_number, taken in ((signal.SIGSTOP, alone), (signal.SIGCONT, beside)):
-                os.killpg(renderer, signal_number)
-                time.sleep(0.5)
-                taken.append(take_turn(training, renderer, seconds))
+    while training.num_steps < 400:
+        time.sleep(0.5)
+    for _ in range(turns):
+        alone.append(take_turn(training, None, seconds))
+        with rendering_without_end(hurries=hurries) as renderer:
+            beside.append(take_turn(training, renderer, seconds))
     training.close()
     pairs = list(zip(alone, beside, strict=True))
     by_clock = statistics.median(b.steps_per_s / a.steps_per_s for a, b in pairs)
@@ -216,7 +221,8 @@ def measure_training(*, core: int | None, niceness: int, turns: int, seconds: fl
     )
     share = statistics.median(turn.renderers_share for turn in beside)
     where = "any core" if core is None else f"both on core {core}"
-    print(f"{where}, niceness {niceness}, load {os.getloadavg()[0]:.1f} at the end\n")
+    how = "renders as fast as it can" if hurries else "rests"
+    print(f"{where}, the renderer {how}, load {os.getloadavg()[0]:.1f} at the end\n")
     print("| of training beside the renderer, by training alone | |")
     print("| --- | ---: |")
     print(f"| steps by the clock | {by_clock:.2f} |")
@@ -227,26 +233,24 @@ def measure_training(*, core: int | None, niceness: int, turns: int, seconds: fl
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measures what the command line asks for."""
-    from prefrl.labelling.renderer import NICENESS
-
     parser = OneLineParser(
         prog="python -m lab.clips", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("what", choices=("pairs", "training", "render"))
     parser.add_argument("--repeats", type=number_above_0, default=5)
     parser.add_argument("--core", type=int, default=None)
-    parser.add_argument("--niceness", type=int, default=NICENESS)
-    parser.add_argument("--turns", type=number_above_0, default=12)
-    parser.add_argument("--seconds", type=number_above_0, default=8)
+    parser.add_argument("--hurry", action="store_true", help="as where people wait for clips")
+    parser.add_argument("--turns", type=number_above_0, default=3)
+    parser.add_argument("--seconds", type=number_above_0, default=60)
     options: argparse.Namespace = parser.parse_args(words)
     if options.what == "pairs":
         measure_pairs(options.repeats)
     elif options.what == "render":
-        render_without_end(options.niceness)
+        render_without_end(hurries=options.hurry)
     else:
         measure_training(
             core=options.core,
-            niceness=options.niceness,
+            hurries=options.hurry,
             turns=options.turns,
             seconds=options.seconds,
         )

@@ -1,7 +1,9 @@
 """Measures the labelling service with many annotators at once, and kills it in the middle.
 
-    cd scripts && python -m lab.labelling                 SQLite in the temporary folder
+    cd scripts && python -m lab.labelling --database sqlite postgresql
     cd scripts && python -m lab.labelling --database postgresql://USER@HOST/NAME
+
+`sqlite` is a file in the temporary folder, `postgresql` a server of its own on this machine.
 
 Annotators and service are two processes of one machine. Each annotator asks what a page asks: two
 questions ahead, the clips of both sides, progress, that they are there. Three measurements:
@@ -9,7 +11,8 @@ answers without thinking time, answers with it, and answers while the service is
 and started anew. Whatever was acknowledged must then be in the database once. One that fails, or a
 single unexpected status, is told, and the exit status is 1.
 
-The result is one entry of FILE, by the kind of database; the database must be empty.
+What is measured takes the place of the entry of the same kind of database in the file --out; the
+database must be empty. The table of all entries in the file is printed last, in Markdown.
 """
 
 import argparse
@@ -21,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,10 +33,13 @@ import numpy as np
 
 from lab.annotators import Annotator, Work, label
 from lab.command_line import OneLineParser, number_above_0
+from lab.postgres import postgres
 from prefrl.errors import PrefrlError
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.starting import end_process, start_process
 from prefrl.labelling.store import LabelStore
+from prefrl.labelling.store.clips import _add_to_question
+from prefrl.records.files import write_text_atomically
 from prefrl.testing.made_up import segments
 
 NUM_AT_ONCE = 200  # questions in one call of the store
@@ -104,9 +110,13 @@ def put(store: LabelStore, num: int) -> None:
     rng = np.random.default_rng(0)
     for first in range(0, num, NUM_AT_ONCE):
         left, right = (segments(min(NUM_AT_ONCE, num - first), rng=rng) for _ in range(2))
-        for question in store.put(left, right, session=0, policy_step=0):
-            number = question.id % (NUM_CLIPS // 2)
-            store.add_clips(question.id, *(f"{side} {number}".encode() for side in "lr"))
+        made = store.put(left, right, session=0, policy_step=0)
+        # At once: one by one they would take longer than what is measured.
+        with store._database.writing() as connection:
+            for question in made:
+                number = question.id % (NUM_CLIPS // 2)
+                sides = (f"{side} {number}".encode() for side in "lr")
+                _add_to_question(connection, question.id, *sides)
     while (job := store.next_clip_job("lab")) is not None:
         store.put_clip(job.key, rng.bytes(CLIP_BYTES), META)
 
@@ -176,11 +186,21 @@ def _milliseconds(took_s: Sequence[float]) -> dict[str, float]:
     return {"num": len(took_s), "p50": round(p50, 1), "p99": round(p99, 1), "max": round(most, 1)}
 
 
-def table(result: dict[str, Any]) -> list[str]:
-    """Writes a measurement in Markdown."""
-    lines = ["| request | number | p50, ms | p99, ms |", "| --- | ---: | ---: | ---: |"]
-    for name, one in result["ms"].items():
-        lines.append(f"| {name} | {one['num']:,} | {one['p50']:,} | {one['p99']:,} |")
+def table(results: dict[str, Any]) -> list[str]:
+    """Writes measurements in Markdown, as docs/labelling.md has them."""
+    shown = ("answer", "next", "clip", "progress")
+    heads = ("answers", "answers/s", *(f"p50 and p99 of {name}, ms" for name in shown), "wrong")
+    lines = [f"| | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
+    for kind, measured in results.items():
+        lines.append(f"| {kind} |{' |' * len(heads)}")
+        for name, one in measured.items():
+            if not isinstance(one, dict):
+                continue  # of the machine
+            times = [f"{one['ms'][of]['p50']:,.0f}, {one['ms'][of]['p99']:,.0f}" for of in shown]
+            num_wrong = sum(one[what] for what in ("lost", "doubled", "not_acknowledged"))
+            wrong = f"{num_wrong + len(one['errors'])}"
+            row = (f"{one['answers']:,}", f"{one['answers_per_s']}", *times, wrong)
+            lines.append(f"| {name} | {' | '.join(row)} |")
     return lines
 
 
@@ -208,20 +228,8 @@ def opened(database: str | None, folder: Path) -> Iterator[LabelStore]:
         store.close()
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Measures, prints Markdown, and writes the result; returns the exit status."""
-    parser = OneLineParser(
-        prog="python -m lab.labelling", description=(__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("--database", help="URL of an empty one; SQLite in a temporary folder")
-    parser.add_argument("--annotators", type=number_above_0, default=50)
-    parser.add_argument("--answers", type=number_above_0, default=10_000)
-    parser.add_argument("--thinking-answers", type=number_above_0, default=2_500)
-    parser.add_argument("--killed-answers", type=number_above_0, default=2_000)
-    parser.add_argument("--think-s", type=float, default=3.6)
-    parser.add_argument("--kills", type=number_above_0, default=3)
-    parser.add_argument("--out", type=Path, help="JSON that receives the result")
-    options: argparse.Namespace = parser.parse_args(words)
+def measure_all(database: str, options: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """Returns the kind of a database, and everything that is measured of it."""
     plan: dict[str, dict[str, Any]] = {
         "without thinking time": {"num_answers": options.answers, "think_s": 0.0},
         "with thinking time": {"num_answers": options.thinking_answers, "think_s": options.think_s},
@@ -231,8 +239,14 @@ def main(words: Sequence[str] | None = None) -> int:
             "num_kills": options.kills,
         },
     }
-    results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder, opened(options.database, Path(folder)) as store:
+    results: dict[str, Any] = {"python": platform.python_version(), "cores": os.cpu_count()}
+    server = postgres() if database == "postgresql" else nullcontext(database)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server as url,
+        opened(None if database == "sqlite" else url, Path(folder)) as store,
+    ):
+        began_s = time.monotonic()
         num_answers = sum(one["num_answers"] for one in plan.values())
         names = [f"annotator {number}" for number in range(2, options.annotators + 2)]
         tokens = {name: store.add_annotator(name) for name in names}
@@ -241,20 +255,53 @@ def main(words: Sequence[str] | None = None) -> int:
         store.set_settings(StoreSettings(budget=num_questions))
         put(store, num_questions)
         kind = "SQLite" if store.url.startswith("sqlite") else "PostgreSQL"
+        _say(f"{kind}: {num_questions:,} questions were put in {time.monotonic() - began_s:.0f} s")
         service = Service(store.url, Path(folder))
         try:
             for name, what in plan.items():
                 results[name] = measure(service, store, tokens, **what)
-                print(f"\n{kind}, {name}\n", *table(results[name]), sep="\n")
-                rest = {key: value for key, value in results[name].items() if key != "ms"}
-                print("", json.dumps(rest), sep="\n", flush=True)
+                _say(f"{kind}, {name}: {json.dumps(results[name])}")
         finally:
             service.close()
-    if options.out is not None:
-        known = json.loads(options.out.read_text()) if options.out.exists() else {}
-        known[kind] = {"python": platform.python_version(), "cores": os.cpu_count(), **results}
-        options.out.write_text(json.dumps(known, indent=1) + "\n")
-    return 0 if all(is_good(one) for one in results.values()) else 1
+    return kind, results
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measures, prints Markdown, and writes the result; returns the exit status."""
+    parser = OneLineParser(
+        prog="python -m lab.labelling", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--database",
+        nargs="+",
+        default=["sqlite"],
+        metavar="sqlite|postgresql|URL",
+        help="one or several; the database of a URL must be empty",
+    )
+    parser.add_argument("--annotators", type=number_above_0, default=50)
+    parser.add_argument("--answers", type=number_above_0, default=10_000)
+    parser.add_argument("--thinking-answers", type=number_above_0, default=1_500)
+    parser.add_argument("--killed-answers", type=number_above_0, default=1_000)
+    parser.add_argument("--think-s", type=float, default=3.6)
+    parser.add_argument("--kills", type=number_above_0, default=3)
+    parser.add_argument("--out", type=Path, help="JSON that receives the result")
+    options: argparse.Namespace = parser.parse_args(words)
+    known: dict[str, Any] = {}
+    if options.out is not None and options.out.exists():
+        known = json.loads(options.out.read_text())
+    is_all_good = True
+    for database in options.database:
+        kind, results = measure_all(database, options)
+        known[kind] = results
+        is_all_good &= all(is_good(one) for one in results.values() if isinstance(one, dict))
+        if options.out is not None:
+            write_text_atomically(options.out, json.dumps(known, indent=1) + "\n")
+    print(*table(known), sep="\n")
+    return 0 if is_all_good else 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pytest
 from prefrl.errors import ConfigError, StorageError
 from prefrl.labelling.clips import ClipSpec, NamedEnv, Recorded, SimStates
 from prefrl.labelling.errors import Unavailable
-from prefrl.labelling.renderer import NICENESS, RendererProcess, RenderWork
+from prefrl.labelling.renderer import NUM_AHEAD, RendererProcess, RenderWork, Rest
 from prefrl.labelling.run_status import RunStatus, write_run_status
 from prefrl.labelling.starting import DATABASE_VARIABLE
 from prefrl.labelling.store import LabelStore
@@ -164,6 +164,62 @@ def test_it_stops_when_told_and_stays_only_where_asked_to(store):
     assert not thread.is_alive()
 
 
+class Hours:
+    """A clock, computing, and a stop that is not set, in a world where only what is told passes."""
+
+    def __init__(self) -> None:
+        self.now_s = self.computed_s = 0.0
+
+    def wait(self, seconds: float) -> bool:
+        self.now_s += seconds
+        return False
+
+    def rest_after(self, clock_s: float, computed_s: float, somebody_waits: Any) -> float:
+        rest = Rest(
+            self,  # type: ignore[arg-type]
+            somebody_waits,
+            clock=lambda: self.now_s,
+            computed=lambda: self.computed_s,
+        )
+        with rest.owed():
+            self.now_s, self.computed_s = clock_s, computed_s
+        rest.take()
+        return self.now_s - clock_s
+
+
+def test_others_have_a_shared_core_for_nineteen_times_as_long_as_they_waited():
+    assert Hours().rest_after(2.0, 1.0, lambda: False) == pytest.approx(19.0)
+    assert Hours().rest_after(1.0, 1.0, lambda: False) == 0.0
+    assert Hours().rest_after(1.0, 1.5, lambda: False) == 0.0  # the encoder beside it
+
+
+def test_a_rest_ends_when_somebody_waits():
+    looks = iter([False, False, True])
+    assert Hours().rest_after(2.0, 1.0, lambda: next(looks)) == pytest.approx(2.0)
+    assert Hours().rest_after(2.0, 1.0, lambda: True) == 0.0
+
+
+def test_somebody_waits_until_enough_can_be_shown_next(store):
+    segments = _segments()
+    work = RenderWork(store)
+    for number in range(NUM_AHEAD):
+        assert work._somebody_waits()
+        (question,) = store.put(segments, segments, session=0, policy_step=0)
+        store.add_clips(question.id, *(f"{side} {number}".encode() for side in "lr"))
+        while (job := store.next_clip_job("test")) is not None:
+            store.put_clip(job.key, b"film", {})
+    assert not work._somebody_waits()
+    store.add_annotator("ann")
+    assert store.next_question("ann") is not None  # who has one before them wants the next one
+    assert work._somebody_waits()
+
+
+def test_somebody_waits_for_a_clip_that_no_question_shows(store):
+    assert not store.wants_clips(0)
+    wanted(store, PICTURES)
+    assert store.wants_clips(0)
+
+
 def test_a_database_that_is_away_for_a_while_is_waited_for(store, monkeypatch, capsys):
     monkeypatch.setattr("prefrl.labelling.renderer._AWAY_S", 0.01)
     wanted(store, PICTURES)
@@ -186,17 +242,11 @@ def test_a_database_that_is_away_for_a_while_is_waited_for(store, monkeypatch, c
 
 
 @pytest.mark.usefixtures("graphics")
-def test_the_process_renders_at_low_priority_and_ends_when_told(store):
+def test_the_process_renders_and_ends_when_told(store):
     process = RendererProcess(store.url)
     try:
         wanted(store, cheetah())
         wait_until(lambda: store.clip(cheetah().key))
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(
-            os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19
-        )
-        group = Path(f"/proc/{process.pid}/autogroup")
-        if group.exists():
-            assert group.read_text().split()[-1] == str(NICENESS)
         assert process.is_alive
     finally:
         process.close(PATIENCE_S)

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,7 @@ PATIENCE_S = 120.0  # a slow machine that does much else
 
 
 @pytest.fixture
-def labeller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labeller]:
-    # Beside other tests a renderer that lets everything else go first would never come to work.
-    at_once = partial(renderer.RendererProcess, niceness=0)
-    monkeypatch.setattr(renderer, "RendererProcess", at_once)
+def labeller(tmp_path: Path) -> Iterator[Labeller]:
     made = Labeller(tmp_path / "run", faster)
     made.start()
     yield made

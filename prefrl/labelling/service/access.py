@@ -1,10 +1,13 @@
 """Tokens: who is asking, and what each kind of them opens."""
 
-from collections.abc import Mapping
+import hashlib
+import time
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from prefrl.labelling.rows import Annotator
 from prefrl.labelling.service.failures import FailedTokens
@@ -12,6 +15,9 @@ from prefrl.labelling.store import LabelStore
 
 # Far more than ours have; nobody need compute with what is longer.
 _LONGEST_TOKEN = 200
+# For so long a right token is good without another look into the database, which takes as long as
+# many a request itself. One that this service takes away ends at once, by another process then.
+_GOOD_S = 1.0
 _BEARER = HTTPBearer(auto_error=False, description="The token of an annotator, or of the owner.")
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
@@ -28,52 +34,78 @@ class Access:
     """Tells annotators from the owner, and both from everybody else.
 
     The store knows the hashes of tokens only, and compares them in constant time. A right token is
-    never made to wait, however many wrong ones came from the same address.
+    never made to wait, however many wrong ones came from the same address, and is looked up once a
+    second at most.
 
     Args:
         store: knows the tokens.
         failed: counts the wrong ones.
+        clock: seconds, never running back.
     """
 
-    def __init__(self, store: LabelStore, failed: FailedTokens) -> None:
-        self._store, self._failed = store, failed
+    def __init__(
+        self,
+        store: LabelStore,
+        failed: FailedTokens,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._failed, self._clock = store, failed, clock
+        # Right ones by their hashes, so that how long a search takes tells nothing of them: until
+        # when they are not looked up again, and whose they are; None is the owner.
+        self._known: dict[bytes, tuple[float, Annotator | None]] = {}
 
-    def annotator(self, request: Request, bearer: Bearer) -> Annotator:
+    async def annotator(self, request: Request, bearer: Bearer) -> Annotator:
         """Returns who is asking.
 
         Raises:
             Refused: 401 there is no token, or a wrong one; 403 it is the owner's; 429 there were
                 too many wrong ones.
         """
-        token = self._token(request, bearer)
-        found = self._store.annotator_of(token)
-        if found is None:
-            if self._store.is_owner(token):
-                raise Refused(403, "this is the owner's token; an annotator's is expected")
-            raise self._wrong(request)
-        return found
+        who = await self._who(request, bearer)
+        if who is None:
+            raise Refused(403, "this is the owner's token; an annotator's is expected")
+        return who
 
-    def owner(self, request: Request, bearer: Bearer) -> None:
+    async def owner(self, request: Request, bearer: Bearer) -> None:
         """Lets nobody but the owner pass.
 
         Raises:
             Refused: as `annotator`, the other way round.
         """
-        token = self._token(request, bearer)
-        if not self._store.is_owner(token):
-            if self._store.annotator_of(token) is not None:
-                raise Refused(403, "this is an annotator's token; the owner's is expected")
-            raise self._wrong(request)
+        if await self._who(request, bearer) is not None:
+            raise Refused(403, "this is an annotator's token; the owner's is expected")
 
-    def anybody(self, request: Request, bearer: Bearer) -> None:
+    async def anybody(self, request: Request, bearer: Bearer) -> None:
         """Lets annotators and the owner pass.
 
         Raises:
             Refused: as `annotator`, without 403.
         """
+        await self._who(request, bearer)
+
+    def forget(self) -> None:
+        """Has every token looked up again: one was taken away."""
+        self._known = {}
+
+    async def _who(self, request: Request, bearer: Bearer) -> Annotator | None:
+        """Returns whose token it is, None for the owner's."""
         token = self._token(request, bearer)
-        if self._store.annotator_of(token) is None and not self._store.is_owner(token):
+        key = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        # What is looked up while tokens are forgotten is noted where nobody looks any more.
+        known, now_s = self._known, self._clock()
+        until_s, who = known.get(key, (now_s, None))
+        if now_s < until_s:
+            return who
+        who = await run_in_threadpool(self._look_up, request, token)
+        known[key] = (now_s + _GOOD_S, who)
+        return who
+
+    def _look_up(self, request: Request, token: str) -> Annotator | None:
+        found = self._store.annotator_of(token)
+        if found is None and not self._store.is_owner(token):
             raise self._wrong(request)
+        return found
 
     def _token(self, request: Request, bearer: HTTPAuthorizationCredentials | None) -> str:
         if bearer is None:

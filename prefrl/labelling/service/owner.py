@@ -64,9 +64,11 @@ def _add_annotators(routes: APIRouter, parts: Parts) -> None:
     def post_token(given: Name) -> Invitation:
         """Gives an annotator another token; the old one is not valid from now on."""
         try:
-            return Invitation(name=given.name, token=store.renew_token(given.name), url=url)
+            token = store.renew_token(given.name)
         except UnknownAnnotator as error:
             raise Refused(404, one_line(str(error))) from None
+        parts.access.forget()
+        return Invitation(name=given.name, token=token, url=url)
 
     @routes.delete(
         "/annotators/{name:path}", status_code=204, responses=_refusals | may_answer(404, 422)
@@ -80,6 +82,7 @@ def _add_annotators(routes: APIRouter, parts: Parts) -> None:
             store.revoke(name, with_answers=with_answers)
         except UnknownAnnotator as error:
             raise Refused(404, one_line(str(error))) from None
+        parts.access.forget()
 
 
 def _add_questions(routes: APIRouter, parts: Parts) -> None:

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ _WATCH_S = 1.0
 # Open pages ask every 5 s how it stands, and should learn that it has ended.
 _LINGER_S = 6.0
 _GRACE_S = 3
+# A thread that changes the database comes back to Python after each statement, and waits for so
+# long (by default 5 ms) while others compute; all who want to change something wait with it.
+_SWITCH_S = 0.0005
 # Beyond so many at once a machine that labels is no longer in order.
 _MOST_CONNECTIONS = 500
 
@@ -67,6 +71,7 @@ def serve(options: ServerOptions) -> None:
         ConfigError: the port is in use, or the address is none of this machine's.
         StorageError: the database or the folder cannot be used, or has a service already.
     """
+    sys.setswitchinterval(_SWITCH_S)
     store = LabelStore(options.database, is_made=False)
     with only_service(options.folder, takes_over=options.takes_over):
         known = read_links(options.folder)

@@ -13,6 +13,7 @@ from prefrl.arguments import flag, instance
 from prefrl.errors import DataError
 from prefrl.labelling.rows import ClipJob, StoredClip, StoreSettings
 from prefrl.labelling.store.asking import withdraw_pending
+from prefrl.labelling.store.handing_out import HAS_CLIPS, num_ready
 from prefrl.labelling.store.notes import rules_of
 from prefrl.labelling.store.opened import Opened
 from prefrl.labelling.store.schema import clip_specs, clips, questions
@@ -77,13 +78,6 @@ def _want(connection: Connection, key: str, now_s: float) -> None:
     gone = ~exists().where(clips.c.key == clip_specs.c.key)
     it = update(clip_specs).where(clip_specs.c.key == key, clip_specs.c.wanted_s.is_(None), gone)
     connection.execute(it.values(**{**_FRESH, "wanted_s": now_s}))
-
-
-def _has_job(
-    connection: Connection, but: Collection[str], rules: StoreSettings, now_s: float
-) -> bool:
-    """Tells whether there is a clip to render; see `_next_job`."""
-    return _next_spec(connection, but, rules, now_s) is not None
 
 
 def _next_job(
@@ -207,12 +201,10 @@ def _failures(connection: Connection, states: Collection[str]) -> dict[int, str]
 
 def _num_unrendered(connection: Connection) -> int:
     """Returns how many open questions lack a clip, repeats apart."""
-    sides = (questions.c.left_clip, questions.c.right_clip)
-    is_missing = or_(*(~exists().where(clips.c.key == side) for side in sides))
     statement = (
         select(func.count())
         .select_from(questions)
-        .where(questions.c.state == "open", questions.c.repeat_of.is_(None), is_missing)
+        .where(questions.c.state == "open", questions.c.repeat_of.is_(None), ~HAS_CLIPS)
     )
     return int(connection.execute(statement).scalar_one())
 
@@ -223,11 +215,6 @@ def _get(connection: Connection, key: str) -> tuple[StoredClip | None, float]:
     if row is None:
         return None, 0.0
     return StoredClip(row.key, bytes(row.mp4), row.meta), row.used_s
-
-
-def _is_use_stale(used_s: float, now_s: float) -> bool:
-    """Tells whether a look at a clip is worth a change on disk."""
-    return now_s - used_s > _USE_S
 
 
 def _use(connection: Connection, key: str, now_s: float) -> None:
@@ -318,7 +305,7 @@ class Clips(Opened):
         instance("worker", worker, str)
         with self._database.reading() as connection:
             # Most of the time there is nothing to do, and nobody need wait for that.
-            if not _has_job(connection, but, rules_of(connection), self.clock()):
+            if _next_spec(connection, but, rules_of(connection), self.clock()) is None:
                 return None
         with self._database.writing(is_durable=False) as connection:
             rules = rules_of(connection)
@@ -372,7 +359,7 @@ class Clips(Opened):
         if found is None:
             with self._database.writing(is_durable=False) as connection:
                 _want(connection, key, now_s)
-        elif _is_use_stale(used_s, now_s):
+        elif now_s - used_s > _USE_S:
             with self._database.writing(is_durable=False) as connection:
                 _use(connection, key, now_s)
         return found
@@ -393,6 +380,19 @@ class Clips(Opened):
         """
         with self._database.reading() as connection:
             return _num_unrendered(connection) if rules_of(connection).needs_clips else 0
+
+    def wants_clips(self, ahead: int) -> bool:
+        """Tells whether somebody waits for clips, or soon might.
+
+        Args:
+            ahead: fewer questions than so many that can be handed out, and nobody has, are too few.
+        """
+        instance("ahead", ahead, int)
+        with self._database.reading() as connection:
+            is_wanted = clip_specs.c.wanted_s.is_not(None) & ~_is_given_up()
+            if connection.execute(select(clip_specs.c.key).where(is_wanted)).first() is not None:
+                return True
+            return num_ready(connection, self.clock()) < ahead
 
     def clip_bytes(self) -> int:
         """Returns how many bytes the clips take."""

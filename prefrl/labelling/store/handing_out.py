@@ -3,7 +3,7 @@
 import functools
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, or_, select
 
 from prefrl.labelling.errors import Closed, LeasedByOther
 from prefrl.labelling.rows import StoreSettings
@@ -33,6 +33,17 @@ _HELD = (
 _NUM_OWN_VOTES = select(func.count()).where(
     answers.c.question == NUMBER, answers.c.annotator == WHO, answers.c.p_left.is_not(None)
 )
+HAS_CLIPS = and_(
+    *(
+        exists().where(clips.c.key == side)
+        for side in (questions.c.left_clip, questions.c.right_clip)
+    )
+)
+_NUM_READY = (
+    select(func.count())
+    .select_from(questions)
+    .where(questions.c.state == "open", HAS_CLIPS, NUM_LEASES == 0)
+)
 _IS_IT = questions.c.id == NUMBER
 _ROOM = select(NUM_VOTES, NUM_OTHERS_LEASES, NUM_LEASES).where(_IS_IT)
 
@@ -49,8 +60,7 @@ def _oldest_free(room: _Room, *, needs_clips: bool) -> Select[Any]:
         .limit(1)
     )
     if needs_clips:
-        for side in (questions.c.left_clip, questions.c.right_clip):
-            statement = statement.where(exists().where(clips.c.key == side))
+        statement = statement.where(HAS_CLIPS)
     if room == "second answers":
         return statement.where(questions.c.repeat_of.is_(None), NUM_VOTES > 0)
     if room == "free":
@@ -97,6 +107,11 @@ def free(
     }
     statement = _oldest_free(room, needs_clips=rules.needs_clips)
     return connection.execute(statement, which).one_or_none()
+
+
+def num_ready(connection: Connection, now_s: float) -> int:
+    """Counts the questions that can be shown, and that nobody looks at."""
+    return int(connection.execute(_NUM_READY, {"now_s": now_s}).scalar_one())
 
 
 def check_room(connection: Connection, annotator: str, row: Row[Any], now_s: float) -> None:

@@ -1,7 +1,6 @@
 """`prefrl label` at work, a script that labels there, and what there is to label."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,10 @@ from prefrl.envs import make_env
 from prefrl.envs.probing import probe
 from prefrl.feedback.dataset import PreferenceDataset
 from prefrl.feedback.interchange import dataset_of
-from prefrl.labelling import renderer
 from tests import command_line
 from tests.runs.cheetah import X_VELOCITY, faster
 from tests.runs.labeller import Judge, Labeller
 from tests.waiting import PATIENCE_S, wait_until
-
-
-def render_at_once() -> None:
-    """Lets the renderer work beside other tests, which it would let go first."""
-    at_once: Any = partial(renderer.RendererProcess, niceness=0)
-    renderer.RendererProcess = at_once  # type: ignore[misc]
 
 
 class Labelling:
@@ -32,7 +24,7 @@ class Labelling:
         self, home: Path, folder: Path, words: tuple[object, ...], judge: Judge = faster
     ) -> None:
         self.labeller = Labeller(folder, judge)
-        self.process = command_line.start(home, "label", *words, before=render_at_once)
+        self.process = command_line.start(home, "label", *words)
         self.labeller.start()
 
     def until(self, is_met: Callable[["Labelling"], bool]) -> "Labelling":

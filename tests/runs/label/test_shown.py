@@ -3,7 +3,6 @@
 import contextlib
 import re
 import sqlite3
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,9 @@ from tests.runs.labeller import Labeller
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
-from prefrl.labelling import renderer
 from prefrl.labelling.clips import ClipSpec, Recorded, Replay
 from prefrl.labelling.store import LabelStore
-from tests.runs.label.labelling import render_at_once, said_in
+from tests.runs.label.labelling import said_in
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 PAGE = Path(__file__).parents[3] / "docs/labelling.md"
@@ -74,7 +72,7 @@ def test_a_run_of_the_cart_of_the_docs_is_asked_about_by_its_pictures(tmp_path, 
     def teach(config: RunConfig) -> None:
         (home / "cart.yaml").write_text(to_yaml(config))
         words = ("run", "--config", "cart.yaml", "--out", "run", "--no-open")
-        ended = start(home, *words, before=render_at_once).wait()
+        ended = start(home, *words).wait()
         assert ended.status == 0, ended.err
 
     taught(folder, teach, env="my_robot:Cart-v0")
@@ -101,9 +99,8 @@ def test_a_run_of_the_cart_of_the_docs_is_asked_about_by_its_pictures(tmp_path, 
 
 
 def test_a_run_in_environments_of_ones_own_is_asked_about_by_playing_its_episodes_again(
-    tmp_path, label, monkeypatch
+    tmp_path, label
 ):
-    monkeypatch.setattr(renderer, "RendererProcess", partial(renderer.RendererProcess, niceness=0))
     folder, make = tmp_path / "home" / "run", lambda: gym.make(DOT, max_episode_steps=20)
 
     def teach(config: RunConfig) -> None:

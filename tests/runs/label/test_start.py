@@ -3,7 +3,6 @@
 import _thread
 import contextlib
 import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from tests.runs.labeller import Labeller
 
 pytest.importorskip("fastapi", reason="the extra human is missing")
 
-from prefrl.labelling import renderer
 from prefrl.labelling.store import LabelStore
 from tests.runs.cheetah import cheetah, faster
 from tests.runs.label.labelling import recorded, said_in, velocity
@@ -120,12 +118,8 @@ def test_segments_of_recorded_pictures_are_chosen_where_there_are_no_pairs(tmp_p
     np.testing.assert_array_equal(said.p_left == 1, velocity(said) > 0)
 
 
-def test_a_stopped_run_has_its_questions_answered_and_takes_over_when_it_goes_on(
-    tmp_path, label, monkeypatch
-):
+def test_a_stopped_run_has_its_questions_answered_and_takes_over_when_it_goes_on(tmp_path, label):
     folder = tmp_path / "run"
-    at_once = partial(renderer.RendererProcess, niceness=0)
-    monkeypatch.setattr(renderer, "RendererProcess", at_once)
     asked, has_stopped = threading.Event(), threading.Event()
 
     def judge(sides: Any) -> str:
