@@ -87,7 +87,8 @@ class Asker:
     _put: PutQuestions | None = field(default=None, init=False)
     _others: tuple[Asked, int] | None = field(default=None, init=False)
     _has_begun: bool = field(default=False, init=False)
-    _is_behind: bool = field(default=False, init=False)
+    # Of the store as the dataset has it: who else reads the store makes the dataset no newer.
+    _revision: int | None = field(default=None, init=False)
     _has_warned: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -360,8 +361,8 @@ class Asker:
         assert self.questions is not None
         put = self._put
         assert put is not None
-        self._is_behind |= put.refresh()
-        if not self._is_behind or (self.takes_whole and put.num_open):
+        put.refresh()
+        if put.revision == self._revision or (self.takes_whole and put.num_open):
             return 0
         first = () if self.takes_whole else first
         changes = changes_of(self.dataset, put.answers, put=put.known, first=first)
@@ -369,7 +370,7 @@ class Asker:
             rng = self.chooser.streams.generator(SPLIT, len(self.dataset))
             apply(self.dataset, changes, session=session, question=self.questions.question, rng=rng)
             self._save()
-        self._is_behind = False
+        self._revision = put.revision
         return len(changes)
 
     def _save(self) -> None:
@@ -378,8 +379,8 @@ class Asker:
 
     def _seen(self, put: PutQuestions) -> PutQuestions:
         """Returns what is known of the store, which has been read once at least."""
-        if not put.has_read:
-            self._is_behind |= put.refresh()
+        if put.revision is None:
+            put.refresh()
         return put
 
     def _other_queries(self, put: PutQuestions) -> tuple[Asked, int]:

@@ -51,8 +51,9 @@ class PutQuestions:
     """Questions that were drawn at random."""
     asked: Asked = field(default=_NOTHING, init=False)
     """The pairs of windows that the questions are about."""
+    revision: int | None = field(default=None, init=False)
+    """Of the store, when it was read last; None: it never was."""
     _session: dict[int, int] = field(default_factory=dict, init=False)
-    _revision: int | None = field(default=None, init=False)
 
     def __len__(self) -> int:
         return len(self.known)
@@ -62,18 +63,13 @@ class PutQuestions:
         """Counts the questions whose first answer may still come."""
         return len(self.waiting)
 
-    @property
-    def has_read(self) -> bool:
-        """Tells whether the store was ever read."""
-        return self._revision is not None
-
-    def refresh(self) -> bool:
-        """Reads the store; says whether anything was new since it was read last."""
+    def refresh(self) -> None:
+        """Reads the store, if anything has changed since it was read last."""
         # Before the rest is read: what changes meanwhile is found the next time.
         revision = self.store.revision()
-        if revision == self._revision:
-            return False
-        is_first = self._revision is None
+        if revision == self.revision:
+            return
+        is_first = self.revision is None
         standings = self.store.standings(with_repeats=True)
         unknown = [number for number in standings if number not in self._session]
         if is_first and len(unknown) > 1:
@@ -88,8 +84,7 @@ class PutQuestions:
         self.pending_repeats = pending - self.known
         self.waiting = (pending & self.known) - self.told
         self.half_told = pending & self.told
-        self._revision = revision
-        return True
+        self.revision = revision
 
     def put(self, questions: Sequence[Question]) -> None:
         """Takes note of questions that were just put."""

@@ -177,7 +177,10 @@ class TestCommand:
         ("words", "said"),
         [
             (["answers"], "a command is missing; give a run's folder, or choose from"),
-            (["answers", "mrge"], "unknown command 'mrge'; give a run's folder, or choose from"),
+            (
+                ["answers", "mrge"],
+                "there is no folder, and no command, 'mrge'; give a run's folder, or choose from",
+            ),
             (["answers", "merge", "a.npz", "--out", "c.npz"], "1 files are given; expected two"),
             (["answers", "merge", "a.npz", "a.npz", "--out", "a.npz"], "a.npz is there already"),
             (["answers", "merge", "a.npz", "no.npz", "--out", "c.npz"], "there is no file no.npz"),
