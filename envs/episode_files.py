@@ -1,6 +1,6 @@
 """`EpisodeFiles`: what is kept beside episodes, a file each, for whoever shows them later."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefrl.errors import StorageError
@@ -26,15 +26,22 @@ class EpisodeFiles:
         except OSError as error:
             raise StorageError(f"could not make {folder}: {reason(error)}") from error
 
-    def remove_others(self, *, first: int, stop: int) -> None:
-        """Removes what is not of episodes `first` to `stop - 1`.
+    def keep_sound(self, take_up: Callable[..., list[int]], *, first: int, stop: int) -> None:
+        """Has what is there taken up, and removes the rest: damaged files, and other episodes.
 
         A run that goes on from a checkpoint takes the steps after it once more, as other episodes.
+
+        Args:
+            take_up: that of a `Beside`.
+            first: number of the oldest episode that is wanted.
+            stop: number of the newest one, and one more.
         """
         own = set(_paths(self.folder, first=first, stop=stop).values())
         for path in self.folder.glob(f"*{_SUFFIX}"):
             if path not in own:
                 path.unlink()
+        for number in take_up(self.folder, first=first, stop=stop):
+            self.remove(number)  # Nothing that cannot be missed.
 
     def write(self, number: int, content: bytes) -> None:
         """Keeps what belongs to an episode.

@@ -49,9 +49,7 @@ class Films:
     def keep_in(self, folder: Path, *, first: int, stop: int) -> None:
         """Keeps pictures in a folder, too, and takes up those that are there; see `Beside`."""
         self._files = EpisodeFiles(folder)
-        self._files.remove_others(first=first, stop=stop)
-        for number in self.take_up(folder, first=first, stop=stop):
-            self._files.remove(number)  # It is damaged, and nothing that cannot be missed.
+        self._files.keep_sound(self.take_up, first=first, stop=stop)
 
     def take_up(self, folder: Path, *, first: int, stop: int) -> list[int]:
         """Takes up pictures that are in a folder; see `Beside`."""

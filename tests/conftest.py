@@ -56,6 +56,17 @@ def postgres():
 
 
 @pytest.fixture
+def durable_postgres():
+    """Runs a server of the test's own, to be stopped: it syncs what it has acknowledged."""
+    from tests.postgres import Cluster, skip_without_postgres
+
+    skip_without_postgres()
+    cluster = Cluster(is_durable=True)
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
 def postgres_url(postgres):
     """Makes an empty database, and returns its URL."""
     return postgres.new_database()

@@ -10,7 +10,6 @@ from prefrl.labelling.patience import PatientStore
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store import LabelStore
 from prefrl.labelling.store import database as database_module
-from tests.postgres import Cluster, skip_without_postgres
 from tests.session.stores import ids, put
 
 
@@ -64,16 +63,8 @@ def test_it_waits_for_a_file_that_cannot_be_opened(tmp_path, opened):
     check_said(said, "unable to open database file")
 
 
-@pytest.fixture
-def cluster():
-    skip_without_postgres()
-    made = Cluster(is_durable=True)
-    yield made
-    made.remove()
-
-
-def test_it_waits_for_a_server_that_was_stopped_whatever_is_called(cluster, opened):
-    store, said = opened(cluster.new_database(), cluster.start)
+def test_it_waits_for_a_server_that_was_stopped_whatever_is_called(durable_postgres, opened):
+    store, said = opened(durable_postgres.new_database(), durable_postgres.start)
     put(store, 3)
     calls = [
         lambda: put(store, 1),
@@ -85,7 +76,7 @@ def test_it_waits_for_a_server_that_was_stopped_whatever_is_called(cluster, open
         store.standings,
     ]
     for number, call in enumerate(calls, start=1):
-        cluster.stop()
+        durable_postgres.stop()
         call()
         assert len(said) == 2 * number
         check_said(said[-2:], "is not available")

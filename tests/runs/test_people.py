@@ -125,14 +125,10 @@ def test_a_killed_service_is_started_anew_and_a_stopped_run_goes_on_and_no_answe
 
 @pytest.mark.usefixtures("graphics")
 def test_a_run_waits_for_a_database_that_was_stopped_and_no_answer_is_lost(
-    tmp_path, labeller, monkeypatch
+    tmp_path, labeller, monkeypatch, durable_postgres
 ):
-    # Only here: it imports what the extra human brings.
-    from tests.postgres import Cluster, skip_without_postgres
-
-    skip_without_postgres()
-    cluster, noticed = Cluster(is_durable=True), threading.Event()
-    monkeypatch.setenv("PREFRL_DATABASE", cluster.new_database())
+    noticed = threading.Event()
+    monkeypatch.setenv("PREFRL_DATABASE", durable_postgres.new_database())
     said: list[str] = []
 
     def say(line: str) -> None:
@@ -142,9 +138,9 @@ def test_a_run_waits_for_a_database_that_was_stopped_and_no_answer_is_lost(
 
     def judge(sides: Any) -> str:
         if len(labeller.given) == 3 and not noticed.is_set():
-            cluster.stop()
+            durable_postgres.stop()
             assert noticed.wait(PATIENCE_S)
-            cluster.start()
+            durable_postgres.start()
         return faster(sides)
 
     monkeypatch.setattr("prefrl.runs.work.say_on_stderr", say)
@@ -153,7 +149,6 @@ def test_a_run_waits_for_a_database_that_was_stopped_and_no_answer_is_lost(
         result = run(cheetah(), out=tmp_path / "run", show_progress=False)
     finally:
         labeller.is_over.set()
-        cluster.remove()
     assert result.summary["num_answers"] == BUDGET
     rows = PreferenceDataset.load(tmp_path / "run" / "comparisons.npz")
     assert dict(zip(rows.question.tolist(), rows.p_left.tolist(), strict=True)) == {

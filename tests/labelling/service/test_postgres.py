@@ -7,7 +7,6 @@ import time
 from contextlib import contextmanager
 
 import numpy as np
-import pytest
 
 from prefrl.labelling.clips import ClipSpec, Recorded
 from prefrl.labelling.renderer import RendererProcess
@@ -17,7 +16,6 @@ from prefrl.labelling.starting import DATABASE_VARIABLE
 from prefrl.labelling.store import LabelStore
 from prefrl.media.mp4 import mp4_bytes
 from tests.labelling.service.serving import Client
-from tests.postgres import Cluster, skip_without_postgres
 from tests.session.stores import put
 from tests.waiting import wait_until
 
@@ -30,14 +28,6 @@ def film(brightness):
 
 
 FILMS = [(film(20 * number), film(20 * number + 10)) for number in range(NUM_QUESTIONS)]
-
-
-@pytest.fixture
-def cluster():
-    skip_without_postgres()
-    made = Cluster(is_durable=True)
-    yield made
-    made.remove()
 
 
 @contextmanager
@@ -66,8 +56,8 @@ def ask_until(client, path, status):
     return answered
 
 
-def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(cluster, tmp_path):
-    url = cluster.new_database()
+def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(durable_postgres, tmp_path):
+    url = durable_postgres.new_database()
     store = LabelStore(url)
     for question, sides in zip(put(store, NUM_QUESTIONS), FILMS, strict=True):
         specs = (ClipSpec(Recorded(mp4, 10), counts=(0, 10), dt=0.1) for mp4 in sides)
@@ -85,7 +75,7 @@ def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(cluster, tmp
             assert ann.answer(number, "left").status == 204
         leased = ask_until(ann, "questions/next", 200).json["id"]
 
-        cluster.stop()
+        durable_postgres.stop()
         for asked in (
             ann.get("questions/next"),
             ann.answer(leased, "right"),
@@ -95,7 +85,7 @@ def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(cluster, tmp
             assert asked.status == 503
             assert int(asked.headers["Retry-After"]) >= 1
             assert asked.json == {"detail": "the database is away"}
-        cluster.start()
+        durable_postgres.start()
 
         # Both go on by themselves, with the connections that they make anew.
         assert ann.get("progress").json["own_answers"] == len(given)
@@ -113,20 +103,20 @@ def test_clips_and_answers_are_in_the_database_and_outlast_its_stop(cluster, tmp
     store.close()
 
 
-def test_a_server_that_hangs_is_told_as_one_that_is_away(cluster, tmp_path):
-    url = cluster.new_database()
+def test_a_server_that_hangs_is_told_as_one_that_is_away(durable_postgres, tmp_path):
+    url = durable_postgres.new_database()
     store = LabelStore(url)
     store.set_settings(StoreSettings(needs_clips=False))
     put(store, 2)
     with serving(url, tmp_path) as links:
         ann = Client(links.url, links.token)
         assert ann.get("questions/next").json["id"] == 0
-        cluster.freeze()
+        durable_postgres.freeze()
         for asked in (ann.answer(0, "left"), ann.get("healthz")):
             assert asked.status == 503
             assert int(asked.headers["Retry-After"]) >= 1
             assert asked.json == {"detail": "the database is away"}
-        cluster.thaw()
+        durable_postgres.thaw()
         assert ann.answer(0, "left").status == 204
         assert ann.get("questions/next").json["id"] == 1
     assert [(one.question, one.said) for one in store.answers()] == [(0, "left")]

@@ -24,7 +24,6 @@ from prefrl.labelling.errors import Unavailable
 from prefrl.labelling.store import LabelStore, postgresql
 from prefrl.labelling.store import database as database_module
 from prefrl.labelling.store.schema import predictions
-from tests.postgres import Cluster, skip_without_postgres
 from tests.session.made_up import segments
 from tests.session.stores import put
 
@@ -85,23 +84,18 @@ def test_no_part_of_a_password_is_shown_whatever_is_in_it(where, mark):
 # ---- away, and back -------------------------------------------------------------------------
 
 
-def test_a_server_that_goes_away_and_comes_back_has_every_answer(opened):
-    skip_without_postgres()
-    cluster = Cluster(is_durable=True)
-    try:
-        store = opened(cluster.new_database())
-        put(store, 2)
-        store.answer([Answer(0, 1.0, "ann")])
-        cluster.stop()
-        for call in (store.entries, store.revision, lambda: store.answer([Answer(1, 0.0)])):
-            with pytest.raises(Unavailable) as error:
-                call()
-            one_line(error)
-        cluster.start()
-        assert [one.state for one in store.standings().values()] == ["answered", "open"]
-        assert len(store.answer([Answer(1, 0.0)])) == 1
-    finally:
-        cluster.remove()
+def test_a_server_that_goes_away_and_comes_back_has_every_answer(opened, durable_postgres):
+    store = opened(durable_postgres.new_database())
+    put(store, 2)
+    store.answer([Answer(0, 1.0, "ann")])
+    durable_postgres.stop()
+    for call in (store.entries, store.revision, lambda: store.answer([Answer(1, 0.0)])):
+        with pytest.raises(Unavailable) as error:
+            call()
+        one_line(error)
+    durable_postgres.start()
+    assert [one.state for one in store.standings().values()] == ["answered", "open"]
+    assert len(store.answer([Answer(1, 0.0)])) == 1
 
 
 @pytest.fixture
@@ -114,53 +108,43 @@ def impatient(monkeypatch):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_hangs_is_away_and_has_every_answer_when_it_goes_on(opened):
-    skip_without_postgres()
-    cluster = Cluster(is_durable=True)
-    try:
-        store, new = opened(cluster.new_database()), opened(cluster.new_database())
-        put(store, 2)
-        store.answer([Answer(0, 1.0, "ann")])
-        new.close()  # has no connection that it could ask by
-        cluster.freeze()
-        for call, said in (
-            (store.entries, "the server has said nothing for 1 s"),
-            (lambda: store.answer([Answer(1, 0.0)]), "timeout expired"),
-            (new.entries, "timeout expired"),
-        ):
-            with pytest.raises(Unavailable, match=said) as error:
-                call()
-            one_line(error)
-        cluster.thaw()
-        assert [one.state for one in store.standings().values()] == ["answered", "open"]
-        assert len(store.answer([Answer(1, 0.0)])) == 1
-        assert new.entries() == []
-    finally:
-        cluster.remove()
+def test_a_server_that_hangs_is_away_and_has_every_answer_when_it_goes_on(opened, durable_postgres):
+    store, new = opened(durable_postgres.new_database()), opened(durable_postgres.new_database())
+    put(store, 2)
+    store.answer([Answer(0, 1.0, "ann")])
+    new.close()  # has no connection that it could ask by
+    durable_postgres.freeze()
+    for call, said in (
+        (store.entries, "the server has said nothing for 1 s"),
+        (lambda: store.answer([Answer(1, 0.0)]), "timeout expired"),
+        (new.entries, "timeout expired"),
+    ):
+        with pytest.raises(Unavailable, match=said) as error:
+            call()
+        one_line(error)
+    durable_postgres.thaw()
+    assert [one.state for one in store.standings().values()] == ["answered", "open"]
+    assert len(store.answer([Answer(1, 0.0)])) == 1
+    assert new.entries() == []
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_hangs_in_the_middle_of_a_change_has_made_it_or_not(opened):
-    skip_without_postgres()
-    cluster = Cluster(is_durable=True)
-    try:
-        store = opened(cluster.new_database())
-        put(store, 2)
-        for at in ("statement", "commit"):
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(pytest.raises(Unavailable, match="said nothing for 1 s"))
-                connection = stack.enter_context(store._database.writing())
-                if at == "statement":
-                    cluster.freeze()
-                connection.exec_driver_sql("UPDATE questions SET policy_step = 7")
-                cluster.freeze()
-            cluster.thaw()
-            steps = [store.question(number).policy_step for number in range(2)]
-            assert steps in ([500, 500], [7, 7]), "both, or neither"
-            store._known.clear()
-        assert len(store.answer([Answer(0, 1.0)])) == 1
-    finally:
-        cluster.remove()
+def test_a_server_that_hangs_in_the_middle_of_a_change_has_made_it_or_not(opened, durable_postgres):
+    store = opened(durable_postgres.new_database())
+    put(store, 2)
+    for at in ("statement", "commit"):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(pytest.raises(Unavailable, match="said nothing for 1 s"))
+            connection = stack.enter_context(store._database.writing())
+            if at == "statement":
+                durable_postgres.freeze()
+            connection.exec_driver_sql("UPDATE questions SET policy_step = 7")
+            durable_postgres.freeze()
+        durable_postgres.thaw()
+        steps = [store.question(number).policy_step for number in range(2)]
+        assert steps in ([500, 500], [7, 7]), "both, or neither"
+        store._known.clear()
+    assert len(store.answer([Answer(0, 1.0)])) == 1
 
 
 def test_a_database_that_is_busy_is_waited_for_and_then_told(database, opened, monkeypatch):

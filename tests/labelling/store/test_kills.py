@@ -10,12 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from prefrl.labelling.rows import StoreSettings
 from prefrl.labelling.store import LabelStore
-from tests.postgres import Cluster, skip_without_postgres
 from tests.waiting import is_alive, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -142,23 +140,17 @@ def test_sqlite_loses_and_doubles_nothing(tmp_path):
     kill_and_check(tmp_path / "labels.sqlite", tmp_path)
 
 
-@pytest.fixture
-def durable():
-    skip_without_postgres()
-    cluster = Cluster(is_durable=True)
-    yield cluster
-    cluster.remove()
-
-
-def test_postgresql_loses_and_doubles_nothing_though_it_is_killed_itself(durable, tmp_path):
+def test_postgresql_loses_and_doubles_nothing_though_it_is_killed_itself(
+    durable_postgres, tmp_path
+):
     def has_begun_again():
         with contextlib.suppress(subprocess.CalledProcessError):
-            durable.start()
+            durable_postgres.start()
             return True
         return False  # What it had started has yet to see that it is gone.
 
     def kill_the_server():
-        os.kill(durable.main_process, signal.SIGKILL)
+        os.kill(durable_postgres.main_process, signal.SIGKILL)
         wait_until(has_begun_again)
 
-    kill_and_check(durable.new_database(), tmp_path, kill_the_server)
+    kill_and_check(durable_postgres.new_database(), tmp_path, kill_the_server)

@@ -55,12 +55,8 @@ def test_a_finished_run_is_asked_about_goes_on_where_it_was_and_learns(tmp_path,
     assert resume(folder, steps=840, show_progress=False).summary["num_answers"] == len(said)
 
 
-def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, label, capsys):
-    path, folder = tmp_path / "home" / "walks.npz", tmp_path / "home" / "walks-labels"
-    dataset = recorded()
-    dataset.save(path)
-    first = label(folder, "--data", path).answered(3)
-    assert first.end().status == 0
+def answered_to_the_end(label, folder, path, first):
+    """All eight answers about a file, by a first labelling and one that goes on from it."""
     second = label(folder, "--data", path, "--budget", 8)
     second.until(lambda it: "All questions are answered" in it.said)
     ended = second.end()
@@ -68,7 +64,16 @@ def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, lab
     assert "8 questions are answered here" in ended.out
     given = {**first.labeller.said, **second.labeller.said}
     assert sorted(given) == list(range(8))
-    said = said_in(folder / "comparisons.npz", given)
+    return given
+
+
+def test_the_pairs_of_recorded_data_are_asked_about_in_their_order(tmp_path, label, capsys):
+    path, folder = tmp_path / "home" / "walks.npz", tmp_path / "home" / "walks-labels"
+    dataset = recorded()
+    dataset.save(path)
+    first = label(folder, "--data", path).answered(3)
+    assert first.end().status == 0
+    said = said_in(folder / "comparisons.npz", answered_to_the_end(label, folder, path, first))
     assert said.env_id == "HalfCheetah-v4"
     in_order = np.argsort(said.question)
     np.testing.assert_array_equal(velocity(said)[in_order], velocity(dataset))
@@ -89,14 +94,7 @@ def test_after_a_kill_the_same_command_takes_over_from_the_service_that_is_left(
     first = label(folder, "--data", path, "--open-ahead", 4).answered(3)
     first.process.kill()
     first.end()
-    second = label(folder, "--data", path, "--budget", 8)
-    second.until(lambda it: "All questions are answered" in it.said)
-    ended = second.end()
-    assert ended.status == 0, ended.err
-    assert "8 questions are answered here" in ended.out
-    given = {**first.labeller.said, **second.labeller.said}
-    assert sorted(given) == list(range(8))
-    said_in(folder / "comparisons.npz", given)
+    said_in(folder / "comparisons.npz", answered_to_the_end(label, folder, path, first))
 
 
 def test_segments_of_recorded_pictures_are_chosen_where_there_are_no_pairs(tmp_path, label):
